@@ -1,0 +1,2 @@
+//! hausmeister
+fn main() {}

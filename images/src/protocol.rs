@@ -1,0 +1,271 @@
+//! The messages between the agent on a PC and `deployd`: JSON over HTTPS, both sides authenticated by TLS.
+//!
+//! The agent proves who it is with the key of its client certificate; no message carries an identity, a token or a
+//! secret. Binary bodies (chunks, hashes, manifests) are described at the constants that name their paths.
+
+use serde::{Deserialize, Serialize};
+
+/// First line of the conversation: who is there. Allowed without an approval.
+pub const HELLO: &str = "/v1/hello";
+/// What is there to do? Answers when there is something, or after `wait_secs`.
+pub const WORK: &str = "/v1/work";
+/// A report of the installed system's resident agent.
+pub const REPORT: &str = "/v1/report";
+/// Prefix of everything that concerns one job: `/v1/jobs/{id}/{progress,manifest,chunks,missing,upload,publish,finish}`.
+pub const JOBS: &str = "/v1/jobs";
+
+/// Most chunk hashes that one `chunks` request may name.
+pub const CHUNKS_PER_FETCH: usize = 256;
+/// Most chunk hashes that one `missing` request may name.
+pub const HASHES_PER_QUERY: usize = 65_536;
+/// Largest body of an `upload` request in bytes.
+pub const UPLOAD_BYTES_MAX: usize = 8 << 20;
+/// Largest JSON body in bytes.
+pub const JSON_BYTES_MAX: usize = 256 << 10;
+
+/// What a PC tells about itself at first contact and after every start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Version of the agent, as in its Cargo package.
+    pub agent_version: String,
+    /// Whether it runs from the network or from the disk.
+    pub runs_in: RunsIn,
+    /// What the machine is made of.
+    pub hardware: Hardware,
+}
+
+/// Where an agent runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunsIn {
+    /// Booted over the network; disks are not in use.
+    BootEnvironment,
+    /// The resident service of an installed system.
+    InstalledSystem,
+}
+
+/// Firmware that started the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Firmware {
+    /// PC BIOS.
+    #[default]
+    Bios,
+    /// UEFI without Secure Boot.
+    Uefi,
+    /// UEFI with Secure Boot switched on.
+    UefiSecureBoot,
+}
+
+/// Hardware as the machine itself describes it. Every text is untrusted and bounded by the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hardware {
+    /// SMBIOS system manufacturer.
+    pub vendor: String,
+    /// SMBIOS product name.
+    pub product: String,
+    /// SMBIOS system serial number.
+    pub serial: String,
+    /// SMBIOS system UUID, lower case with hyphens.
+    pub uuid: String,
+    /// Firmware kind.
+    pub firmware: Firmware,
+    /// Processor name from /proc/cpuinfo.
+    pub cpu: String,
+    /// Logical processors.
+    pub cpu_count: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Fixed disks.
+    pub disks: Vec<Disk>,
+    /// Network cards.
+    pub nics: Vec<Nic>,
+}
+
+/// A disk of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    /// Kernel name, for example `nvme0n1`; says nothing about identity.
+    pub name: String,
+    /// Model as the disk tells it.
+    pub model: String,
+    /// Serial number as the disk tells it.
+    pub serial: String,
+    /// World-wide name, where there is one.
+    pub wwn: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Logical sector size in bytes.
+    pub sector_bytes: u32,
+    /// USB stick, card reader and the like.
+    pub removable: bool,
+}
+
+/// A network card of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Nic {
+    /// Kernel name, for example `enp1s0`.
+    pub name: String,
+    /// Hardware address, lower case with colons.
+    pub mac: String,
+    /// Driver that serves it.
+    pub driver: String,
+    /// Whether it has a link.
+    pub carrier: bool,
+    /// Whether it is a radio.
+    pub wireless: bool,
+}
+
+/// Answer to [`Hello`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum HelloReply {
+    /// On the waiting list. The screen shows the code until a person approves it; ask again with another `Hello`.
+    Waiting {
+        /// Six decimal digits.
+        code: String,
+    },
+    /// A device of the inventory.
+    Approved {
+        /// Device id.
+        device: String,
+        /// Host name.
+        name: String,
+        /// Room name.
+        room: String,
+    },
+    /// A person said no. Nothing is shown but this; ask again after an hour.
+    Rejected,
+}
+
+/// Answer of [`WORK`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Work {
+    /// Nothing; ask again.
+    Idle,
+    /// Carry this out.
+    Job(Job),
+    /// Restart into the installed system.
+    Reboot,
+}
+
+/// One job for this PC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Job id, part of the paths below [`JOBS`].
+    pub id: String,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What a job asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Task {
+    /// Write an image to the disk.
+    Deploy {
+        /// Image name, for the screen.
+        image: String,
+        /// Version of the image, counted from 1.
+        version: i64,
+        /// Manifest id: BLAKE3 of the signed manifest, hex.
+        manifest: String,
+        /// Ed25519 key that signed the manifest, 32 bytes hex.
+        signing_key: String,
+        /// Host name to set after writing.
+        hostname: String,
+        /// Identity of the disk that was used before ([`Disk::serial`] or [`Disk::wwn`]), if any.
+        disk: Option<String>,
+    },
+    /// Read the disk into the image store.
+    Capture {
+        /// Image name.
+        image: String,
+    },
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is going on.
+    pub phase: Phase,
+    /// Bytes done of this phase.
+    pub done_bytes: u64,
+    /// Bytes of this phase in all; 0 while unknown.
+    pub total_bytes: u64,
+}
+
+/// Phases of a job, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Looking at disks and file systems.
+    Prepare,
+    /// Moving chunks.
+    Transfer,
+    /// Growing file systems, host name, agent.
+    Personalise,
+    /// Writing the partition table and the boot entry.
+    Finish,
+}
+
+/// Answer to [`Progress`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobControl {
+    /// Go on.
+    Continue,
+    /// A person cancelled it.
+    Cancel,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Finish {
+    /// Done.
+    Ok {
+        /// Bytes that were written to the disk, or read from it.
+        bytes: u64,
+        /// Bytes that crossed the network.
+        transferred: u64,
+        /// Disk that was used: its serial, or its wwn, or empty.
+        disk: String,
+        /// Bytes that were not transferred again because an interrupted run had left them.
+        resumed_bytes: u64,
+    },
+    /// Not done.
+    Failed {
+        /// What went wrong and what to do, for the admin.
+        reason: String,
+    },
+}
+
+/// What an installed system says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// Its host name.
+    pub hostname: String,
+    /// `PRETTY_NAME` of /etc/os-release.
+    pub os: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Seconds since it started.
+    pub uptime_secs: u64,
+    /// Manifest id of the image it was made from, as the deploy left it.
+    pub manifest: String,
+}
+
+/// Body of every error answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What is wrong.
+    pub error: String,
+    /// What to do about it.
+    pub remedy: String,
+}

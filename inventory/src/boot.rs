@@ -1,0 +1,182 @@
+//! What a PC boots from the network, and the scripts that tell its boot loader so.
+//!
+//! The decision rests on a hardware address, which anybody can claim. That is harmless by construction: it chooses between
+//! the PC's own disk and the boot environment, and the boot environment gets nothing before its key was approved.
+
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+
+use crate::{Device, DeviceId, Inventory, MacAddr, Result, UnixMillis};
+
+/// What a PC boots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boot {
+    /// Its own disk: there is nothing to do.
+    LocalDisk,
+    /// The boot environment: it is unknown, not approved, or has a job.
+    Environment,
+}
+
+/// What is known about who boots what: a snapshot that boot servers answer from.
+#[derive(Debug, Clone, Default)]
+pub struct BootView {
+    by_mac: HashMap<MacAddr, Boot>,
+}
+
+impl BootView {
+    /// Combines the devices with the set of devices that have an open job.
+    #[must_use]
+    pub fn new(devices: &[Device], with_job: &HashSet<DeviceId>) -> Self {
+        let by_mac = devices
+            .iter()
+            .flat_map(|device| {
+                let nothing_to_do = device.key.is_some() && !with_job.contains(&device.id);
+                let boot = if nothing_to_do { Boot::LocalDisk } else { Boot::Environment };
+                device.interfaces.iter().map(move |card| (card.mac, boot))
+            })
+            .collect();
+        Self { by_mac }
+    }
+
+    /// What the PC with that card boots.
+    #[must_use]
+    pub fn decide(&self, mac: MacAddr) -> Boot {
+        self.by_mac.get(&mac).copied().unwrap_or(Boot::Environment)
+    }
+}
+
+impl Inventory {
+    /// The present snapshot.
+    ///
+    /// # Errors
+    /// The database failed. Rows that make no sense are left out: their PCs boot the environment.
+    pub async fn boot_view(&self) -> Result<BootView> {
+        let (devices, _) = self.devices().await?;
+        let (jobs, _) = self.open_jobs().await?;
+        Ok(BootView::new(&devices, &jobs.iter().map(|job| job.device).collect()))
+    }
+}
+
+/// Where a boot script points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootServer {
+    /// Our address in the PC's network.
+    pub address: Ipv4Addr,
+    /// Port of the plain HTTP server for firmware.
+    pub http_port: u16,
+    /// Port of the TLS server for agents.
+    pub agent_port: u16,
+    /// More kernel arguments, for example `console=ttyS0`; no line breaks.
+    pub kernel_arguments: String,
+}
+
+impl BootServer {
+    fn http(&self) -> String {
+        format!("http://{}:{}/boot", self.address, self.http_port)
+    }
+
+    /// The kernel command line of the boot environment. `now` lets a PC with a dead clock battery check certificates; it
+    /// decides nothing else.
+    #[must_use]
+    pub fn command_line(&self, now: UnixMillis) -> String {
+        format!(
+            "hausmeister.server=https://{}:{} hausmeister.time={} panic=30 quiet {}",
+            self.address,
+            self.agent_port,
+            now.0 / 1000,
+            self.kernel_arguments
+        )
+        .trim_end()
+        .to_owned()
+    }
+
+    /// First script of an iPXE that was given its URL by DHCP; it comes back with the card that booted.
+    #[must_use]
+    pub fn ipxe_script(&self, boot: Boot, now: UnixMillis) -> String {
+        match boot {
+            Boot::Environment => format!(
+                "#!ipxe\necho Hausmeister\nkernel {http}/vmlinuz initrd=initrd.img {line} || goto failed\n\
+                 initrd --name initrd.img {http}/initrd.img || goto failed\nboot || goto failed\n\
+                 :failed\necho Hausmeister: the boot environment could not be loaded from {http}\n\
+                 echo Trying again in 20 seconds\nsleep 20\nreboot\n",
+                http = self.http(),
+                line = self.command_line(now)
+            ),
+            // A BIOS goes on with the first disk by itself after `exit`, but not every one does; asking for the disk works on
+            // all. UEFI firmware takes a failed boot entry as the wish for the next one.
+            Boot::LocalDisk => "#!ipxe\necho Hausmeister: nothing to do, starting this PC's own disk\n\
+                                iseq ${platform} efi && exit 1 ||\nsanboot --no-describe --drive 0x80 || exit\n"
+                .to_owned(),
+        }
+    }
+
+    /// The GRUB configuration that every UEFI PC loads; it continues with the one made for its card.
+    #[must_use]
+    pub fn grub_entry(&self) -> String {
+        format!(
+            "set timeout=0\nset mac=$net_default_mac\nif [ -z \"$mac\" ]; then set mac=$net_efinet0_mac; fi\n\
+             if [ -z \"$mac\" ]; then set mac=unknown; fi\n\
+             configfile (http,{}:{})/boot/grub/by-mac/$mac.cfg\n",
+            self.address, self.http_port
+        )
+    }
+
+    /// The GRUB configuration for one card. `load` says how kernel and initramfs travel.
+    #[must_use]
+    pub fn grub_config(&self, boot: Boot, now: UnixMillis) -> String {
+        match boot {
+            Boot::Environment => format!(
+                "set timeout=0\necho \"Hausmeister\"\n\
+                 linux (http,{a}:{p})/boot/vmlinuz {line}\ninitrd (http,{a}:{p})/boot/initrd.img\nboot\n",
+                a = self.address,
+                p = self.http_port,
+                line = self.command_line(now)
+            ),
+            Boot::LocalDisk => "set timeout=0\necho \"Hausmeister: nothing to do, starting this PC's own disk\"\n\
+                 search --no-floppy --set=disk --file /efi/boot/bootx64.efi\n\
+                 if [ -n \"$disk\" ]; then\n  set root=$disk\n  chainloader /efi/boot/bootx64.efi\n  boot\nfi\nexit\n"
+                .to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::device;
+
+    #[test]
+    fn only_an_approved_device_without_a_job_boots_its_disk() {
+        let approved = device("a", "52:54:00:00:00:01", true);
+        let busy = device("b", "52:54:00:00:00:02", true);
+        let imported = device("c", "52:54:00:00:00:03", false);
+        let view = BootView::new(&[approved, busy.clone(), imported], &HashSet::from([busy.id]));
+        let boot = |mac: &str| view.decide(mac.parse().unwrap());
+        assert_eq!(boot("52:54:00:00:00:01"), Boot::LocalDisk);
+        assert_eq!(boot("52:54:00:00:00:02"), Boot::Environment);
+        assert_eq!(boot("52:54:00:00:00:03"), Boot::Environment);
+        assert_eq!(boot("52:54:00:00:00:04"), Boot::Environment);
+    }
+
+    #[test]
+    fn scripts_name_the_server_and_nothing_secret() {
+        let server = BootServer {
+            address: Ipv4Addr::new(10, 77, 0, 1),
+            http_port: 8067,
+            agent_port: 8443,
+            kernel_arguments: "console=ttyS0".into(),
+        };
+        let line = server.command_line(UnixMillis(1_763_000_000_123));
+        expect_test::expect![[
+            "hausmeister.server=https://10.77.0.1:8443 hausmeister.time=1763000000 panic=30 quiet console=ttyS0"
+        ]]
+        .assert_eq(&line);
+        assert!(
+            server
+                .ipxe_script(Boot::Environment, UnixMillis(0))
+                .contains("http://10.77.0.1:8067/boot/vmlinuz")
+        );
+        assert!(server.ipxe_script(Boot::LocalDisk, UnixMillis(0)).contains("sanboot"));
+        assert!(server.grub_config(Boot::LocalDisk, UnixMillis(0)).contains("chainloader"));
+    }
+}

@@ -1,0 +1,64 @@
+//! What can go wrong with the inventory, sorted by who can do something about it.
+
+/// Result of every inventory function.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An inventory function failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database did not do what was asked; nothing was changed.
+    #[error("the database could not {op}")]
+    Database {
+        /// What was tried, as a verb phrase.
+        op: &'static str,
+        /// What the engine said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// There is no such thing; the caller's list is out of date.
+    #[error("there is no {what} {key}")]
+    NotFound {
+        /// Kind of thing.
+        what: &'static str,
+        /// Its id or name.
+        key: String,
+    },
+    /// The wish contradicts what is there. The text names both and is meant for the person who asked.
+    #[error("{0}")]
+    Conflict(String),
+    /// A stored row makes no sense.
+    #[error("{table} row {key} cannot be used: {problem}")]
+    Row {
+        /// Table of the row.
+        table: &'static str,
+        /// Primary key of the row.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The environment does not allow to work.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl Error {
+    pub(crate) fn db(op: &'static str) -> impl Fn(sqlx::Error) -> Self {
+        move |source| Self::Database { op, source }
+    }
+
+    /// Like [`Error::db`], but a violated unique constraint is the caller's conflict and says so.
+    pub(crate) fn unique(op: &'static str, taken: impl Fn() -> String) -> impl Fn(sqlx::Error) -> Self {
+        move |source| match source.as_database_error() {
+            Some(e) if e.is_unique_violation() => Self::Conflict(taken()),
+            Some(e) if e.is_foreign_key_violation() => Self::Conflict(format!(
+                "could not {op}: something it refers to is missing, or something still refers to it"
+            )),
+            _ => Self::Database { op, source },
+        }
+    }
+
+    pub(crate) fn row(table: &'static str, key: impl ToString) -> impl Fn(String) -> Self {
+        let key = key.to_string();
+        move |problem| Self::Row { table, key: key.clone(), problem }
+    }
+}

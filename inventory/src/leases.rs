@@ -1,0 +1,152 @@
+//! DHCP leases. Written in batches, many to one commit, before any of their ACKs is sent.
+
+use std::net::Ipv4Addr;
+
+use crate::db::{Pools, on_pool};
+use crate::{Error, Hostname, Inventory, MacAddr, Result, UnixMillis};
+
+/// A lease. Its address is the key: at most one client holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// Who holds it, in the words of the DHCP engine (device id, client identifier or hardware address).
+    pub client: String,
+    /// Hardware address that asked.
+    pub mac: MacAddr,
+    /// Host name the client told, if it can be a DNS label.
+    pub hostname: Option<Hostname>,
+    /// Whether it is in use.
+    pub state: LeaseState,
+    /// When it ends.
+    pub expires_at: UnixMillis,
+}
+
+/// Whether a lease is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LeaseState {
+    /// Held by its client until it expires.
+    Active,
+    /// Given back; free, but remembered so that its client gets it again.
+    Released,
+    /// Found in use by somebody else; nobody gets it until it expires (RFC 2131 section 4.3.3).
+    Declined,
+}
+
+impl LeaseState {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Released => "released",
+            Self::Declined => "declined",
+        }
+    }
+}
+
+type Row = (i64, String, String, Option<String>, String, i64);
+
+impl Inventory {
+    /// All leases, also those that ended: they remember who had which address.
+    ///
+    /// # Errors
+    /// The database failed. Rows that make no sense come in the second list.
+    pub async fn leases(&self) -> Result<(Vec<Lease>, Vec<Error>)> {
+        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
+            "SELECT ip, client, mac, hostname, state, expires_at FROM leases ORDER BY ip").fetch_all(pool).await)
+        .map_err(Error::db("list leases"))?;
+        Ok(sorted(rows))
+    }
+
+    /// The lease of one address.
+    ///
+    /// # Errors
+    /// The database failed or the row makes no sense.
+    pub async fn lease(&self, ip: Ipv4Addr) -> Result<Option<Lease>> {
+        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+            "SELECT ip, client, mac, hostname, state, expires_at FROM leases WHERE ip = $1")
+            .bind(i64::from(u32::from(ip))).fetch_optional(pool).await)
+        .map_err(Error::db("find a lease"))?;
+        row.map(lease).transpose()
+    }
+
+    /// Writes leases durably in one transaction and returns the addresses that were accepted. An address that another
+    /// client holds at `now` — given out by another server on the same database — is not accepted and stays as it is.
+    /// Each address may occur once.
+    ///
+    /// # Errors
+    /// The database failed; then nothing was written.
+    pub async fn commit_leases(&self, now: UnixMillis, leases: &[Lease]) -> Result<Vec<Ipv4Addr>> {
+        macro_rules! write {
+            ($tx:expr) => {{
+                let mut accepted: Vec<i64> = Vec::with_capacity(leases.len());
+                for part in leases.chunks(ROWS_PER_STATEMENT) {
+                    let mut sql = sqlx::QueryBuilder::new("INSERT INTO leases (ip, client, mac, hostname, state, expires_at) ");
+                    sql.push_values(part, |mut row, lease| {
+                        row.push_bind(i64::from(u32::from(lease.ip)))
+                            .push_bind(lease.client.as_str())
+                            .push_bind(lease.mac.to_string())
+                            .push_bind(lease.hostname.as_ref().map(Hostname::as_str))
+                            .push_bind(lease.state.text())
+                            .push_bind(lease.expires_at.0);
+                    });
+                    sql.push(
+                        " ON CONFLICT (ip) DO UPDATE SET client = excluded.client, mac = excluded.mac,
+                         hostname = excluded.hostname, state = excluded.state, expires_at = excluded.expires_at
+                         WHERE leases.client = excluded.client OR leases.state = 'released' OR leases.expires_at <= ",
+                    );
+                    sql.push_bind(now.0).push(" RETURNING ip");
+                    accepted.extend(
+                        sql.build_query_scalar::<i64>()
+                            .fetch_all(&mut *$tx)
+                            .await
+                            .map_err(Error::db("write leases"))?,
+                    );
+                }
+                $tx.commit().await.map_err(Error::db("write leases"))?;
+                accepted
+            }};
+        }
+        let accepted = match &self.pools {
+            Pools::Sqlite { write, .. } => {
+                let mut tx = write.begin_with("BEGIN IMMEDIATE").await.map_err(Error::db("write leases"))?;
+                write!(tx)
+            }
+            Pools::Postgres(pool) => {
+                let mut tx = pool.begin().await.map_err(Error::db("write leases"))?;
+                write!(tx)
+            }
+        };
+        Ok(accepted.into_iter().filter_map(|ip| u32::try_from(ip).ok()).map(Ipv4Addr::from).collect())
+    }
+}
+
+fn sorted(rows: Vec<Row>) -> (Vec<Lease>, Vec<Error>) {
+    let (mut good, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match lease(row) {
+            Ok(lease) => good.push(lease),
+            Err(problem) => bad.push(problem),
+        }
+    }
+    (good, bad)
+}
+
+fn lease((ip, client, mac, hostname, state, expires_at): Row) -> Result<Lease> {
+    let bad = Error::row("leases", ip);
+    Ok(Lease {
+        ip: u32::try_from(ip).map_err(|_| bad("this is no IPv4 address".into()))?.into(),
+        client,
+        mac: mac.parse().map_err(|e: crate::ParseError| bad(e.to_string()))?,
+        hostname: hostname.and_then(|name| name.parse().ok()),
+        state: match state.as_str() {
+            "active" => LeaseState::Active,
+            "released" => LeaseState::Released,
+            "declined" => LeaseState::Declined,
+            other => return Err(bad(format!("unknown state {other:?}"))),
+        },
+        expires_at: UnixMillis(expires_at),
+    })
+}
+
+/// Rows of one INSERT. Each number of rows is a statement of its own to prepare and keep.
+const ROWS_PER_STATEMENT: usize = 64;

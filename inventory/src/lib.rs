@@ -1,0 +1,43 @@
+//! The inventory: what exists in the school, what should be true of it, and what was seen of it.
+//!
+//! Every daemon reads and writes through this crate and through nothing else; it is the only one that names a database engine.
+//! Functions are named for the question they answer; absence is `Option`; a stored row that makes no sense is an error that
+//! names the row.
+
+pub mod boot;
+pub mod ca;
+mod changes;
+pub mod clock;
+pub mod config;
+mod db;
+mod devices;
+mod error;
+mod images;
+mod jobs;
+mod leases;
+mod networks;
+mod notices;
+mod rooms;
+mod types;
+mod users;
+mod waiting;
+
+pub use changes::{By, Change};
+pub use db::Inventory;
+pub use devices::{Device, Interface, InterfaceKind, NewDevice, Observed};
+pub use error::{Error, Result};
+pub use images::{Image, ImageVersion};
+pub use jobs::{Job, JobProgress, JobResult, JobState, JobTask};
+pub use leases::{Lease, LeaseState};
+pub use networks::{DhcpMode, Network, NetworkProblem};
+pub use notices::Notice;
+pub use rooms::Room;
+pub use types::{
+    Cidr, DeviceId, Hostname, ImageId, JobId, KeyFingerprint, MacAddr, NetworkId, ParseError, RoomId,
+    UnixMillis, UserId, VersionId, WaitingId,
+};
+pub use users::{Role, User};
+pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};
+
+#[cfg(test)]
+mod testing;

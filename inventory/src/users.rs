@@ -1,0 +1,157 @@
+//! People who may sign in, and their sessions.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::changes::record;
+use crate::db::{in_transaction, on_pool};
+use crate::{By, Error, Inventory, Result, UnixMillis, UserId};
+
+/// A person who may sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Their id.
+    pub id: UserId,
+    /// Name they sign in with; unique.
+    pub name: String,
+    /// argon2id hash in PHC string format.
+    pub password_hash: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// What a person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything in one school.
+    SchoolAdmin,
+}
+
+impl Inventory {
+    /// Adds a person. The hash is made by the caller; no password reaches this crate.
+    ///
+    /// # Errors
+    /// The name is taken or unusable, or the database failed.
+    pub async fn create_user(
+        &self,
+        by: By<'_>,
+        name: &str,
+        password_hash: &str,
+        role: Role,
+    ) -> Result<UserId> {
+        let name = name.trim().to_lowercase();
+        if name.is_empty() || name.len() > 60 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(Error::Conflict("a user name must have 1 to 60 characters and no spaces".into()));
+        }
+        let id = UserId::random();
+        let Role::SchoolAdmin = role;
+        in_transaction!(self, "add a user", tx => {
+            sqlx::query("INSERT INTO users (id, name, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5)")
+                .bind(id.0).bind(name.clone()).bind(password_hash.to_owned()).bind("school_admin").bind(by.at.0)
+                .execute(&mut *tx).await
+                .map_err(Error::unique("add a user", || format!("there is a user named {name:?} already")))?;
+            record!(tx, by, "user", id, "created")?;
+            Ok(())
+        })?;
+        Ok(id)
+    }
+
+    /// Replaces a person's password hash and ends their sessions.
+    ///
+    /// # Errors
+    /// There is no such person, or the database failed.
+    pub async fn set_password(&self, by: By<'_>, name: &str, password_hash: &str) -> Result<()> {
+        let user =
+            self.user_by_name(name).await?.ok_or(Error::NotFound { what: "user", key: name.to_owned() })?;
+        in_transaction!(self, "set a password", tx => {
+            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2").bind(password_hash.to_owned()).bind(user.id.0)
+                .execute(&mut *tx).await.map_err(Error::db("set a password"))?;
+            sqlx::query("DELETE FROM sessions WHERE user_id = $1").bind(user.id.0)
+                .execute(&mut *tx).await.map_err(Error::db("end sessions"))?;
+            record!(tx, by, "user", user.id, "password set")?;
+            Ok(())
+        })
+    }
+
+    /// The person of that name.
+    ///
+    /// # Errors
+    /// The database failed, or the row makes no sense.
+    pub async fn user_by_name(&self, name: &str) -> Result<Option<User>> {
+        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+            "SELECT id, name, password_hash, role FROM users WHERE name = $1")
+            .bind(name.trim().to_lowercase()).fetch_optional(pool).await)
+        .map_err(Error::db("find a user"))?;
+        row.map(user).transpose()
+    }
+
+    /// Whether anybody may sign in yet.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn has_users(&self) -> Result<bool> {
+        let count: i64 =
+            on_pool!(self, pool => sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(pool).await)
+                .map_err(Error::db("count users"))?;
+        Ok(count > 0)
+    }
+
+    /// Begins a session. Only the hash of its token is stored. Sessions that ended are removed on the way.
+    ///
+    /// # Errors
+    /// There is no such person, or the database failed.
+    pub async fn create_session(
+        &self,
+        by: By<'_>,
+        user: UserId,
+        token_hash: &str,
+        expires_at: UnixMillis,
+    ) -> Result<()> {
+        in_transaction!(self, "begin a session", tx => {
+            sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(by.at.0)
+                .execute(&mut *tx).await.map_err(Error::db("remove old sessions"))?;
+            sqlx::query("INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")
+                .bind(token_hash.to_owned()).bind(user.0).bind(by.at.0).bind(expires_at.0)
+                .execute(&mut *tx).await
+                .map_err(Error::unique("begin a session", || "this session exists already".into()))?;
+            record!(tx, by, "user", user, "signed in")?;
+            Ok(())
+        })
+    }
+
+    /// Whose session that is, if it has not ended.
+    ///
+    /// # Errors
+    /// The database failed, or the row makes no sense.
+    pub async fn session_user(&self, token_hash: &str, now: UnixMillis) -> Result<Option<User>> {
+        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+            "SELECT u.id, u.name, u.password_hash, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.token_hash = $1 AND s.expires_at > $2")
+            .bind(token_hash.to_owned()).bind(now.0).fetch_optional(pool).await)
+        .map_err(Error::db("find a session"))?;
+        row.map(user).transpose()
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn end_session(&self, token_hash: &str) -> Result<()> {
+        in_transaction!(self, "end a session", tx => {
+            sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(token_hash.to_owned())
+                .execute(&mut *tx).await.map_err(Error::db("end a session"))?;
+            Ok(())
+        })
+    }
+}
+
+type Row = (Uuid, String, String, String);
+
+fn user((id, name, password_hash, role): Row) -> Result<User> {
+    let role = match role.as_str() {
+        "school_admin" => Role::SchoolAdmin,
+        other => return Err(Error::row("users", &name)(format!("unknown role {other:?}"))),
+    };
+    Ok(User { id: UserId(id), name, password_hash, role })
+}
