@@ -1,0 +1,512 @@
+//! One suite of promises, kept on both engines. Each promise gets an empty database.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use inventory::{
+    By, DhcpMode, Error, Interface, InterfaceKind, Inventory, JobProgress, JobResult, JobState, JobTask,
+    KeyFingerprint, Lease, LeaseState, Network, NetworkId, NewDevice, Observed, Role, Sighting, UnixMillis,
+    WAITING_MAX,
+};
+
+type Promise = fn(Open) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Opens the promise's own database; each call is a separate set of connections, as another process would have.
+#[derive(Clone)]
+struct Open(String);
+
+impl Open {
+    async fn inventory(&self) -> Inventory {
+        Inventory::open(&self.0).await.unwrap()
+    }
+}
+
+macro_rules! promises {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), |open| Box::pin($name(open)))),*] };
+}
+
+const PROMISES: &[(&str, Promise)] = promises![
+    a_change_of_another_process_is_seen_within_100_ms,
+    rooms_have_unique_names_and_go_only_when_empty,
+    a_waiting_pc_is_approved_once_and_gets_its_job,
+    a_known_card_cannot_be_taken_over,
+    the_waiting_list_is_bounded_and_prefers_the_living,
+    a_swapped_disk_is_approved_into_the_same_device,
+    a_job_goes_its_way_and_only_once,
+    a_device_has_one_open_job,
+    image_versions_count_up_and_repeat_nothing,
+    an_address_has_one_holder_whoever_gives_it,
+    a_lease_batch_is_all_or_nothing_and_survives_reopening,
+    bad_rows_cost_only_themselves,
+    overlapping_or_broken_networks_are_refused,
+    sessions_end,
+    the_change_log_tells_who_did_what_in_order,
+    notices_appear_and_disappear_with_their_cause,
+    the_boot_decision_follows_the_inventory,
+];
+
+const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };
+
+fn key(n: u8) -> KeyFingerprint {
+    format!("{n:02x}").repeat(32).parse().unwrap()
+}
+
+fn hardware(mac: &str) -> serde_json::Value {
+    serde_json::json!({ "vendor": "QEMU", "serial": "S1", "uuid": "u-1", "nics": [{ "mac": mac }, { "mac": "bad" }] })
+}
+
+async fn wait_for(inventory: &Inventory, key: &KeyFingerprint, mac: &str) -> inventory::Waiting {
+    let hardware = hardware(mac);
+    inventory.see_waiting(BY, &Sighting { key, hardware: &hardware, address: "10.77.0.50" }).await.unwrap()
+}
+
+async fn approved(inventory: &Inventory, n: u8) -> inventory::DeviceId {
+    let room = match inventory.room_by_name("Raum 204").await.unwrap() {
+        Some(room) => room,
+        None => inventory.create_room(BY, "Raum 204").await.unwrap(),
+    };
+    let entry = wait_for(inventory, &key(n), &format!("52:54:00:00:00:{n:02x}")).await;
+    let name = format!("r204-pc{n:02}").parse().unwrap();
+    inventory.approve(BY, entry.id, &name, room.id, None, None).await.unwrap().0
+}
+
+fn conflict<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+    match result {
+        Err(Error::Conflict(text)) => text,
+        other => panic!("expected a conflict, got {other:?}"),
+    }
+}
+
+async fn a_change_of_another_process_is_seen_within_100_ms(open: Open) {
+    let (here, there) = (open.inventory().await, open.inventory().await);
+    let mut follower = here.follow();
+    // The first look at the other's commits only learns where they stand.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    for n in 0..5 {
+        follower.mark_unchanged();
+        there.create_room(BY, &format!("Raum {n}")).await.unwrap();
+        tokio::time::timeout(Duration::from_millis(100), follower.changed()).await.expect("in time").unwrap();
+        assert_eq!(here.last_change().await.unwrap(), n + 1);
+    }
+}
+
+async fn rooms_have_unique_names_and_go_only_when_empty(open: Open) {
+    let inventory = open.inventory().await;
+    let room = inventory.create_room(BY, " Raum 204 ").await.unwrap();
+    assert_eq!(room.name, "Raum 204");
+    assert!(conflict(inventory.create_room(BY, "Raum 204").await).contains("Raum 204"));
+    assert!(matches!(inventory.create_room(BY, " ").await, Err(Error::Conflict(_))));
+    let device = approved(&inventory, 1).await;
+    assert!(conflict(inventory.delete_room(BY, room.id).await).contains("devices"));
+    inventory.delete_device(BY, device).await.unwrap();
+    inventory.delete_room(BY, room.id).await.unwrap();
+    assert!(matches!(inventory.delete_room(BY, room.id).await, Err(Error::NotFound { .. })));
+}
+
+async fn a_waiting_pc_is_approved_once_and_gets_its_job(open: Open) {
+    let inventory = open.inventory().await;
+    let room = inventory.create_room(BY, "Raum 204").await.unwrap();
+    let image = inventory.ensure_image(BY, "Debian").await.unwrap();
+    inventory.add_version(BY, image, "m1", 10).await.unwrap();
+    let entry = wait_for(&inventory, &key(1), "52:54:00:00:00:01").await;
+    assert!(entry.code.len() == 6 && entry.code.bytes().all(|b| b.is_ascii_digit()));
+    let again = wait_for(&inventory, &key(1), "52:54:00:00:00:01").await;
+    assert_eq!((again.id, &again.code), (entry.id, &entry.code), "a second sighting is the same entry");
+
+    let name = "r204-pc01".parse().unwrap();
+    let (device, job) = inventory.approve(BY, entry.id, &name, room.id, Some(image), None).await.unwrap();
+    let found = inventory.device_by_key(&key(1)).await.unwrap().unwrap();
+    assert_eq!((found.id, found.name.as_str(), found.interfaces.len()), (device, "r204-pc01", 1));
+    assert_eq!(inventory.open_job(device).await.unwrap().map(|j| j.id), job);
+    assert!(inventory.waiting().await.unwrap().0.is_empty());
+    let repeated = inventory.approve(BY, entry.id, &name, room.id, None, None).await;
+    assert!(matches!(repeated, Err(Error::NotFound { .. })));
+}
+
+async fn a_known_card_cannot_be_taken_over(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let room = inventory.room_by_name("Raum 204").await.unwrap().unwrap();
+    // Another machine claims the same card with a key of its own.
+    let liar = wait_for(&inventory, &key(9), "52:54:00:00:00:01").await;
+    let other = "r204-pc09".parse().unwrap();
+    assert!(
+        conflict(inventory.approve(BY, liar.id, &other, room.id, None, None).await)
+            .contains("52:54:00:00:00:01")
+    );
+    let same = "r204-pc01".parse().unwrap();
+    assert!(conflict(inventory.approve(BY, liar.id, &same, room.id, None, None).await).contains("r204-pc01"));
+    assert_eq!(inventory.device(device).await.unwrap().unwrap().key, Some(key(1)));
+    assert_eq!(inventory.waiting().await.unwrap().0.len(), 1, "nothing was half done");
+}
+
+async fn the_waiting_list_is_bounded_and_prefers_the_living(open: Open) {
+    let inventory = open.inventory().await;
+    let see = async |n: i64, at: i64| {
+        let key = format!("{n:064x}").parse().unwrap();
+        let hardware = hardware("52:54:00:00:00:01");
+        let by = By { actor: "test", at: UnixMillis(at) };
+        inventory.see_waiting(by, &Sighting { key: &key, hardware: &hardware, address: "" }).await
+    };
+    for n in 0..WAITING_MAX {
+        see(n, 1000 + n).await.unwrap();
+    }
+    assert!(conflict(see(WAITING_MAX, 2000).await).contains("full"));
+    see(WAITING_MAX, 1_000_000).await.expect("takes the place of one that went silent");
+    let (list, _) = inventory.waiting().await.unwrap();
+    assert_eq!(list.len() as i64, WAITING_MAX);
+    assert!(!list.iter().any(|w| w.key.as_str() == format!("{:064x}", 0)));
+    let codes: HashSet<_> = list.iter().map(|w| w.code.clone()).collect();
+    assert_eq!(codes.len(), list.len(), "no two PCs show the same code");
+}
+
+async fn a_swapped_disk_is_approved_into_the_same_device(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let room = inventory.room_by_name("Raum 204").await.unwrap().unwrap();
+    let entry = wait_for(&inventory, &key(2), "52:54:00:00:00:01").await;
+    let name = "r204-pc01".parse().unwrap();
+    let (again, _) = inventory.approve(BY, entry.id, &name, room.id, None, Some(device)).await.unwrap();
+    assert_eq!(again, device);
+    assert_eq!(inventory.device_by_key(&key(2)).await.unwrap().unwrap().id, device);
+    assert!(inventory.device_by_key(&key(1)).await.unwrap().is_none(), "the old key is worth nothing");
+}
+
+async fn a_job_goes_its_way_and_only_once(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let image = inventory.ensure_image(BY, "Debian").await.unwrap();
+    assert!(
+        conflict(inventory.create_job(BY, device, JobTask::Deploy { image, version: None }).await)
+            .contains("version")
+    );
+    let job = inventory.create_job(BY, device, JobTask::Capture { image }).await.unwrap();
+    assert!(!inventory.note_progress(BY, job, &JobProgress::default()).await.unwrap(), "it does not run yet");
+    inventory.start_job(BY, job, None).await.unwrap();
+    inventory.start_job(BY, job, None).await.expect("the PC restarted in the middle");
+    let progress = JobProgress { phase: "transfer".into(), done_bytes: 5, total_bytes: 10, at: BY.at };
+    assert!(inventory.note_progress(BY, job, &progress).await.unwrap());
+    match inventory.job(job).await.unwrap().unwrap().state {
+        JobState::Running { progress: seen, .. } => assert_eq!(seen, progress),
+        other => panic!("{other:?}"),
+    }
+    let result = JobResult { bytes: 10, transferred: 4, resumed_bytes: 0, manifest: "m".into(), version: 1 };
+    inventory.complete_job(BY, job, &result).await.unwrap();
+    inventory.complete_job(BY, job, &result).await.expect("the PC repeats itself when the answer was lost");
+    assert!(conflict(inventory.fail_job(BY, job, "no").await).contains("done"));
+    assert!(conflict(inventory.start_job(BY, job, None).await).contains("over"));
+    assert!(!inventory.note_progress(BY, job, &progress).await.unwrap());
+    assert!(inventory.open_job(device).await.unwrap().is_none());
+}
+
+async fn a_device_has_one_open_job(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let image = inventory.ensure_image(BY, "Debian").await.unwrap();
+    let first = inventory.create_job(BY, device, JobTask::Capture { image }).await.unwrap();
+    assert!(
+        conflict(inventory.create_job(BY, device, JobTask::Capture { image }).await).contains("open job")
+    );
+    assert!(conflict(inventory.delete_image(BY, image).await).contains("open"));
+    inventory.cancel_job(BY, first).await.unwrap();
+    inventory.create_job(BY, device, JobTask::Capture { image }).await.unwrap();
+}
+
+async fn image_versions_count_up_and_repeat_nothing(open: Open) {
+    let inventory = open.inventory().await;
+    let image = inventory.ensure_image(BY, "Debian").await.unwrap();
+    assert_eq!(inventory.ensure_image(BY, "Debian").await.unwrap(), image);
+    for (manifest, version) in [("m1", 1), ("m2", 2), ("m1", 1), ("m3", 3)] {
+        assert_eq!(inventory.add_version(BY, image, manifest, 7).await.unwrap(), version, "{manifest}");
+    }
+    let versions: Vec<i64> =
+        inventory.image(image).await.unwrap().unwrap().versions.iter().map(|v| v.version).collect();
+    assert_eq!(versions, [3, 2, 1]);
+}
+
+fn lease(last: u8, client: &str, state: LeaseState, expires_at: i64) -> Lease {
+    Lease {
+        ip: Ipv4Addr::new(10, 77, 0, last),
+        client: client.into(),
+        mac: format!("52:54:00:00:01:{last:02x}").parse().unwrap(),
+        hostname: Some("pc".parse().unwrap()),
+        state,
+        expires_at: UnixMillis(expires_at),
+    }
+}
+
+async fn an_address_has_one_holder_whoever_gives_it(open: Open) {
+    let (one, two) = (open.inventory().await, open.inventory().await);
+    let ip = Ipv4Addr::new(10, 77, 0, 50);
+    let active = LeaseState::Active;
+    let commit =
+        async |server: &Inventory, now, lease| server.commit_leases(UnixMillis(now), &[lease]).await.unwrap();
+    assert_eq!(commit(&one, 0, lease(50, "a", active, 100)).await, [ip]);
+    assert_eq!(commit(&two, 50, lease(50, "b", active, 150)).await, [] as [Ipv4Addr; 0], "a holds it");
+    assert_eq!(commit(&two, 50, lease(50, "a", active, 150)).await, [ip], "a renews at the other server");
+    assert_eq!(commit(&one, 150, lease(50, "b", active, 300)).await, [ip], "it ran out");
+    assert_eq!(commit(&one, 160, lease(50, "b", LeaseState::Released, 160)).await, [ip]);
+    assert_eq!(commit(&two, 160, lease(50, "c", LeaseState::Declined, 900)).await, [ip]);
+    assert_eq!(
+        commit(&two, 200, lease(50, "d", active, 300)).await,
+        [] as [Ipv4Addr; 0],
+        "it is on probation"
+    );
+    assert_eq!(one.lease(ip).await.unwrap().unwrap().client, "c");
+}
+
+async fn a_lease_batch_is_all_or_nothing_and_survives_reopening(open: Open) {
+    let inventory = open.inventory().await;
+    let batch: Vec<Lease> = (1..=200).map(|n| lease(n, &format!("c{n}"), LeaseState::Active, 1000)).collect();
+    assert_eq!(inventory.commit_leases(UnixMillis(0), &batch).await.unwrap().len(), 200);
+    inventory.close().await;
+    assert!(inventory.commit_leases(UnixMillis(0), &batch).await.is_err());
+    let again = open.inventory().await;
+    assert_eq!(again.leases().await.unwrap().0, batch);
+}
+
+async fn bad_rows_cost_only_themselves(open: Open) {
+    let inventory = open.inventory().await;
+    approved(&inventory, 1).await;
+    approved(&inventory, 2).await;
+    put_by_hand(&open.0, "UPDATE devices SET name = 'kein name' WHERE name = 'r204-pc01'").await;
+    let (good, bad) = inventory.devices().await.unwrap();
+    assert_eq!(good.len(), 1);
+    let text = bad.first().unwrap().to_string();
+    assert!(text.contains("devices") && text.contains("kein name"), "{text}");
+    put_by_hand(
+        &open.0,
+        "INSERT INTO networks (id, name, cidr, pool_first, pool_last, lease_secs, mode)
+         SELECT id, 'Kaputt', '10.0.0.0/8', '10.0.0.9', '10.0.0.1', 600, 'server' FROM rooms",
+    )
+    .await;
+    let (good, bad) = inventory.networks().await.unwrap();
+    assert!(good.is_empty());
+    assert!(bad.first().unwrap().to_string().contains("Kaputt"));
+}
+
+async fn put_by_hand(url: &str, sql: &'static str) {
+    if url.starts_with("postgres") {
+        let pool = sqlx::PgPool::connect(url).await.unwrap();
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    } else {
+        let pool = sqlx::SqlitePool::connect(url).await.unwrap();
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+}
+
+fn network(name: &str, cidr: &str, first: [u8; 4], last: [u8; 4]) -> Network {
+    Network {
+        id: NetworkId::random(),
+        name: name.into(),
+        cidr: cidr.parse().unwrap(),
+        router: None,
+        pool_first: first.into(),
+        pool_last: last.into(),
+        lease_secs: 3600,
+        mode: DhcpMode::Server,
+    }
+}
+
+async fn overlapping_or_broken_networks_are_refused(open: Open) {
+    let inventory = open.inventory().await;
+    let mut pcs = network("PCs", "10.77.0.0/24", [10, 77, 0, 50], [10, 77, 0, 99]);
+    inventory.put_network(BY, &pcs).await.unwrap();
+    pcs.lease_secs = 7200;
+    inventory.put_network(BY, &pcs).await.unwrap();
+    assert_eq!(inventory.networks().await.unwrap().0, [pcs]);
+    let clash = network("Alle", "10.77.0.0/16", [10, 77, 9, 1], [10, 77, 9, 9]);
+    assert!(conflict(inventory.put_network(BY, &clash).await).contains("PCs"));
+    let backwards = network("X", "10.78.0.0/24", [10, 78, 0, 9], [10, 78, 0, 1]);
+    assert!(conflict(inventory.put_network(BY, &backwards).await).contains("before it begins"));
+    let outside = network("X", "10.78.0.0/24", [10, 79, 0, 1], [10, 79, 0, 9]);
+    assert!(conflict(inventory.put_network(BY, &outside).await).contains("10.79.0.1"));
+}
+
+async fn sessions_end(open: Open) {
+    let inventory = open.inventory().await;
+    assert!(!inventory.has_users().await.unwrap());
+    let user = inventory.create_user(BY, "Admin", "$argon2id$x", Role::SchoolAdmin).await.unwrap();
+    assert!(conflict(inventory.create_user(BY, "admin", "x", Role::SchoolAdmin).await).contains("admin"));
+    inventory.create_session(BY, user, "hash", BY.at.plus_secs(60)).await.unwrap();
+    let at = |secs| BY.at.plus_secs(secs);
+    assert_eq!(inventory.session_user("hash", at(59)).await.unwrap().unwrap().name, "admin");
+    assert!(inventory.session_user("hash", at(60)).await.unwrap().is_none());
+    assert!(inventory.session_user("other", at(0)).await.unwrap().is_none());
+    inventory.set_password(BY, "admin", "$argon2id$y").await.unwrap();
+    assert!(
+        inventory.session_user("hash", at(1)).await.unwrap().is_none(),
+        "a new password ends all sessions"
+    );
+}
+
+async fn the_change_log_tells_who_did_what_in_order(open: Open) {
+    let inventory = open.inventory().await;
+    let room = inventory.create_room(By { actor: "frau.meier", ..BY }, "Raum 204").await.unwrap();
+    let _ = inventory.create_room(BY, "Raum 204").await;
+    inventory.rename_room(By { actor: "herr.kurz", ..BY }, room.id, "Raum 205").await.unwrap();
+    let log = inventory.changes_since(0, 10).await.unwrap();
+    let told: Vec<(i64, &str, &str)> =
+        log.iter().map(|c| (c.seq, c.actor.as_str(), c.action.as_str())).collect();
+    assert_eq!(told, [(1, "frau.meier", "created"), (2, "herr.kurz", "renamed")], "what failed is not told");
+    assert_eq!(inventory.changes_since(1, 10).await.unwrap().len(), 1);
+}
+
+async fn notices_appear_and_disappear_with_their_cause(open: Open) {
+    let inventory = open.inventory().await;
+    let notice = |place: &str| (place.to_owned(), "full".to_owned(), "make it larger".to_owned());
+    inventory.set_notices(BY, "netd", &[notice("pool/a"), notice("pool/b")]).await.unwrap();
+    inventory.set_notices(BY, "deployd", &[notice("store")]).await.unwrap();
+    let seq = inventory.last_change().await.unwrap();
+    inventory.set_notices(BY, "netd", &[notice("pool/b"), notice("pool/a")]).await.unwrap();
+    assert_eq!(inventory.last_change().await.unwrap(), seq, "the same notices are no change");
+    inventory.set_notices(BY, "netd", &[notice("pool/b")]).await.unwrap();
+    let places: Vec<String> = inventory.notices().await.unwrap().into_iter().map(|n| n.place).collect();
+    assert_eq!(places, ["store", "pool/b"]);
+}
+
+async fn the_boot_decision_follows_the_inventory(open: Open) {
+    use inventory::boot::Boot::{Environment, LocalDisk};
+    let inventory = open.inventory().await;
+    let mac = "52:54:00:00:00:01".parse().unwrap();
+    let boots = async || inventory.boot_view().await.unwrap().decide(mac);
+    assert_eq!(boots().await, Environment, "unknown");
+    let device = approved(&inventory, 1).await;
+    assert_eq!(boots().await, LocalDisk, "nothing to do");
+    let image = inventory.ensure_image(BY, "Debian").await.unwrap();
+    let job = inventory.create_job(BY, device, JobTask::Capture { image }).await.unwrap();
+    assert_eq!(boots().await, Environment, "a job waits");
+    inventory.cancel_job(BY, job).await.unwrap();
+    assert_eq!(boots().await, LocalDisk);
+    let observed = Observed { hostname: Some("r204-pc01".into()), ..Observed::default() };
+    inventory.observe_device(BY, device, &observed, None).await.unwrap();
+    assert_eq!(inventory.device(device).await.unwrap().unwrap().observed, observed);
+    let imported = NewDevice {
+        name: "r204-pc07".parse().unwrap(),
+        room: inventory.rooms().await.unwrap().first().unwrap().id,
+        desired_image: None,
+        interfaces: vec![Interface {
+            mac: "52:54:00:00:00:07".parse().unwrap(),
+            kind: InterfaceKind::Lan,
+            reserved_ip: Some(Ipv4Addr::new(10, 77, 0, 7)),
+        }],
+    };
+    inventory.create_device(BY, &imported).await.unwrap();
+    let found = inventory.device_by_mac("52:54:00:00:00:07".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(found.interfaces, imported.interfaces);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_on_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, promise) in PROMISES {
+        eprintln!("{name}");
+        promise(Open(format!("sqlite://{}", dir.path().join(name).display()))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_on_postgresql() {
+    let server = postgres::Server::start();
+    for (name, promise) in PROMISES {
+        eprintln!("{name}");
+        promise(Open(server.database(name))).await;
+    }
+}
+
+/// A PostgreSQL of the test's own: Debian's programs, a folder that is removed afterwards, no TCP port.
+mod postgres {
+    use std::path::{Path, PathBuf};
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    pub(crate) struct Server {
+        dir: tempfile::TempDir,
+        process: Child,
+    }
+
+    impl Server {
+        pub(crate) fn start() -> Self {
+            let bin = programs();
+            let dir = tempfile::tempdir().unwrap();
+            // PostgreSQL refuses to run as root, so its folder belongs to Debian's user for it.
+            std::os::unix::fs::chown(dir.path(), Some(postgres_uid()), None).unwrap();
+            let made = as_postgres(&bin.join("initdb"))
+                .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "-D"])
+                .arg(dir.path().join("data"))
+                .output()
+                .unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            let process = as_postgres(&bin.join("postgres"))
+                .arg("-D")
+                .arg(dir.path().join("data"))
+                .args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"])
+                .arg(dir.path())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let server = Self { dir, process };
+            let deadline = now() + Duration::from_secs(30);
+            while !server.psql("SELECT 1") {
+                assert!(now() < deadline, "PostgreSQL does not answer");
+            }
+            server
+        }
+
+        pub(crate) fn database(&self, name: &str) -> String {
+            let name = name.get(..name.len().min(60)).unwrap();
+            assert!(self.psql(&format!("CREATE DATABASE \"{name}\"")));
+            format!("postgres://postgres@localhost/{name}?host={}", self.dir.path().display())
+        }
+
+        fn psql(&self, sql: &str) -> bool {
+            Command::new(programs().join("psql"))
+                .args(["-U", "postgres", "-q", "-c", sql, "-h"])
+                .arg(self.dir.path())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .unwrap()
+                .success()
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
+            let _ = self.process.wait();
+        }
+    }
+
+    fn as_postgres(program: &Path) -> Command {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"])
+            .arg(program);
+        command.current_dir("/").stdout(Stdio::null());
+        command
+    }
+
+    fn postgres_uid() -> u32 {
+        let out = Command::new("id").args(["-u", "postgres"]).output().unwrap();
+        String::from_utf8(out.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .expect("Debian's package postgresql makes this user")
+    }
+
+    fn programs() -> PathBuf {
+        let mut versions: Vec<PathBuf> =
+            std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|e| e.unwrap().path()).collect();
+        versions.sort();
+        versions.pop().expect("Debian's package postgresql is installed").join("bin")
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a deadline for a process outside of the test")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+}
