@@ -110,24 +110,25 @@ impl BootServer {
         }
     }
 
-    /// The GRUB configuration that every UEFI PC loads; it continues with the one made for its card.
+    /// The GRUB configuration that every UEFI PC loads as `grub/grub.cfg`, by TFTP or HTTP; it continues with the one made
+    /// for its card. GRUB writes `$net_default_mac` in lower case with colons.
     #[must_use]
     pub fn grub_entry(&self) -> String {
         format!(
-            "set timeout=0\nset mac=$net_default_mac\nif [ -z \"$mac\" ]; then set mac=$net_efinet0_mac; fi\n\
-             if [ -z \"$mac\" ]; then set mac=unknown; fi\n\
-             configfile (http,{}:{})/boot/grub/by-mac/$mac.cfg\n",
+            "set timeout=0\nset server=\"http,{}:{}\"\nif [ -n \"$net_default_mac\" ]; then\n  \
+             configfile ($server)/boot/grub/by-mac/$net_default_mac.cfg\nfi\n{GRUB_FAILED}",
             self.address, self.http_port
         )
     }
 
-    /// The GRUB configuration for one card. `load` says how kernel and initramfs travel.
+    /// The GRUB configuration for one card.
     #[must_use]
     pub fn grub_config(&self, boot: Boot, now: UnixMillis) -> String {
         match boot {
             Boot::Environment => format!(
-                "set timeout=0\necho \"Hausmeister\"\n\
-                 linux (http,{a}:{p})/boot/vmlinuz {line}\ninitrd (http,{a}:{p})/boot/initrd.img\nboot\n",
+                "set timeout=0\necho \"Hausmeister: loading the boot environment\"\n\
+                 if linux (http,{a}:{p})/boot/vmlinuz {line}; then\n  if initrd (http,{a}:{p})/boot/initrd.img; then\n    \
+                 boot\n  fi\nfi\n{GRUB_FAILED}",
                 a = self.address,
                 p = self.http_port,
                 line = self.command_line(now)
@@ -139,6 +140,10 @@ impl BootServer {
         }
     }
 }
+
+/// What GRUB does when the server does not answer: it says so and tries again from the start.
+const GRUB_FAILED: &str =
+    "echo \"Hausmeister: no answer from the server, trying again in 20 seconds\"\nsleep 20\nreboot\n";
 
 #[cfg(test)]
 mod tests {
