@@ -1,0 +1,68 @@
+# The menu. Everything here works on a fresh Debian 12 as root with Rust (see rust-version in Cargo.toml) installed.
+#
+#   make demo     a school in a box: virtual PCs boot, are approved, imaged and start their own system
+#   make test     every test, the demo among them
+#   make bench    our speed beside the peers', in one run; writes target/bench.json
+#   make lint     formatting and clippy
+#   make deps     the Debian packages that the others need (they call it themselves)
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+
+CARGO     := cargo
+STATIC    := x86_64-unknown-linux-gnu
+AGENT     := target/$(STATIC)/agent/agent
+COMMAND   := target/release/hausmeister
+PACKAGES  := target/boot-packages
+BOOT      := target/boot
+DEMO_IMAGE := target/demo/debian.img
+
+# Debian packages: to build, to make what PCs boot, to run virtual PCs.
+PACKAGES_NEEDED := gcc libc6-dev pkg-config \
+  cpio debian-archive-keyring dosfstools e2fsprogs gdisk kmod mmdebstrap mtools syslinux syslinux-common util-linux xz-utils zstd \
+  iproute2 ovmf qemu-system-x86 procps
+# Real clients and oracles for the tests; peers for the benchmarks.
+test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base isc-dhcp-client kea-admin ntfs-3g \
+  postgresql python3 tftp-hpa udhcpc
+bench: PACKAGES_NEEDED += kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa curl
+
+.PHONY: demo test bench lint deps build boot image clean
+
+demo: build boot image
+	$(COMMAND) demo --boot-files $(BOOT) --image $(DEMO_IMAGE) --work-dir target/demo/run $(DEMO_FLAGS)
+
+test: build boot image
+	HAUSMEISTER_BIN=$(CURDIR)/target/release $(CARGO) test --release --workspace --locked
+
+bench: build boot image
+	tests/bench/run
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --release --locked -- -D warnings
+
+deps:
+	@missing=$$(for p in $(PACKAGES_NEEDED); do dpkg-query -W -f='$${db:Status-Abbrev}\n' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done)
+	if [ -n "$$missing" ]; then
+	  echo "Installing from Debian:" $$missing
+	  apt-get update -qq
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
+	fi
+
+build: deps
+	$(CARGO) build --release --locked -p hausmeister -p netd -p deployd -p webui
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile agent --target $(STATIC) -p agent
+
+# What PCs load from the network: signed boot loaders and kernel from Debian, and the agent as /init.
+boot: build
+	images/fetch-boot-packages.sh $(PACKAGES)
+	$(COMMAND) boot-environment --packages $(PACKAGES) --agent $(AGENT) --out $(BOOT)
+
+# The small Debian that the demo's PCs get.
+image: deps
+	images/demo-image/build.sh $(DEMO_IMAGE)
+
+clean:
+	rm -rf target
