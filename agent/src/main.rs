@@ -1,2 +1,1 @@
-//! agent
 fn main() {}
