@@ -1,0 +1,162 @@
+//! Fetching batches ahead with several threads and handing them over in order.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::DeployError;
+use super::work::Batch;
+use crate::chunk::{CHUNK_BYTES, ChunkSource, Hash, Stored};
+
+/// Calls `write` for every batch in order, with its unpacked and verified chunks and the bytes that were fetched for it.
+///
+/// At most `threads + 2` batches are in memory. The first error, of a fetch or of `write`, ends everything.
+pub(super) fn in_order(
+    source: &dyn ChunkSource,
+    batches: &[Batch<'_>],
+    threads: usize,
+    mut write: impl FnMut(&Batch<'_>, &[u8], u64) -> Result<(), DeployError>,
+) -> Result<(), DeployError> {
+    let line = Line { state: Mutex::new(State::default()), changed: Condvar::new(), window: threads + 2 };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(batches.len()) {
+            scope.spawn(|| {
+                let _leave = Leave { line: &line, writer: false };
+                line.fetch_all(source, batches);
+            });
+        }
+        let _leave = Leave { line: &line, writer: true };
+        for (number, batch) in batches.iter().enumerate() {
+            let ready = line.take(number)?;
+            write(batch, &ready.content, ready.fetched)?;
+            line.give_back(ready.content);
+        }
+        Ok(())
+    })
+}
+
+struct Line {
+    state: Mutex<State>,
+    changed: Condvar,
+    window: usize,
+}
+
+#[derive(Default)]
+struct State {
+    /// Next batch that nobody fetches yet.
+    next: usize,
+    /// Next batch to be written.
+    writing: usize,
+    ready: BTreeMap<usize, Ready>,
+    /// Buffers to use again: giving 8 MiB back to the system and asking for it again costs as much as hashing it.
+    buffers: Vec<Vec<u8>>,
+    failed: Option<DeployError>,
+    stop: bool,
+}
+
+struct Ready {
+    content: Vec<u8>,
+    fetched: u64,
+}
+
+impl Line {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fetch_all(&self, source: &dyn ChunkSource, batches: &[Batch<'_>]) {
+        while let Some((number, batch, mut content)) = self.claim(batches) {
+            let outcome = fetch(source, batch.hashes, &mut content);
+            let mut state = self.lock();
+            match outcome {
+                Ok(fetched) => {
+                    state.ready.insert(number, Ready { content, fetched });
+                }
+                Err(error) => {
+                    state.failed.get_or_insert(error);
+                    state.stop = true;
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// The next batch to fetch, as soon as the look-ahead allows it.
+    fn claim<'b, 'm>(&self, batches: &'b [Batch<'m>]) -> Option<(usize, &'b Batch<'m>, Vec<u8>)> {
+        let mut state = self.lock();
+        while !state.stop && state.next >= state.writing + self.window {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let number = state.next;
+        let batch = batches.get(number).filter(|_| !state.stop)?;
+        state.next += 1;
+        Some((number, batch, state.buffers.pop().unwrap_or_default()))
+    }
+
+    fn take(&self, number: usize) -> Result<Ready, DeployError> {
+        let mut state = self.lock();
+        state.writing = number;
+        self.changed.notify_all();
+        loop {
+            if let Some(error) = state.failed.take() {
+                return Err(error);
+            }
+            if let Some(ready) = state.ready.remove(&number) {
+                return Ok(ready);
+            }
+            if state.stop {
+                // A fetching thread died; the scope passes its panic on.
+                return Err(DeployError::Cancelled);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        self.lock().buffers.push(buffer);
+    }
+}
+
+/// Ends the waiting of all others when a thread leaves: the writing one always, a fetching one when it panics.
+struct Leave<'l> {
+    line: &'l Line,
+    writer: bool,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if self.writer || std::thread::panicking() {
+            self.line.lock().stop = true;
+            self.line.changed.notify_all();
+        }
+    }
+}
+
+/// Fetches, checks and unpacks. A chunk that is damaged is asked for once more: the damage may be on the way.
+fn fetch(source: &dyn ChunkSource, hashes: &[Hash], content: &mut Vec<u8>) -> Result<u64, DeployError> {
+    content.resize(hashes.len() * CHUNK_BYTES, 0);
+    if hashes.is_empty() {
+        return Ok(0);
+    }
+    let stored = ask(source, hashes)?;
+    let mut fetched = 0;
+    for ((hash, chunk), out) in hashes.iter().zip(&stored).zip(content.chunks_exact_mut(CHUNK_BYTES)) {
+        fetched += chunk.stored_len() as u64;
+        if chunk.unpack_into(hash, out).is_err() {
+            for again in &ask(source, std::slice::from_ref(hash))? {
+                fetched += again.stored_len() as u64;
+                again
+                    .unpack_into(hash, out)
+                    .map_err(|source| DeployError::Corrupt { hash: *hash, source })?;
+            }
+        }
+    }
+    Ok(fetched)
+}
+
+fn ask(source: &dyn ChunkSource, hashes: &[Hash]) -> Result<Vec<Stored>, DeployError> {
+    let stored = source.fetch(hashes).map_err(DeployError::Fetch)?;
+    if stored.len() != hashes.len() {
+        return Err(DeployError::Count { asked: hashes.len(), got: stored.len() });
+    }
+    Ok(stored)
+}

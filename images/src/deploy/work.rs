@@ -1,0 +1,85 @@
+//! A manifest cut into batches: what is fetched with one request and written in one go.
+
+use crate::chunk::Hash;
+use crate::manifest::{ChunkTable, Content, Manifest};
+
+/// Chunks of one partition, ascending, with at most one request's worth of hashes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Batch<'m> {
+    /// Index of the partition in the manifest.
+    pub(super) partition: usize,
+    /// Where the chunks go, and zeros between them.
+    pub(super) pieces: Vec<Piece>,
+    /// The chunks of the pieces that are not zero.
+    pub(super) hashes: &'m [Hash],
+    /// Chunks of the image, zeros included, up to and with this batch.
+    pub(super) end: u64,
+}
+
+/// Neighbouring chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) first: u32,
+    pub(super) count: u32,
+    pub(super) zero: bool,
+}
+
+/// The batches that an earlier run has not completed.
+pub(super) fn batches(manifest: &Manifest, batch_chunks: usize, done: u64) -> Vec<Batch<'_>> {
+    let limit = batch_chunks.clamp(1, crate::protocol::CHUNKS_PER_FETCH);
+    let mut all = Vec::new();
+    let mut end = 0;
+    for (partition, (_, table)) in manifest.partitions().enumerate() {
+        for (pieces, hashes) in cut(table, limit) {
+            end += pieces.iter().map(|p| u64::from(p.count)).sum::<u64>();
+            if end > done {
+                all.push(Batch { partition, pieces, hashes, end });
+            }
+        }
+    }
+    all
+}
+
+fn cut(table: &ChunkTable, limit: usize) -> Vec<(Vec<Piece>, &[Hash])> {
+    let mut batches = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::new();
+    // The hashes of a table stand one after the other, so those of a batch are one slice.
+    let mut rest = table.hashes();
+    let mut taken = 0;
+    let mut zeros = 0u32;
+    let mut flush = |pieces: &mut Vec<Piece>, taken: &mut usize, zeros: &mut u32| {
+        let (own, behind) = rest.split_at_checked(*taken).unwrap_or((rest, &[]));
+        rest = behind;
+        *taken = 0;
+        *zeros = 0;
+        if !pieces.is_empty() {
+            batches.push((std::mem::take(pieces), own));
+        }
+    };
+    for span in table.spans() {
+        let zero = matches!(span.content, Content::Zeros(_));
+        let mut first = span.first;
+        let mut left = u32::try_from(span.count()).unwrap_or(u32::MAX);
+        while left > 0 {
+            let room = if zero { ZEROS_MAX - zeros } else { u32::try_from(limit - taken).unwrap_or(1) };
+            let count = left.min(room);
+            pieces.push(Piece { first, count, zero });
+            first += count;
+            left -= count;
+            if zero {
+                zeros += count;
+            } else {
+                taken += count as usize;
+            }
+            if taken == limit || zeros == ZEROS_MAX || pieces.len() == PIECES_MAX {
+                flush(&mut pieces, &mut taken, &mut zeros);
+            }
+        }
+    }
+    flush(&mut pieces, &mut taken, &mut zeros);
+    batches
+}
+
+/// 256 MiB of zeros between two reports of progress.
+const ZEROS_MAX: u32 = 4096;
+const PIECES_MAX: usize = 1024;

@@ -1,0 +1,30 @@
+//! Disk images: how they are described, stored, captured and deployed.
+//!
+//! | Module       | What it knows                                                            |
+//! |--------------|--------------------------------------------------------------------------|
+//! | [`blockdev`] | disks: block devices, plain files, memory                                |
+//! | [`chunk`]    | 64 KiB of a partition, its hash and its compressed form                  |
+//! | [`used`]     | which bytes of ext, FAT, NTFS and swap matter                            |
+//! | [`table`]    | GPT and MBR partition tables                                             |
+//! | [`manifest`] | the signed description of one image                                      |
+//! | [`store`]    | the server's chunks and manifests on disk                                |
+//! | [`capture`]  | disk to chunks and manifest                                              |
+//! | [`layout`]   | where an image's partitions go on another disk                           |
+//! | [`deploy`]   | manifest and chunks to disk, resumable                                   |
+//! | [`reserved`] | the MiB of a managed disk that images leave alone: device key and journal |
+//! | [`disks`]    | which disk of a PC is the one to write                                   |
+//! | [`protocol`] | the messages between agent and `deployd`                                 |
+
+pub mod blockdev;
+pub mod capture;
+pub mod chunk;
+pub mod deploy;
+pub mod disks;
+pub mod layout;
+mod le;
+pub mod manifest;
+pub mod protocol;
+pub mod reserved;
+pub mod store;
+pub mod table;
+pub mod used;
