@@ -13,6 +13,7 @@
 
 mod body;
 mod connections;
+mod local;
 mod serve;
 mod tls;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
+pub use local::{local_addresses, local_name};
 pub use serve::{Handle, serve_plain, serve_tls};
 pub use tls::tls_config;
 
@@ -30,6 +32,8 @@ pub use tls::tls_config;
 pub struct Peer {
     /// Address and port it speaks from.
     pub address: SocketAddr,
+    /// Which of our addresses it reached.
+    pub local: SocketAddr,
     /// The certificates it showed, its own first; empty without TLS or when it showed none.
     pub certificates: Arc<[CertificateDer<'static>]>,
 }

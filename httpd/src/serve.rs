@@ -145,16 +145,17 @@ impl Server {
     }
 
     async fn connection(self, stream: TcpStream, address: SocketAddr) {
+        let Ok(local) = stream.local_addr() else { return };
         // Both only improve service; a kernel that refuses them still carries data.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(self.limits.unacknowledged));
         let Some(tls) = self.tls.clone() else {
-            return self.http(stream, Peer { address, certificates: Arc::new([]) }).await;
+            return self.http(stream, Peer { address, local, certificates: Arc::new([]) }).await;
         };
         match tokio::time::timeout(self.limits.handshake, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default().into();
-                self.http(stream, Peer { address, certificates }).await;
+                self.http(stream, Peer { address, local, certificates }).await;
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer.address = %address, %error, "no TLS connection came about")

@@ -1,0 +1,392 @@
+//! Why something that a person asked for is refused, in both languages.
+//!
+//! The inventory speaks English. Its sentences are translated here by pattern; one that has no pattern is shown as it is,
+//! since a reason in the wrong language is better than none.
+
+use std::net::Ipv4Addr;
+
+use inventory::{NetworkProblem, ParseError};
+
+use crate::lang::Lang;
+
+/// Why a wish is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// A field was left empty.
+    Missing,
+    /// A text is not what it should be.
+    Parse(ParseError),
+    /// A network's parts do not fit together.
+    Network(NetworkProblem),
+    /// The inventory said no, in English.
+    Inventory(String),
+    /// No room of that name or id.
+    NoRoom(String),
+    /// No image of that name or id.
+    NoImage(String),
+    /// No such version of the image.
+    NoVersion(i64),
+    /// No device of that name or id.
+    NoDevice(String),
+    /// The device was added beforehand, and no PC was approved as it yet.
+    NotApproved(String),
+    /// An IPv4 address was expected.
+    NoAddress(String),
+    /// An address that cannot be given to a device.
+    NotInANetwork(Ipv4Addr),
+    /// The address is the router's.
+    IsRouter(Ipv4Addr),
+    /// A whole number was expected.
+    NoNumber(String),
+    /// One of a few words was expected.
+    NoChoice(String),
+    /// The device has no network card to reserve an address for, or several and none was named.
+    WhichCard,
+    /// Name or password are wrong.
+    WrongPassword,
+    /// Too many wrong passwords.
+    TooManyAttempts(u64),
+}
+
+/// What is said about a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// What is wrong; a clause that begins with a capital.
+    pub(crate) text: String,
+    /// What to do; may be empty.
+    pub(crate) remedy: String,
+}
+
+impl Problem {
+    /// The refusal in a language.
+    pub(crate) fn say(&self, lang: Lang) -> Said {
+        let (de, en) = match self {
+            Self::Missing => ("Dieses Feld wird gebraucht".into(), "This field is needed".into()),
+            Self::Parse(error) => return said(&parse_error(lang, error)),
+            Self::Network(problem) => return said(&network(lang, problem)),
+            Self::Inventory(text) => return said(&inventory(lang, text)),
+            Self::NoRoom(text) => (format!("Es gibt keinen Raum „{text}“"), format!("There is no room \"{text}\"")),
+            Self::NoImage(text) => (format!("Es gibt kein Image „{text}“"), format!("There is no image \"{text}\"")),
+            Self::NoVersion(n) => {
+                (format!("Version {n} gibt es von diesem Image nicht"), format!("This image has no version {n}"))
+            }
+            Self::NoDevice(text) => {
+                (format!("Es gibt kein Gerät „{text}“"), format!("There is no device \"{text}\""))
+            }
+            Self::NotApproved(name) => (
+                format!(
+                    "{name} ist noch nicht freigegeben; den PC über das Netz starten und auf der Warteliste freigeben"
+                ),
+                format!("{name} is not approved yet; boot the PC from the network and approve it on the waiting list"),
+            ),
+            Self::NoAddress(text) => (
+                format!("„{text}“ ist keine IPv4-Adresse; zum Beispiel 10.77.1.20"),
+                format!("\"{text}\" is no IPv4 address; for example 10.77.1.20"),
+            ),
+            Self::NotInANetwork(ip) => (
+                format!("{ip} gehört zu keinem Netz als Geräteadresse; eine Adresse aus einem der Netze wählen"),
+                format!("{ip} is not a host address of any network; choose an address of one of the networks"),
+            ),
+            Self::IsRouter(ip) => (
+                format!("{ip} ist die Adresse des Routers; eine andere wählen"),
+                format!("{ip} is the router's address; choose another one"),
+            ),
+            Self::NoNumber(text) => {
+                (format!("„{text}“ ist keine ganze Zahl"), format!("\"{text}\" is no whole number"))
+            }
+            Self::NoChoice(text) => {
+                (format!("„{text}“ steht nicht zur Wahl"), format!("\"{text}\" is not one of the choices"))
+            }
+            Self::WhichCard => (
+                "Die Netzwerkkarte fehlt; ihre MAC-Adresse angeben".into(),
+                "The network card is missing; give its MAC address".into(),
+            ),
+            Self::WrongPassword => (
+                "Name oder Kennwort stimmen nicht; auf Großschreibung achten".into(),
+                "Name or password are wrong; mind capital letters".into(),
+            ),
+            Self::TooManyAttempts(secs) => (
+                format!("Zu viele falsche Kennwörter; in {} noch einmal versuchen", crate::format::duration(Lang::De, wait(*secs))),
+                format!("Too many wrong passwords; try again in {}", crate::format::duration(Lang::En, wait(*secs))),
+            ),
+        };
+        said(match lang {
+            Lang::De => &de,
+            Lang::En => &en,
+        })
+    }
+}
+
+fn wait(secs: u64) -> i64 {
+    i64::try_from(secs).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
+}
+
+/// Splits `what is wrong; what to do`.
+fn said(text: &str) -> Said {
+    let (text, remedy) = text.split_once("; ").unwrap_or((text, ""));
+    Said { text: sentence(text), remedy: sentence(remedy) }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        None => String::new(),
+        // Names of devices come first at times, and are not capitalised.
+        Some(first) if text.split(' ').next().is_some_and(|w| w.contains(['-', '.', '/'])) => {
+            format!("{first}{}.", chars.as_str())
+        }
+        Some(first) => format!("{}{}.", first.to_uppercase(), chars.as_str().trim_end_matches('.')),
+    }
+}
+
+fn parse_error(lang: Lang, error: &ParseError) -> String {
+    match lang {
+        Lang::En => format!("\"{}\": {}", error.value, error.problem),
+        Lang::De => {
+            let problem = PARSE_PROBLEMS.iter().find(|(en, _)| *en == error.problem).map_or(error.problem, |(_, de)| de);
+            format!("„{}“: {problem}", error.value)
+        }
+    }
+}
+
+fn network(lang: Lang, problem: &NetworkProblem) -> String {
+    match (lang, problem) {
+        (_, NetworkProblem::Text(error)) => parse_error(lang, error),
+        (Lang::En, problem) => problem.to_string(),
+        (Lang::De, NetworkProblem::Outside { address, cidr, .. }) => {
+            format!("{address} ist keine Geräteadresse des Netzes {cidr}")
+        }
+        (Lang::De, NetworkProblem::Backwards { first, last }) => {
+            format!("Der Adressbereich endet mit {last}, bevor er mit {first} beginnt")
+        }
+        (Lang::De, NetworkProblem::LeaseLength(secs)) => {
+            format!("{secs} Sekunden sind keine brauchbare Lease-Dauer; erlaubt sind 60 Sekunden bis 30 Tage")
+        }
+    }
+}
+
+fn inventory(lang: Lang, text: &str) -> String {
+    let german = || CONFLICTS.iter().find_map(|(en, de)| fill(de, &captured(en, text)?));
+    match lang {
+        Lang::En => text.to_owned(),
+        Lang::De => german().unwrap_or_else(|| text.to_owned()),
+    }
+}
+
+/// What stands in `text` where `pattern` has `{}`; `None` when the rest differs.
+fn captured<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
+    let mut parts = pattern.split("{}");
+    let mut rest = text.strip_prefix(parts.next()?)?;
+    let mut values = Vec::new();
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        let at = if parts.peek().is_none() { rest.len().checked_sub(part.len())? } else { rest.find(part)? };
+        let (value, after) = rest.split_at_checked(at)?;
+        values.push(value);
+        rest = after.strip_prefix(part)?;
+    }
+    rest.is_empty().then_some(values)
+}
+
+fn fill(pattern: &str, values: &[&str]) -> Option<String> {
+    let mut values = values.iter();
+    let mut parts = pattern.split("{}");
+    let mut filled = parts.next()?.to_owned();
+    for part in parts {
+        filled.push_str(values.next()?);
+        filled.push_str(part);
+    }
+    Some(filled)
+}
+
+/// Refusals of the inventory. Values keep their order.
+const CONFLICTS: &[(&str, &str)] = &[
+    ("there is a device named {} already", "Ein Gerät namens {} gibt es schon; einen anderen Namen wählen"),
+    ("there is a room named {} already", "Einen Raum namens {} gibt es schon; einen anderen Namen wählen"),
+    ("there is a network named {} already", "Ein Netz namens {} gibt es schon; einen anderen Namen wählen"),
+    ("there is a user named {} already", "Eine Person namens {} gibt es schon; einen anderen Namen wählen"),
+    (
+        "{} is an approved device; choose another name, or replace that device",
+        "{} ist ein freigegebenes Gerät; einen anderen Namen wählen oder jenes Gerät ersetzen",
+    ),
+    (
+        "the network card {} or its reserved address belongs to another device",
+        "Die Netzwerkkarte {} oder ihre feste Adresse gehört einem anderen Gerät; jenes Gerät ersetzen oder löschen",
+    ),
+    (
+        "the network card {} belongs to another device",
+        "Die Netzwerkkarte {} gehört einem anderen Gerät; jenes Gerät ersetzen oder löschen",
+    ),
+    (
+        "the address is reserved for another card",
+        "Die Adresse ist schon für eine andere Netzwerkkarte reserviert; eine andere wählen",
+    ),
+    ("the waiting list is full; approve or reject PCs first", "Die Warteliste ist voll; zuerst PCs freigeben oder ablehnen"),
+    (
+        "this device has an open job already; wait for its end or cancel it",
+        "Für dieses Gerät läuft schon ein Auftrag; sein Ende abwarten oder ihn abbrechen",
+    ),
+    (
+        "this image has no version yet; capture or import one first",
+        "Dieses Image hat noch keine Version; zuerst eine aufnehmen oder einspielen",
+    ),
+    (
+        "a job with this image is open; wait for its end or cancel it",
+        "Ein Auftrag mit diesem Image läuft noch; sein Ende abwarten oder ihn abbrechen",
+    ),
+    ("the job is over: done", "Der Auftrag ist schon fertig"),
+    ("the job is over: failed", "Der Auftrag ist schon gescheitert"),
+    ("the job is over: cancelled", "Der Auftrag ist schon abgebrochen"),
+    ("job {} is over or was taken back", "Der Auftrag {} ist vorbei oder wurde abgebrochen"),
+    ("there is such a job already", "Diesen Auftrag gibt es schon"),
+    (
+        "another version was added at the same moment; try again",
+        "Im selben Augenblick kam eine andere Version hinzu; noch einmal versuchen",
+    ),
+    (
+        "the room still has devices; move or delete them first",
+        "Im Raum sind noch Geräte; sie zuerst verschieben oder löschen",
+    ),
+    ("a room's name must have 1 to 60 printable characters", "Ein Raumname hat 1 bis 60 druckbare Zeichen"),
+    ("an image's name must have 1 to 60 printable characters", "Ein Imagename hat 1 bis 60 druckbare Zeichen"),
+    ("a user name must have 1 to 60 characters and no spaces", "Ein Anmeldename hat 1 bis 60 Zeichen, keine Leerzeichen"),
+    ("{} overlaps {} ({})", "{} überschneidet sich mit {} ({}); einen anderen Adressbereich wählen"),
+    (
+        "could not {}: something it refers to is missing, or something still refers to it",
+        "Das ging nicht ({}): etwas Zugehöriges fehlt oder hängt noch daran; die Seite neu laden",
+    ),
+];
+
+/// What can be wrong with a text.
+const PARSE_PROBLEMS: &[(&str, &str)] = &[
+    ("expected twelve hexadecimal digits", "zwölf hexadezimale Ziffern werden erwartet"),
+    (
+        "this is a group address, not the address of one card",
+        "das ist eine Gruppenadresse, nicht die Adresse einer Karte",
+    ),
+    ("the all-zero address belongs to no card", "die Adresse aus Nullen gehört keiner Karte"),
+    ("must have 1 to 63 characters", "1 bis 63 Zeichen sind erlaubt"),
+    (
+        "may hold only letters a to z, digits and hyphens",
+        "nur Buchstaben a bis z, Ziffern und Bindestriche sind erlaubt",
+    ),
+    ("must not begin or end with a hyphen", "am Anfang und am Ende darf kein Bindestrich stehen"),
+    ("must not be all digits", "nur Ziffern sind nicht erlaubt"),
+    ("expected 64 lower-case hexadecimal digits", "64 kleine hexadezimale Ziffern werden erwartet"),
+    ("expected ADDRESS/PREFIX", "erwartet wird Adresse/Länge, zum Beispiel 10.77.0.0/22"),
+    ("the part before / is no IPv4 address", "vor dem Schrägstrich steht keine IPv4-Adresse"),
+    ("the part after / is no number", "nach dem Schrägstrich steht keine Zahl"),
+    ("the prefix must lie between 8 and 30", "die Länge muss zwischen 8 und 30 liegen"),
+    (
+        "host bits are set; write the network's first address",
+        "das ist nicht die erste Adresse des Netzes; die erste angeben",
+    ),
+    ("expected a UUID", "eine UUID wird erwartet"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads the inventory's source: whoever adds a refusal there is told to translate it here.
+    #[test]
+    fn every_refusal_of_the_inventory_exists_in_german() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inventory/src");
+        let mut found = 0;
+        for file in fs::read_dir(folder).unwrap() {
+            let source = fs::read_to_string(file.unwrap().path()).unwrap();
+            for marker in ["Error::Conflict(", "Self::Conflict(", "Error::unique("] {
+                for (at, _) in source.match_indices(marker) {
+                    // Tests match on the variant; they have no literal directly behind it.
+                    let rest = &source[at + marker.len()..];
+                    let Some(text) = sentence_in(rest) else { continue };
+                    found += 1;
+                    assert_ne!(super::inventory(Lang::De, &text), text, "no German for {text:?}");
+                }
+            }
+        }
+        assert!(found >= 20, "the source is not read any more: {found}");
+    }
+
+    /// The last literal of a call, its placeholders filled.
+    fn sentence_in(call: &str) -> Option<String> {
+        let end = call.find(';').filter(|end| !call[..*end].contains('"') || call[..*end].matches('"').count() % 2 == 0);
+        let mut depth = 1;
+        let mut in_text = false;
+        let mut literals = Vec::new();
+        let mut literal = String::new();
+        for c in call.chars() {
+            match c {
+                '"' => {
+                    if in_text {
+                        literals.push(std::mem::take(&mut literal));
+                    }
+                    in_text = !in_text;
+                }
+                c if in_text => literal.push(c),
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        let _ = end;
+        let text = literals.pop().filter(|text| text.contains(' ') && !text.starts_with("SELECT"))?;
+        let mut filled = String::new();
+        let mut inside = false;
+        for c in text.chars() {
+            match c {
+                '{' => inside = true,
+                '}' => {
+                    inside = false;
+                    filled.push_str("done");
+                }
+                c if !inside => filled.push(c),
+                _ => {}
+            }
+        }
+        Some(filled)
+    }
+
+    #[test]
+    fn every_way_a_text_can_be_wrong_exists_in_german() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inventory/src/types.rs");
+        let source = fs::read_to_string(source).unwrap();
+        let mut found = 0;
+        for (at, _) in source.match_indices("bad(\"") {
+            let text = source[at + 5..].split('"').next().unwrap();
+            found += 1;
+            assert!(PARSE_PROBLEMS.iter().any(|(en, _)| *en == text), "no German for {text:?}");
+        }
+        assert!(found >= 10);
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_what_to_do() {
+        let problem = Problem::Inventory("r204-pc01 is an approved device; choose another name, or replace that device".into());
+        let said = problem.say(Lang::De);
+        assert_eq!(said.text, "r204-pc01 ist ein freigegebenes Gerät.");
+        assert_eq!(said.remedy, "Einen anderen Namen wählen oder jenes Gerät ersetzen.");
+        let unknown = Problem::Inventory("the moon is full".into());
+        assert_eq!(unknown.say(Lang::De).text, "The moon is full.");
+        let overlap = Problem::Inventory("10.0.0.0/8 overlaps Lehrer (10.1.0.0/16)".into());
+        assert_eq!(overlap.say(Lang::De).text, "10.0.0.0/8 überschneidet sich mit Lehrer (10.1.0.0/16).");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_said(text in "\\PC*", pattern in "[a-z{} ]{0,20}") {
+            let _ = captured(&pattern, &text);
+            for lang in Lang::ALL {
+                let _ = Problem::Inventory(text.clone()).say(lang);
+            }
+        }
+    }
+}
