@@ -24,7 +24,7 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
   cpio debian-archive-keyring dosfstools e2fsprogs gdisk kmod mmdebstrap mtools syslinux syslinux-common util-linux xz-utils zstd \
   iproute2 ovmf qemu-system-x86 procps
 # Real clients and oracles for the tests; peers for the benchmarks.
-test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base isc-dhcp-client kea-admin ntfs-3g \
+test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
   postgresql python3 tftp-hpa udhcpc
 bench: PACKAGES_NEEDED += kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa curl
 

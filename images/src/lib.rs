@@ -3,6 +3,7 @@
 //! | Module       | What it knows                                                            |
 //! |--------------|--------------------------------------------------------------------------|
 //! | [`blockdev`] | disks: block devices, plain files, memory                                |
+//! | [`bootenv`]  | what PCs boot from the network: initramfs, kernel, boot loaders          |
 //! | [`chunk`]    | 64 KiB of a partition, its hash and its compressed form                  |
 //! | [`used`]     | which bytes of ext, FAT, NTFS and swap matter                            |
 //! | [`table`]    | GPT and MBR partition tables                                             |
@@ -16,6 +17,7 @@
 //! | [`protocol`] | the messages between agent and `deployd`                                 |
 
 pub mod blockdev;
+pub mod bootenv;
 pub mod capture;
 pub mod chunk;
 pub mod deploy;

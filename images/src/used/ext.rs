@@ -84,8 +84,10 @@ impl Super {
         let plausible = blocks.checked_mul(block)? <= len
             && data_blocks > 0
             && first_data_block <= 1
-            && (256..=block * 8).contains(&blocks_per_group)
-            && blocks_per_group % 8 == 0
+            // A bit of a bigalloc bitmap stands for many blocks; such a file system is recognised and taken whole.
+            && (ro_compat & RO_BIGALLOC != 0 || (256..=block * 8).contains(&blocks_per_group))
+            && blocks_per_group > 0
+            && blocks_per_group.is_multiple_of(8)
             && matches!(descriptor, 32 | 64 | 128 | 256 | 512 | 1024)
             && (32..=block).contains(&(descriptor as u64))
             && inode_bytes.is_power_of_two()
