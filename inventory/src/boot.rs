@@ -102,11 +102,13 @@ impl BootServer {
                 http = self.http(),
                 line = self.command_line(now)
             ),
-            // A BIOS goes on with the first disk by itself after `exit`, but not every one does; asking for the disk works on
-            // all. UEFI firmware takes a failed boot entry as the wish for the next one.
-            Boot::LocalDisk => "#!ipxe\necho Hausmeister: nothing to do, starting this PC's own disk\n\
-                                iseq ${platform} efi && exit 1 ||\nsanboot --no-describe --drive 0x80 || exit\n"
-                .to_owned(),
+            // UEFI firmware takes a failed boot entry as the wish for the next one; a BIOS is asked for its first disk. A PC
+            // whose disk does not start gets the boot environment, which says so and waits for a job.
+            Boot::LocalDisk => format!(
+                "#!ipxe\necho Hausmeister: nothing to do, starting this PC's own disk\n\
+                 iseq ${{platform}} efi && exit 1 ||\nsanboot --no-describe --drive 0x80 ||\n{}",
+                self.ipxe_script(Boot::Environment, now).trim_start_matches("#!ipxe\n")
+            ),
         }
     }
 
@@ -133,14 +135,20 @@ impl BootServer {
                 p = self.http_port,
                 line = self.command_line(now)
             ),
-            Boot::LocalDisk => "set timeout=0\necho \"Hausmeister: nothing to do, starting this PC's own disk\"\n\
-                 search --no-floppy --set=disk --file /efi/boot/bootx64.efi\n\
-                 if [ -n \"$disk\" ]; then\n  set root=$disk\n  chainloader /efi/boot/bootx64.efi\n  boot\nfi\nexit\n"
-                .to_owned(),
+            // `root` must be the disk: the loader that is started looks for its next stage there. After `exit` firmware may
+            // stop in its setup, so a PC without a system gets the boot environment, which says so and waits for a job.
+            Boot::LocalDisk => format!(
+                "set timeout=0\necho \"Hausmeister: nothing to do, starting this PC's own disk\"\n\
+                 for loader in {LOCAL_LOADERS}; do\n  if search --no-floppy --file --set=root $loader; then\n    \
+                 chainloader $loader\n    boot\n  fi\ndone\n{}",
+                self.grub_config(Boot::Environment, now)
+            ),
         }
     }
 }
 
+/// First loaders of installed systems on the EFI system partition, in the order they are tried.
+const LOCAL_LOADERS: &str = "/efi/boot/bootx64.efi /efi/microsoft/boot/bootmgfw.efi /efi/debian/shimx64.efi";
 /// What GRUB does when the server does not answer: it says so and tries again from the start.
 const GRUB_FAILED: &str =
     "echo \"Hausmeister: no answer from the server, trying again in 20 seconds\"\nsleep 20\nreboot\n";

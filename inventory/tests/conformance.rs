@@ -1,5 +1,11 @@
 //! One suite of promises, kept on both engines. Each promise gets an empty database.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a broken promise should end the test"
+)]
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
