@@ -1,0 +1,110 @@
+//! Taking an image from a disk image file on the server.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+use images::blockdev::FileDev;
+use images::capture::{self, CaptureError};
+use images::manifest::ManifestId;
+use images::store::{Store, StoreError};
+use inventory::config::Site;
+use inventory::{By, Inventory, UnixMillis};
+
+use crate::keys::{KeyError, signing_key};
+
+/// Why there is no new version. The image store and the inventory are as they were, but for chunks that a next attempt
+/// need not bring again.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The signing key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The file cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file cannot be captured.
+    #[error("{} cannot be made an image", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CaptureError,
+    },
+    /// The store does not take it.
+    #[error("the image store does not take the image")]
+    Store(#[from] StoreError),
+    /// The inventory does not take it.
+    #[error("the inventory does not take the image")]
+    Inventory(#[from] inventory::Error),
+    /// The work ended unexpectedly.
+    #[error("the import ended unexpectedly")]
+    Interrupted(#[source] tokio::task::JoinError),
+}
+
+/// Reads a raw disk image into the store and adds it as the newest version of the image `name`, which is made if there is
+/// none. Returns the version's number. A running `deployd` may use the store at the same time.
+///
+/// `progress` is called often with the used bytes that were read and all used bytes.
+///
+/// # Errors
+/// See [`ImportError`].
+pub async fn import_image(
+    site: &Site,
+    inventory: &Inventory,
+    name: &str,
+    path: &Path,
+    progress: impl FnMut(u64, u64) + Send + 'static,
+) -> Result<i64, ImportError> {
+    let key = signing_key(site)?;
+    let by = || By { actor: crate::NAME, at: inventory::clock::now() };
+    let name = name.trim().to_owned();
+    let known = inventory.images().await?.iter().any(|image| image.name == name);
+    // First of all, so that an unusable name is not found out after an hour of reading.
+    let image = inventory.ensure_image(by(), &name).await?;
+    let (store_dir, path) = (site.store_dir(), path.to_owned());
+    let made_at = by().at;
+    let read =
+        tokio::task::spawn_blocking(move || read(&store_dir, &key, &name, &path, made_at, progress)).await;
+    match read.unwrap_or_else(|error| Err(ImportError::Interrupted(error))) {
+        Ok((manifest, used_bytes)) => {
+            Ok(inventory.add_version(by(), image, &manifest.to_string(), used_bytes).await?)
+        }
+        Err(error) => {
+            if !known && let Err(left) = inventory.delete_image(by(), image).await {
+                tracing::warn!(image.id = %image, error = &left as &dyn std::error::Error, "an empty image remains");
+            }
+            Err(error)
+        }
+    }
+}
+
+fn read(
+    store_dir: &Path,
+    key: &SigningKey,
+    name: &str,
+    path: &Path,
+    made_at: UnixMillis,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<(ManifestId, u64), ImportError> {
+    let disk =
+        FileDev::open_read(path).map_err(|source| ImportError::Open { path: path.to_owned(), source })?;
+    let failed = |source| ImportError::Capture { path: path.to_owned(), source };
+    let plan = capture::plan(&disk).map_err(failed)?;
+    for warning in &plan.warnings {
+        tracing::warn!(path = %path.display(), "{warning}");
+    }
+    let store = Store::open(store_dir)?;
+    let (manifest, _) = capture::run(&disk, &plan, name, made_at.0, &store, &mut |at| {
+        progress(at.read_bytes, at.total_bytes);
+        ControlFlow::Continue(())
+    })
+    .map_err(failed)?;
+    let id = store.publish(&manifest.sign(key))?;
+    Ok((id, plan.total_bytes()))
+}
