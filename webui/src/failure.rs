@@ -80,7 +80,10 @@ impl Failure {
             Self::Wait(secs) => return Problem::TooManyAttempts(*secs).say(lang),
             Self::Malformed(detail) => {
                 let (text, remedy) = match lang {
-                    Lang::De => ("Die Anfrage ist nicht zu verstehen", "Zurückgehen und das Formular noch einmal absenden."),
+                    Lang::De => (
+                        "Die Anfrage ist nicht zu verstehen",
+                        "Zurückgehen und das Formular noch einmal absenden.",
+                    ),
                     Lang::En => ("The request cannot be understood", "Go back and send the form again."),
                 };
                 let text = if detail.is_empty() { format!("{text}.") } else { format!("{text}: {detail}") };
@@ -99,15 +102,22 @@ impl Failure {
                     "Das gibt es nicht mehr.",
                     "Vielleicht hat es jemand anders gelöscht oder der Vorgang ist vorbei. Die Liste neu laden.",
                 ),
-                ("This is not there any more.", "Somebody may have deleted it, or it is over. Load the list again."),
+                (
+                    "This is not there any more.",
+                    "Somebody may have deleted it, or it is over. Load the list again.",
+                ),
             ),
             Self::CrossSite => (
-                ("Die Anfrage kam von einer anderen Website und wurde verworfen.", "Die Seite hier öffnen und dort handeln."),
+                (
+                    "Die Anfrage kam von einer anderen Website und wurde verworfen.",
+                    "Die Seite hier öffnen und dort handeln.",
+                ),
                 ("The request came from another site and was dropped.", "Open the page here and act there."),
             ),
-            Self::NotSignedIn => {
-                (("Dafür muss man angemeldet sein.", "Bitte anmelden."), ("This needs a sign-in.", "Please sign in."))
-            }
+            Self::NotSignedIn => (
+                ("Dafür muss man angemeldet sein.", "Bitte anmelden."),
+                ("This needs a sign-in.", "Please sign in."),
+            ),
             Self::Busy => (
                 ("Gerade ist zu viel zu tun.", "In ein paar Sekunden noch einmal versuchen."),
                 ("There is too much to do at the moment.", "Try again in a few seconds."),

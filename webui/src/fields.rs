@@ -68,7 +68,8 @@ impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Failure::NoPage)?;
+        let Path(text) =
+            Path::<String>::from_request_parts(parts, state).await.map_err(|_| Failure::NoPage)?;
         text.parse().map(Self).map_err(|_| Failure::NoPage)
     }
 }
@@ -101,7 +102,10 @@ mod tests {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(Bytes::from(body))
             .unwrap();
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(Fields::from_request(request, &()))
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(Fields::from_request(request, &()))
     }
 
     #[test]

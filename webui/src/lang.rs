@@ -54,7 +54,8 @@ impl Lang {
             let (range, parameters) = part.split_once(';').unwrap_or((part, ""));
             let primary = range.trim().split('-').next().unwrap_or_default().to_ascii_lowercase();
             let Some(lang) = Self::from_code(&primary) else { continue };
-            let quality = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.trim().parse::<f32>().ok());
+            let quality =
+                parameters.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.trim().parse::<f32>().ok());
             let Some(quality) = quality.filter(|q| (0.001..=1.0).contains(q)) else { continue };
             if best.is_none_or(|(q, _)| quality > q) {
                 best = Some((quality, lang));

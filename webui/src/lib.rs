@@ -1,1 +1,33 @@
-//! webui
+//! The web page and the JSON API of the school admin: HTTPS with a certificate of the school's own authority, pages rendered
+//! on the server in German and English, live through server-sent events.
+//!
+//! `routes` is the table of everything that can be called, with who may; `guard` stands before all of it; `pages` and `api`
+//! read and write through `actions`, so that a person can do nothing that the API cannot, and the other way round.
+
+mod actions;
+mod api;
+mod app;
+mod config;
+mod failure;
+mod fields;
+mod format;
+mod guard;
+mod lang;
+mod live;
+mod page;
+mod pages;
+pub mod password;
+mod problem;
+mod routes;
+mod session;
+mod start;
+mod suggest;
+mod texts;
+mod throttle;
+mod views;
+
+#[cfg(test)]
+mod testing;
+
+pub use config::Config;
+pub use start::{Handle, StartError, run};

@@ -122,7 +122,12 @@ fn verify(password: &str, stored: Option<&str>, memory: &mut Vec<Block>) -> bool
     }
     let mut output = vec![0; target.output.len()];
     let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, target.params)
-        .hash_password_into_with_memory(password.as_bytes(), &target.salt, &mut output, memory.as_mut_slice());
+        .hash_password_into_with_memory(
+            password.as_bytes(),
+            &target.salt,
+            &mut output,
+            memory.as_mut_slice(),
+        );
     done.is_ok() && same(&output, &target.output) && found
 }
 
@@ -137,7 +142,10 @@ impl Stored {
     fn parse(text: &str) -> Option<Self> {
         let hash = PasswordHash::new(text).ok()?;
         let params = Params::try_from(&hash).ok()?;
-        if hash.algorithm.as_str() != "argon2id" || hash.version != Some(19) || params.m_cost() > MEMORY_KIB_MAX {
+        if hash.algorithm.as_str() != "argon2id"
+            || hash.version != Some(19)
+            || params.m_cost() > MEMORY_KIB_MAX
+        {
             return None;
         }
         let mut salt = [0; 64];
@@ -186,7 +194,9 @@ mod tests {
         assert!(!check("", Some(&stored)).await);
         assert!(!check("richtig und lang", None).await);
         assert!(!check(&"x".repeat(5000), Some(&stored)).await);
-        for damaged in ["", "richtig und lang", "$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo", &stored[..60]] {
+        for damaged in
+            ["", "richtig und lang", "$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo", &stored[..60]]
+        {
             assert!(!check("richtig und lang", Some(damaged)).await, "{damaged}");
         }
     }

@@ -65,11 +65,16 @@ impl Problem {
             Self::Parse(error) => return said(&parse_error(lang, error)),
             Self::Network(problem) => return said(&network(lang, problem)),
             Self::Inventory(text) => return said(&inventory(lang, text)),
-            Self::NoRoom(text) => (format!("Es gibt keinen Raum „{text}“"), format!("There is no room \"{text}\"")),
-            Self::NoImage(text) => (format!("Es gibt kein Image „{text}“"), format!("There is no image \"{text}\"")),
-            Self::NoVersion(n) => {
-                (format!("Version {n} gibt es von diesem Image nicht"), format!("This image has no version {n}"))
+            Self::NoRoom(text) => {
+                (format!("Es gibt keinen Raum „{text}“"), format!("There is no room \"{text}\""))
             }
+            Self::NoImage(text) => {
+                (format!("Es gibt kein Image „{text}“"), format!("There is no image \"{text}\""))
+            }
+            Self::NoVersion(n) => (
+                format!("Version {n} gibt es von diesem Image nicht"),
+                format!("This image has no version {n}"),
+            ),
             Self::NoDevice(text) => {
                 (format!("Es gibt kein Gerät „{text}“"), format!("There is no device \"{text}\""))
             }
@@ -77,15 +82,21 @@ impl Problem {
                 format!(
                     "{name} ist noch nicht freigegeben; den PC über das Netz starten und auf der Warteliste freigeben"
                 ),
-                format!("{name} is not approved yet; boot the PC from the network and approve it on the waiting list"),
+                format!(
+                    "{name} is not approved yet; boot the PC from the network and approve it on the waiting list"
+                ),
             ),
             Self::NoAddress(text) => (
                 format!("„{text}“ ist keine IPv4-Adresse; zum Beispiel 10.77.1.20"),
                 format!("\"{text}\" is no IPv4 address; for example 10.77.1.20"),
             ),
             Self::NotInANetwork(ip) => (
-                format!("{ip} gehört zu keinem Netz als Geräteadresse; eine Adresse aus einem der Netze wählen"),
-                format!("{ip} is not a host address of any network; choose an address of one of the networks"),
+                format!(
+                    "{ip} gehört zu keinem Netz als Geräteadresse; eine Adresse aus einem der Netze wählen"
+                ),
+                format!(
+                    "{ip} is not a host address of any network; choose an address of one of the networks"
+                ),
             ),
             Self::IsRouter(ip) => (
                 format!("{ip} ist die Adresse des Routers; eine andere wählen"),
@@ -106,8 +117,14 @@ impl Problem {
                 "Name or password are wrong; mind capital letters".into(),
             ),
             Self::TooManyAttempts(secs) => (
-                format!("Zu viele falsche Kennwörter; in {} noch einmal versuchen", crate::format::duration(Lang::De, wait(*secs))),
-                format!("Too many wrong passwords; try again in {}", crate::format::duration(Lang::En, wait(*secs))),
+                format!(
+                    "Zu viele falsche Kennwörter; in {} noch einmal versuchen",
+                    crate::format::duration(Lang::De, wait(*secs))
+                ),
+                format!(
+                    "Too many wrong passwords; try again in {}",
+                    crate::format::duration(Lang::En, wait(*secs))
+                ),
             ),
         };
         said(match lang {
@@ -143,7 +160,10 @@ fn parse_error(lang: Lang, error: &ParseError) -> String {
     match lang {
         Lang::En => format!("\"{}\": {}", error.value, error.problem),
         Lang::De => {
-            let problem = PARSE_PROBLEMS.iter().find(|(en, _)| *en == error.problem).map_or(error.problem, |(_, de)| de);
+            let problem = PARSE_PROBLEMS
+                .iter()
+                .find(|(en, _)| *en == error.problem)
+                .map_or(error.problem, |(_, de)| de);
             format!("„{}“: {problem}", error.value)
         }
     }
@@ -221,7 +241,10 @@ const CONFLICTS: &[(&str, &str)] = &[
         "the address is reserved for another card",
         "Die Adresse ist schon für eine andere Netzwerkkarte reserviert; eine andere wählen",
     ),
-    ("the waiting list is full; approve or reject PCs first", "Die Warteliste ist voll; zuerst PCs freigeben oder ablehnen"),
+    (
+        "the waiting list is full; approve or reject PCs first",
+        "Die Warteliste ist voll; zuerst PCs freigeben oder ablehnen",
+    ),
     (
         "this device has an open job already; wait for its end or cancel it",
         "Für dieses Gerät läuft schon ein Auftrag; sein Ende abwarten oder ihn abbrechen",
@@ -248,8 +271,14 @@ const CONFLICTS: &[(&str, &str)] = &[
         "Im Raum sind noch Geräte; sie zuerst verschieben oder löschen",
     ),
     ("a room's name must have 1 to 60 printable characters", "Ein Raumname hat 1 bis 60 druckbare Zeichen"),
-    ("an image's name must have 1 to 60 printable characters", "Ein Imagename hat 1 bis 60 druckbare Zeichen"),
-    ("a user name must have 1 to 60 characters and no spaces", "Ein Anmeldename hat 1 bis 60 Zeichen, keine Leerzeichen"),
+    (
+        "an image's name must have 1 to 60 printable characters",
+        "Ein Imagename hat 1 bis 60 druckbare Zeichen",
+    ),
+    (
+        "a user name must have 1 to 60 characters and no spaces",
+        "Ein Anmeldename hat 1 bis 60 Zeichen, keine Leerzeichen",
+    ),
     ("{} overlaps {} ({})", "{} überschneidet sich mit {} ({}); einen anderen Adressbereich wählen"),
     (
         "could not {}: something it refers to is missing, or something still refers to it",
@@ -315,7 +344,9 @@ mod tests {
 
     /// The last literal of a call, its placeholders filled.
     fn sentence_in(call: &str) -> Option<String> {
-        let end = call.find(';').filter(|end| !call[..*end].contains('"') || call[..*end].matches('"').count() % 2 == 0);
+        let end = call
+            .find(';')
+            .filter(|end| !call[..*end].contains('"') || call[..*end].matches('"').count() % 2 == 0);
         let mut depth = 1;
         let mut in_text = false;
         let mut literals = Vec::new();
@@ -370,7 +401,9 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_is_wrong_and_what_to_do() {
-        let problem = Problem::Inventory("r204-pc01 is an approved device; choose another name, or replace that device".into());
+        let problem = Problem::Inventory(
+            "r204-pc01 is an approved device; choose another name, or replace that device".into(),
+        );
         let said = problem.say(Lang::De);
         assert_eq!(said.text, "r204-pc01 ist ein freigegebenes Gerät.");
         assert_eq!(said.remedy, "Einen anderen Namen wählen oder jenes Gerät ersetzen.");

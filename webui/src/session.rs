@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn nothing_but_a_token_is_taken_for_one() {
-        for value in ["", "abc", "'; DROP TABLE sessions", &"A".repeat(42), &"A".repeat(44), &"=".repeat(43)] {
+        for value in ["", "abc", "'; DROP TABLE sessions", &"A".repeat(42), &"A".repeat(44), &"=".repeat(43)]
+        {
             let mut headers = HeaderMap::new();
             headers.insert(header::COOKIE, format!("{COOKIE}={value}").parse().unwrap());
             assert_eq!(token(&headers), None, "{value}");

@@ -1,0 +1,24 @@
+//! The section `[webui]` of the configuration.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::Deserialize;
+
+/// The section `[webui]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where pages and API are served over HTTPS.
+    pub listen: SocketAddr,
+    /// Where plain HTTP is answered with a redirect to HTTPS, for people who type the bare name; off when absent.
+    pub redirect_listen: Option<SocketAddr>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, HTTPS_PORT)), redirect_listen: None }
+    }
+}
+
+/// Port that browsers take for `https://` without one.
+pub(crate) const HTTPS_PORT: u16 = 443;

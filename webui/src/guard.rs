@@ -1,0 +1,245 @@
+//! What stands before and behind every handler: the check that a request comes from our own pages, the check of who may, the
+//! rendering of failures, and the headers that tell browsers what to refuse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use inventory::{Role, User, clock};
+use serde::Serialize;
+
+use crate::app::{App, SignedIn};
+use crate::failure::{Failed, Failure};
+use crate::lang::Lang;
+use crate::page::Page;
+use crate::problem::Said;
+use crate::session;
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody.
+    Public,
+    /// Whoever may do everything in the school.
+    Admin,
+}
+
+/// The one place where permission is decided.
+fn may(user: &User, access: Access) -> bool {
+    match (user.role, access) {
+        (Role::SchoolAdmin, Access::Admin | Access::Public) => true,
+    }
+}
+
+/// Layer of every route that is not public: finds the session's person and lets them pass if they may.
+pub(crate) async fn admit(
+    State((app, access)): State<(App, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let signed_in = match signed_in(&app, request.headers()).await {
+        Ok(Some(signed_in)) if may(&signed_in.user, access) => signed_in,
+        Ok(_) => return turned_away(request.method(), request.uri()),
+        Err(failure) => return failure.into_response(),
+    };
+    request.extensions_mut().insert(signed_in);
+    next.run(request).await
+}
+
+/// The person of a request's session, if it stands.
+pub(crate) async fn signed_in(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>, Failure> {
+    let Some(token) = session::token(headers) else { return Ok(None) };
+    let hash = session::token_hash(token);
+    let user = app.inventory.session_user(&hash, clock::now()).await?;
+    Ok(user.map(|user| SignedIn { user: Arc::new(user), session: hash.into() }))
+}
+
+/// People are sent to the sign-in and come back to their page; programs and fragments get a status.
+fn turned_away(method: &Method, uri: &Uri) -> Response {
+    let path = uri.path_and_query().map_or("/", |p| p.as_str());
+    let for_programs = is_api(uri) || uri.path() == "/events" || path.contains("fragment=1");
+    if for_programs {
+        return Failure::NotSignedIn.into_response();
+    }
+    if method == Method::GET && path != "/" {
+        return Redirect::to(&format!("/signin?next={}", percent(path))).into_response();
+    }
+    Redirect::to("/signin").into_response()
+}
+
+/// Layer around everything.
+pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    let lang = Lang::of(request.headers(), if is_api(request.uri()) { Lang::En } else { app.school.lang });
+    let api = is_api(request.uri());
+    let asset = request.uri().path().starts_with("/assets/");
+    let response = if !from_own_pages(request.method(), request.headers()) {
+        Failure::CrossSite.into_response()
+    } else {
+        match tokio::time::timeout(HANDLER_MAX, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Failure::Busy.into_response(),
+        }
+    };
+    let mut response = render_failure(response, lang, api, &app.school.name);
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !asset {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Whether a request that may change something comes from our own pages, or from a program. Browsers say where a request
+/// comes from in `Sec-Fetch-Site`; where that is missing (it needs a trustworthy connection), they say it in `Origin`. A
+/// request with neither comes from no browser, so nobody's cookie was used without their knowing.
+fn from_own_pages(method: &Method, headers: &HeaderMap) -> bool {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return true;
+    }
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let own = || {
+        let origin = origin.to_str().ok()?.strip_prefix("https://")?;
+        let host = headers.get(header::HOST)?.to_str().ok()?;
+        let bare = |authority: &str| authority.strip_suffix(":443").unwrap_or(authority).to_ascii_lowercase();
+        Some(bare(origin) == bare(host))
+    };
+    own().unwrap_or(false)
+}
+
+fn is_api(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/")
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    p: Page,
+    status: u16,
+    said: Said,
+    sign_in: bool,
+}
+
+#[derive(Serialize)]
+struct ErrorJson {
+    error: String,
+    remedy: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+}
+
+/// Turns what a handler (or the router itself) reported into a page or into JSON.
+fn render_failure(response: Response, lang: Lang, api: bool, school: &str) -> Response {
+    let failure = match response.extensions().get::<Failed>() {
+        Some(Failed(failure)) => failure.clone(),
+        None => match response.status() {
+            StatusCode::METHOD_NOT_ALLOWED => Arc::new(Failure::Method),
+            StatusCode::PAYLOAD_TOO_LARGE => Arc::new(Failure::Malformed(String::new())),
+            _ => return response,
+        },
+    };
+    let status = failure.status();
+    let said = failure.say(lang);
+    let mut rendered = if api {
+        let field = match &*failure {
+            Failure::Input(problems) => {
+                problems.first().map(|(field, _)| *field).filter(|field| !field.is_empty())
+            }
+            _ => None,
+        };
+        let error = ErrorJson { error: said.text, remedy: said.remedy, field };
+        (status, Json(error)).into_response()
+    } else {
+        let sign_in = *failure == Failure::NotSignedIn;
+        let page = ErrorPage { p: Page::bare(lang, school), status: status.as_u16(), said, sign_in };
+        match page.render() {
+            Ok(html) => (status, Html(html)).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "the error page failed");
+                status.into_response()
+            }
+        }
+    };
+    if let Failure::Wait(secs) = *failure {
+        rendered.headers_mut().insert(header::RETRY_AFTER, secs.into());
+    }
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        rendered.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    rendered
+}
+
+/// Percent-encodes a path for a query value.
+pub(crate) fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/') {
+            out.push(char::from(b));
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+    }
+    out
+}
+
+/// A handler that takes longer has lost its database.
+const HANDLER_MAX: Duration = Duration::from_secs(30);
+
+/// No HSTS on purpose: with it, a browser that does not trust the school's authority yet could not be told to go on.
+/// `same-origin` as referrer policy keeps `Origin` in our own forms' requests, which the check above reads.
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_pages_and_programs_may_change_something() {
+        let check = |pairs: &[(&'static str, &str)], expected: bool| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            assert_eq!(from_own_pages(&Method::POST, &headers), expected, "{pairs:?}");
+            assert!(from_own_pages(&Method::GET, &headers), "{pairs:?}");
+        };
+        check(&[], true);
+        check(&[("sec-fetch-site", "same-origin")], true);
+        check(&[("sec-fetch-site", "none")], true);
+        check(&[("sec-fetch-site", "same-site")], false);
+        check(&[("sec-fetch-site", "cross-site")], false);
+        check(&[("sec-fetch-site", "cross-site"), ("origin", "https://a"), ("host", "a")], false);
+        check(&[("origin", "https://server"), ("host", "server")], true);
+        check(&[("origin", "https://Server:443"), ("host", "server")], true);
+        check(&[("origin", "https://server:8443"), ("host", "server:8443")], true);
+        check(&[("origin", "https://server:8443"), ("host", "server")], false);
+        check(&[("origin", "http://server"), ("host", "server")], false);
+        check(&[("origin", "null"), ("host", "server")], false);
+        check(&[("origin", "https://evil"), ("host", "server")], false);
+        check(&[("origin", "https://server")], false);
+    }
+
+    #[test]
+    fn a_path_survives_the_way_through_the_query() {
+        assert_eq!(percent("/devices?room=a b&q=ü"), "/devices%3Froom%3Da%20b%26q%3D%C3%BC");
+    }
+}

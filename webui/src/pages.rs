@@ -1,0 +1,64 @@
+//! The pages: one module each, with its handlers and its template's fields.
+
+pub(crate) mod assets;
+pub(crate) mod changes;
+pub(crate) mod device;
+pub(crate) mod devices;
+pub(crate) mod images;
+pub(crate) mod jobs;
+pub(crate) mod networks;
+pub(crate) mod overview;
+pub(crate) mod rooms;
+pub(crate) mod signin;
+pub(crate) mod waiting;
+
+use askama::Template;
+use axum::Extension;
+use inventory::{Device, Error};
+
+use crate::app::SignedIn;
+use crate::page::Page;
+
+/// Who is signed in.
+type Me = Extension<SignedIn>;
+
+/// Asks before something is deleted.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+pub(crate) struct Confirm {
+    p: Page,
+    title: String,
+    consequence: String,
+    action: String,
+    back: String,
+}
+
+/// Images to choose from: id and label, those with a version first wanted.
+fn choices(images: &[inventory::Image], only_deployable: bool) -> Vec<(String, String)> {
+    let label = |image: &inventory::Image| match image.versions.first() {
+        Some(newest) => format!("{} (v{})", image.name, newest.version),
+        None => image.name.clone(),
+    };
+    let wanted = |image: &&inventory::Image| !only_deployable || !image.versions.is_empty();
+    images.iter().filter(wanted).map(|image| (image.id.to_string(), label(image))).collect()
+}
+
+/// Rows that cannot be used, for the log of the person who can mend them.
+fn texts_of(problems: &[Error]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// Whether a device matches a search, already in lower case: by name, room, address, card, serial number or model.
+fn matches(device: &Device, search: &str) -> bool {
+    let hardware =
+        |key: &str| device.hardware.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_lowercase();
+    let cards = device.interfaces.iter().any(|card| {
+        card.mac.to_string().contains(&search.replace('-', ":"))
+            || card.reserved_ip.is_some_and(|ip| ip.to_string().contains(search))
+    });
+    cards
+        || device.name.as_str().contains(search)
+        || device.room.name.to_lowercase().contains(search)
+        || device.observed.address.as_deref().is_some_and(|a| a.contains(search))
+        || ["serial", "vendor", "product"].iter().any(|key| hardware(key).contains(search))
+}

@@ -1,0 +1,122 @@
+//! The history: the change log, newest first, without what machines report all the time.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::State;
+use inventory::{Change, Inventory, UnixMillis, clock};
+
+use crate::app::App;
+use crate::failure::Answer;
+use crate::fields::Asked;
+use crate::page::{Here, Page, Visit};
+use crate::texts::Texts;
+use crate::views::When;
+
+#[derive(Template)]
+#[template(path = "changes.html")]
+pub(crate) struct Changes {
+    pub(crate) p: Page,
+    pub(crate) changes: Vec<ChangeRow>,
+    /// Number before which older changes begin, if there are any.
+    pub(crate) older: Option<i64>,
+}
+
+/// A change.
+pub(crate) struct ChangeRow {
+    pub(crate) at: When,
+    pub(crate) actor: String,
+    pub(crate) what: String,
+    pub(crate) subject: String,
+    pub(crate) link: Option<String>,
+}
+
+/// `GET /changes?before=N`
+pub(crate) async fn show(State(app): State<App>, visit: Visit, Asked(query): Asked) -> Answer {
+    let newest = app.inventory.last_change().await?.saturating_add(1);
+    let before = query.text("before").parse::<i64>().map_or(newest, |n| n.clamp(1, newest));
+    let (changes, older) = told(&app.inventory, before).await?;
+    let names = Names::load(&app.inventory).await?;
+    let (t, now) = (Texts::of(visit.lang), clock::now());
+    let row = |change: &Change| {
+        let (subject, link) = names.of(change);
+        ChangeRow {
+            at: When::new(visit.lang, now, UnixMillis(change.at.0)),
+            actor: change.actor.clone(),
+            what: t.change(&change.entity, &change.action),
+            subject,
+            link,
+        }
+    };
+    visit.show(&Changes { p: visit.page(Here::Changes), changes: changes.iter().map(row).collect(), older })
+}
+
+/// The newest changes before a number that are worth telling, and where to go on. The log is read in windows, backwards;
+/// their number is bounded, since a night of imaging can fill many with nothing but progress.
+async fn told(inventory: &Inventory, before: i64) -> Answer<(Vec<Change>, Option<i64>)> {
+    let (mut told, mut end) = (Vec::new(), before);
+    for _ in 0..WINDOWS_MAX {
+        if end <= 1 || told.len() >= SHOWN {
+            break;
+        }
+        let start = end.saturating_sub(WINDOW).max(1);
+        let mut window =
+            inventory.changes_since(start - 1, u32::try_from(WINDOW).unwrap_or(u32::MAX)).await?;
+        window
+            .retain(|change| change.seq < end && !matches!(change.action.as_str(), "progress" | "observed"));
+        told.extend(window.into_iter().rev());
+        end = start;
+    }
+    if told.len() > SHOWN {
+        told.truncate(SHOWN);
+        end = told.last().map_or(end, |change| change.seq);
+    }
+    Ok((told, (end > 1).then_some(end)))
+}
+
+/// What ids are called.
+struct Names(HashMap<String, (String, String)>);
+
+impl Names {
+    async fn load(inventory: &Inventory) -> Answer<Self> {
+        let mut names = HashMap::new();
+        let (devices, _) = inventory.devices().await?;
+        for device in &devices {
+            let entry = (device.name.to_string(), format!("/devices/{}", device.id));
+            for card in &device.interfaces {
+                names.insert(card.mac.to_string(), entry.clone());
+            }
+            names.insert(device.id.to_string(), entry);
+        }
+        for room in inventory.rooms().await? {
+            names.insert(room.id.to_string(), (room.name, format!("/devices?room={}", room.id)));
+        }
+        for image in inventory.images().await? {
+            names.insert(image.id.to_string(), (image.name, "/images".into()));
+        }
+        for network in inventory.networks().await?.0 {
+            names.insert(network.id.to_string(), (network.name, format!("/networks/{}", network.id)));
+        }
+        for job in inventory.jobs(JOBS_MAX).await?.0 {
+            if let Some(device) = names.get(&job.device.to_string()).cloned() {
+                names.insert(job.id.to_string(), device);
+            }
+        }
+        Ok(Self(names))
+    }
+
+    /// The name of what was changed and where it is shown. What is gone keeps the beginning of its id.
+    fn of(&self, change: &Change) -> (String, Option<String>) {
+        match (self.0.get(&change.key), change.entity.as_str()) {
+            (Some((name, path)), _) => (name.clone(), Some(path.clone())),
+            (None, "notice") => (change.key.clone(), Some("/".into())),
+            (None, "user") => (String::new(), None),
+            (None, _) => (change.key.chars().take(8).collect(), None),
+        }
+    }
+}
+
+const SHOWN: usize = 100;
+const WINDOW: i64 = 500;
+const WINDOWS_MAX: usize = 20;
+const JOBS_MAX: u32 = 1000;

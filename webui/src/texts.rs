@@ -1,0 +1,430 @@
+//! Every text of the pages, in both languages side by side: a text without its translation does not compile.
+//!
+//! Texts with something inside are functions further below; a `match` over the language keeps those complete.
+
+use crate::lang::Lang;
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $key:ident: $de:literal, $en:literal;)*) => {
+        /// The texts of one language.
+        pub(crate) struct Texts {
+            lang: Lang,
+            $($(#[$doc])* pub(crate) $key: &'static str,)*
+        }
+
+        static DE: Texts = Texts { lang: Lang::De, $($key: $de,)* };
+        static EN: Texts = Texts { lang: Lang::En, $($key: $en,)* };
+    };
+}
+
+texts! {
+    // Frame.
+    skip: "Zum Inhalt", "Skip to content";
+    menu: "Menü", "Menu";
+    sign_in: "Anmelden", "Sign in";
+    sign_out: "Abmelden", "Sign out";
+    stale: "Die Seite hat sich inzwischen geändert.", "The page has changed meanwhile.";
+    reload: "Neu laden", "Reload";
+    to_overview: "Zur Übersicht", "To the overview";
+    back: "Zurück", "Back";
+    save: "Speichern", "Save";
+    add: "Anlegen", "Add";
+    delete: "Löschen", "Delete";
+    delete_confirm: "Endgültig löschen", "Delete for good";
+    clear: "Aufheben", "Clear";
+    show: "Anzeigen", "Show";
+    not_saved: "Nichts gespeichert: Bitte die markierten Felder berichtigen.", "Nothing saved: please mend the marked fields.";
+
+    // Menu and headings.
+    overview: "Übersicht", "Overview";
+    waiting_list: "Warteliste", "Waiting list";
+    devices: "Geräte", "Devices";
+    rooms: "Räume", "Rooms";
+    images: "Images", "Images";
+    jobs: "Aufträge", "Jobs";
+    networks: "Netze", "Networks";
+    changes: "Verlauf", "History";
+
+    // Sign-in.
+    user_name: "Name", "Name";
+    password: "Kennwort", "Password";
+    signed_out: "Abgemeldet.", "Signed out.";
+    nobody_yet: "Es gibt noch kein Konto. Auf dem Server legt „hausmeister init“ das erste an.", "There is no account yet. On the server, \"hausmeister init\" adds the first one.";
+    certificate_hint: "Warnt der Browser vor dieser Seite, kennt er die Zertifikatsstelle der Schule noch nicht:", "If the browser warns of this page, it does not know the school's certificate authority yet:";
+    certificate_link: "Zertifikat laden", "get its certificate";
+
+    // Overview.
+    notices: "Hinweise", "Notices";
+    all_in_order: "Alles in Ordnung: Kein Dienst meldet ein Problem.", "All in order: no daemon reports a problem.";
+    row_unusable: "Ein Eintrag der Datenbank ist nicht brauchbar; alles andere läuft weiter.", "An entry of the database cannot be used; everything else goes on.";
+    running_jobs: "Laufende Aufträge", "Running jobs";
+    tile_waiting: "PCs warten", "PCs waiting";
+    tile_devices: "Geräte", "devices";
+    tile_on: "eingeschaltet", "switched on";
+    tile_jobs: "offene Aufträge", "open jobs";
+    tile_images: "Images", "images";
+
+    // Waiting list.
+    waiting_intro: "Diese PCs haben über das Netz gestartet und sind noch nicht freigegeben. Die sechs Ziffern müssen dieselben sein wie auf dem Bildschirm des PCs.", "These PCs booted from the network and are not approved yet. The six digits must be the same as on the PC's screen.";
+    waiting_none: "Kein PC wartet. Ein unbekannter PC erscheint hier von selbst, sobald er über das Netz startet.", "No PC is waiting. An unknown PC appears here by itself as soon as it boots from the network.";
+    code: "Code", "Code";
+    unknown_model: "Unbekanntes Modell", "Unknown model";
+    since: "Wartet seit", "Waiting since";
+    new_room: "Neuer Raum", "New room";
+    new_room_option: "– neuer Raum –", "– new room –";
+    new_room_example: "z. B. Raum 204", "e.g. Room 204";
+    name_automatic: "leer: nächster Name im Raum", "empty: next name in the room";
+    image_at_once: "Image sofort aufspielen", "Image to deploy at once";
+    no_image: "– keines –", "– none –";
+    replace_device: "Vorhandenes Gerät ersetzen", "Replace a known device";
+    replace_none: "– nein, neues Gerät –", "– no, a new device –";
+    replace_hint: "Nur wenn es wirklich derselbe PC ist, zum Beispiel nach einem Plattentausch. Der alte Schlüssel gilt danach nicht mehr.", "Only if it really is the same PC, for example after its disk was swapped. The old key is void afterwards.";
+    same_serial: "gleiche Seriennummer", "same serial number";
+    same_uuid: "gleiche Geräte-UUID", "same system UUID";
+    same_card: "gleiche Netzwerkkarte", "same network card";
+    approve: "Freigeben", "Approve";
+    reject: "Ablehnen", "Reject";
+    rejected: "Abgelehnt", "Rejected";
+    forget: "Wieder zulassen", "Allow again";
+    forget_hint: "Ein abgelehnter PC bekommt nichts. „Wieder zulassen“ streicht ihn; startet er noch einmal über das Netz, erscheint er wieder oben.", "A rejected PC gets nothing. \"Allow again\" removes it; when it boots from the network once more, it appears above.";
+    said_rejected: "Der PC wurde abgelehnt.", "The PC was rejected.";
+    said_forgotten: "Der PC darf sich wieder melden.", "The PC may come again.";
+
+    // Columns and facts.
+    name: "Name", "Name";
+    room: "Raum", "Room";
+    device: "Gerät", "Device";
+    state: "Zustand", "State";
+    image: "Image", "Image";
+    address: "Adresse", "Address";
+    last_seen: "Zuletzt gesehen", "Last seen";
+    action: "Aktion", "Action";
+    model: "Modell", "Model";
+    serial: "Seriennummer", "Serial number";
+    system_uuid: "Geräte-UUID", "System UUID";
+    cards: "Netzwerkkarten", "Network cards";
+    disks: "Festplatten", "Disks";
+    disk: "Platte", "Disk";
+    removable: "wechselbar", "removable";
+    processor: "Prozessor", "Processor";
+    memory: "Arbeitsspeicher", "Memory";
+    firmware: "Firmware", "Firmware";
+    hardware: "Hardware", "Hardware";
+    created: "Angelegt", "Created";
+    took: "Dauer", "Took";
+
+    // Devices.
+    search: "Suche", "Search";
+    search_example: "Name, MAC, Adresse, Seriennummer", "name, MAC, address, serial number";
+    all_rooms: "alle Räume", "all rooms";
+    clear_filter: "Filter aufheben", "Clear the filter";
+    devices_none: "Noch kein Gerät. Einen PC über das Netz starten und freigeben:", "No device yet. Boot a PC from the network and approve it:";
+    devices_no_match: "Kein Gerät passt zu Suche und Raum.", "No device matches search and room.";
+    state_expected: "noch nicht freigegeben", "not approved yet";
+    state_job_waits: "Auftrag wartet", "job waits";
+    state_deploying: "wird bespielt", "being deployed";
+    state_capturing: "wird aufgenommen", "being captured";
+    state_failed: "Auftrag gescheitert", "job failed";
+    state_in_boot: "an, Netzstart", "on, network boot";
+    state_on: "an", "on";
+    state_off: "aus", "off";
+    image_current: "aktuell", "current";
+    image_missing: "nicht aufgespielt", "not deployed";
+
+    // One device.
+    desired: "Soll", "Desired";
+    observed: "Ist", "Observed";
+    desired_image: "Image, das es haben soll", "Image it should have";
+    runs: "Läuft", "Running";
+    runs_boot: "Netzstart-Umgebung", "boot environment";
+    runs_installed: "installiertes System", "installed system";
+    reported_name: "Eigener Rechnername", "Own host name";
+    system: "Betriebssystem", "Operating system";
+    kernel: "Kernel", "Kernel";
+    agent: "Agent", "Agent";
+    written_disk: "Bespielte Platte", "Deployed disk";
+    key: "Schlüssel", "Key";
+    never_seen: "Das Gerät hat sich noch nie gemeldet.", "The device never reported.";
+    not_approved_hint: "Noch kein PC wurde als dieses Gerät freigegeben; Aufträge gehen erst danach.", "No PC was approved as this device yet; jobs need that first.";
+    fixed_address: "Feste Adresse", "Fixed address";
+    from_pool: "aus dem Adressbereich", "from the pool";
+    no_cards: "Keine Netzwerkkarte bekannt.", "No network card known.";
+    lan: "LAN", "LAN";
+    wlan: "WLAN", "WLAN";
+    deploy_now: "Image aufspielen", "Deploy an image";
+    deploy_erases: "Alles auf der Platte dieses Geräts wird gelöscht, auch Dateien, die dort jemand gespeichert hat. Das lässt sich nicht rückgängig machen.", "Everything on this device's disk will be erased, also files that somebody saved there. This cannot be undone.";
+    deploy_disk_choice: "Beschrieben wird die Platte, die schon einmal bespielt wurde, sonst die einzige eingebaute. Wechselbare Datenträger bleiben unberührt.", "The disk that was deployed before is written, else the only built-in one. Removable media stay untouched.";
+    deploy_no_image: "Es gibt noch kein Image mit einer Version. Zuerst einen eingerichteten PC aufnehmen.", "There is no image with a version yet. Capture a prepared PC first.";
+    deploy_confirm: "Platte löschen und aufspielen", "Erase the disk and deploy";
+    capture_now: "Als Image aufnehmen", "Capture as an image";
+    capture_intro: "Die Platte wird gelesen und als neue Version im Image-Speicher abgelegt; auf dem PC ändert sich nichts. Der PC startet dazu neu über das Netz. Persönliche Daten vorher entfernen: Alles auf der Platte kommt ins Image.", "The disk is read and stored as a new version; nothing changes on the PC, which restarts from the network for it. Remove personal data before: everything on the disk becomes part of the image.";
+    capture_name_hint: "Ein vorhandener Name bekommt eine neue Version, ein neuer Name wird ein neues Image.", "A known name gets a new version, a new name becomes a new image.";
+    capture_confirm: "Aufnehmen", "Capture";
+    image_name: "Name des Images", "Name of the image";
+    said_saved: "Gespeichert.", "Saved.";
+    said_reserved: "Die feste Adresse gilt ab der nächsten DHCP-Anfrage des Geräts.", "The fixed address holds from the device's next DHCP request on.";
+    said_unreserved: "Die feste Adresse ist aufgehoben.", "The fixed address is cleared.";
+    said_job: "Der Auftrag ist angelegt; er beginnt, sobald der PC über das Netz startet.", "The job is queued; it begins as soon as the PC boots from the network.";
+    cancel_job: "Auftrag abbrechen", "Cancel the job";
+    said_cancelled: "Der Auftrag ist abgebrochen.", "The job is cancelled.";
+
+    // Rooms.
+    rooms_none: "Noch kein Raum.", "No room yet.";
+    rename: "Umbenennen", "Rename";
+    room_in_use: "hat Geräte", "has devices";
+
+    // Images.
+    images_intro: "Ein Image ist der Inhalt der Platte eines eingerichteten PCs. Neue Versionen entstehen auf der Seite eines Geräts mit „Als Image aufnehmen“.", "An image is the content of a prepared PC's disk. New versions are made on a device's page with \"Capture as an image\".";
+    images_none: "Noch kein Image.", "No image yet.";
+    image_empty: "Noch keine Version; die erste Aufnahme läuft oder ist gescheitert.", "No version yet; the first capture runs or failed.";
+    version: "Version", "Version";
+    size: "Belegt", "In use";
+    manifest: "Manifest", "Manifest";
+
+    // Jobs.
+    job: "Auftrag", "Job";
+    jobs_none: "Noch kein Auftrag.", "No job yet.";
+    job_queued: "wartet auf den PC", "waits for the PC";
+    job_running: "läuft", "running";
+    job_done: "fertig", "done";
+    job_failed: "gescheitert", "failed";
+    job_cancelled: "abgebrochen", "cancelled";
+    phase_start: "Beginn", "Starting";
+    phase_prepare: "Vorbereiten", "Preparing";
+    phase_write: "Aufspielen", "Writing";
+    phase_read: "Lesen", "Reading";
+    phase_personalise: "Anpassen", "Personalising";
+    phase_finish: "Abschließen", "Finishing";
+
+    // Networks.
+    networks_intro: "In diesen Netzen vergibt der Server Adressen und sagt PCs, was sie starten sollen.", "In these networks the server gives addresses and tells PCs what to boot.";
+    networks_none: "Noch kein Netz: Kein PC bekommt von uns eine Adresse.", "No network yet: no PC gets an address from us.";
+    network: "Netz", "Network";
+    router: "Router", "Router";
+    pool: "Adressbereich", "Pool";
+    pool_first: "Erste Adresse des Bereichs", "First address of the pool";
+    pool_last: "Letzte Adresse des Bereichs", "Last address of the pool";
+    lease: "Lease-Dauer", "Lease time";
+    lease_minutes: "Lease-Dauer in Minuten", "Lease time in minutes";
+    mode: "DHCP", "DHCP";
+    mode_server: "Unser Server vergibt Adressen", "Our server gives addresses";
+    mode_proxy: "Ein anderer Server vergibt Adressen; unserer sagt nur, was zu starten ist (ProxyDHCP)", "Another server gives addresses; ours only says what to boot (ProxyDHCP)";
+    mode_off: "Aus: Unser Server schweigt in diesem Netz", "Off: our server says nothing in this network";
+    add_network: "Netz anlegen", "Add a network";
+    network_delete_consequence: "Unser Server vergibt dann in diesem Netz keine Adressen mehr. Geräte behalten ihre bis zum Ende der Lease-Dauer.", "Our server then gives no addresses in this network any more. Devices keep theirs until the lease ends.";
+
+    // History.
+    changes_intro: "Wer was wann geändert hat. Fortschritt von Aufträgen und Meldungen der Geräte sind weggelassen.", "Who changed what and when. Progress of jobs and reports of devices are left out.";
+    changes_none: "Noch keine Änderung.", "No change yet.";
+    time: "Zeit", "Time";
+    who: "Wer", "Who";
+    what: "Was", "What";
+    subject: "Woran", "Subject";
+    older: "Ältere", "Older";
+}
+
+impl Texts {
+    /// The texts of a language.
+    pub(crate) fn of(lang: Lang) -> &'static Self {
+        match lang {
+            Lang::De => &DE,
+            Lang::En => &EN,
+        }
+    }
+
+    pub(crate) fn shown_of(&self, shown: usize, total: &usize) -> String {
+        match self.lang {
+            Lang::De if shown == *total => count(*total, "Gerät", "Geräte"),
+            Lang::De => format!("{shown} von {}", count(*total, "Gerät", "Geräten")),
+            Lang::En if shown == *total => count(*total, "device", "devices"),
+            Lang::En => format!("{shown} of {}", count(*total, "device", "devices")),
+        }
+    }
+
+    pub(crate) fn room_line(&self, on: usize, total: usize) -> String {
+        match self.lang {
+            Lang::De => format!("{on} von {total} an"),
+            Lang::En => format!("{on} of {total} on"),
+        }
+    }
+
+    pub(crate) fn image_used_by(&self, devices: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("Soll auf {} sein.", count(*devices, "Gerät", "Geräten")),
+            Lang::En => format!("Wanted on {}.", count(*devices, "device", "devices")),
+        }
+    }
+
+    pub(crate) fn image_behind(&self, version: i64) -> String {
+        match self.lang {
+            Lang::De => format!("hat v{version}"),
+            Lang::En => format!("has v{version}"),
+        }
+    }
+
+    pub(crate) fn recognised(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Dieser PC scheint das angekündigte Gerät {name} zu sein."),
+            Lang::En => format!("This PC seems to be the announced device {name}."),
+        }
+    }
+
+    pub(crate) fn said_approved(&self, name: &str, room: &str, job: bool) -> String {
+        match (self.lang, job) {
+            (Lang::De, false) => format!("{name} ({room}) ist freigegeben."),
+            (Lang::De, true) => format!("{name} ({room}) ist freigegeben; das Image wird aufgespielt."),
+            (Lang::En, false) => format!("{name} ({room}) is approved."),
+            (Lang::En, true) => format!("{name} ({room}) is approved; the image is being deployed."),
+        }
+    }
+
+    pub(crate) fn said_created(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("„{name}“ ist angelegt."),
+            Lang::En => format!("\"{name}\" is added."),
+        }
+    }
+
+    pub(crate) fn said_deleted(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("„{name}“ ist gelöscht."),
+            Lang::En => format!("\"{name}\" is deleted."),
+        }
+    }
+
+    pub(crate) fn new_name_of(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Neuer Name für {name}"),
+            Lang::En => format!("New name of {name}"),
+        }
+    }
+
+    pub(crate) fn deploy_title(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Image auf {name} aufspielen?"),
+            Lang::En => format!("Deploy an image to {name}?"),
+        }
+    }
+
+    pub(crate) fn capture_title(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{name} als Image aufnehmen"),
+            Lang::En => format!("Capture {name} as an image"),
+        }
+    }
+
+    pub(crate) fn delete_title(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{name} löschen?"),
+            Lang::En => format!("Delete {name}?"),
+        }
+    }
+
+    pub(crate) fn device_delete_consequence(&self, room: &str) -> String {
+        match self.lang {
+            Lang::De => format!(
+                "Das Gerät in {room} wird mit seinen Aufträgen und festen Adressen vergessen. Seine Platte bleibt, wie sie ist; startet der PC über das Netz, erscheint er wieder auf der Warteliste."
+            ),
+            Lang::En => format!(
+                "The device in {room} is forgotten with its jobs and fixed addresses. Its disk stays as it is; when the PC boots from the network, it appears on the waiting list again."
+            ),
+        }
+    }
+
+    pub(crate) fn image_delete_consequence(&self, versions: usize, devices: usize) -> String {
+        match self.lang {
+            Lang::De => format!(
+                "{} und die Aufträge damit werden gelöscht; {} danach kein Image mehr haben. Das lässt sich nicht rückgängig machen.",
+                count(versions, "Version", "Versionen"),
+                match devices {
+                    1 => "1 Gerät soll".to_owned(),
+                    n => format!("{n} Geräte sollen"),
+                }
+            ),
+            Lang::En => format!(
+                "{} and the jobs with it are deleted; {} will not be meant to have an image any more. This cannot be undone.",
+                count(versions, "version", "versions"),
+                count(devices, "device", "devices")
+            ),
+        }
+    }
+
+    pub(crate) fn job_deploy(&self, image: &str, version: Option<i64>) -> String {
+        let version = version.map(|v| format!(" v{v}")).unwrap_or_default();
+        match self.lang {
+            Lang::De => format!("Image „{image}“{version} aufspielen"),
+            Lang::En => format!("Deploy image \"{image}\"{version}"),
+        }
+    }
+
+    pub(crate) fn job_capture(&self, image: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Als Image „{image}“ aufnehmen"),
+            Lang::En => format!("Capture as image \"{image}\""),
+        }
+    }
+
+    pub(crate) fn job_result(&self, version: i64, bytes: &str, transferred: &str) -> String {
+        match self.lang {
+            Lang::De => format!("v{version}, {bytes}, davon {transferred} übertragen"),
+            Lang::En => format!("v{version}, {bytes}, {transferred} of it transferred"),
+        }
+    }
+
+    pub(crate) fn of_total(&self, done: &str, total: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{done} von {total}"),
+            Lang::En => format!("{done} of {total}"),
+        }
+    }
+
+    /// What a change of the log did to what. A word that is new to us is shown as it is.
+    pub(crate) fn change(&self, entity: &str, action: &str) -> String {
+        let word = |table: &[(&str, &'static str, &'static str)], word: &str| {
+            let known = table.iter().find(|(key, _, _)| *key == word);
+            known.map_or_else(
+                || word.to_owned(),
+                |(_, de, en)| match self.lang {
+                    Lang::De => (*de).to_owned(),
+                    Lang::En => (*en).to_owned(),
+                },
+            )
+        };
+        format!("{} {}", word(ENTITIES, entity), word(ACTIONS, action))
+    }
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+const ENTITIES: &[(&str, &str, &str)] = &[
+    ("room", "Raum", "Room"),
+    ("device", "Gerät", "Device"),
+    ("waiting", "Wartender PC", "Waiting PC"),
+    ("network", "Netz", "Network"),
+    ("image", "Image", "Image"),
+    ("job", "Auftrag", "Job"),
+    ("user", "Person", "Person"),
+    ("notice", "Hinweise von", "Notices of"),
+];
+
+const ACTIONS: &[(&str, &str, &str)] = &[
+    ("created", "angelegt", "added"),
+    ("changed", "geändert", "changed"),
+    ("deleted", "gelöscht", "deleted"),
+    ("renamed", "umbenannt", "renamed"),
+    ("saved", "gespeichert", "saved"),
+    ("approved", "freigegeben", "approved"),
+    ("rejected", "abgelehnt", "rejected"),
+    ("forgotten", "wieder zugelassen", "allowed again"),
+    ("arrived", "neu gemeldet", "arrived"),
+    ("reserved", "feste Adresse geändert", "fixed address changed"),
+    ("version added", "neue Version", "new version"),
+    ("started", "begonnen", "started"),
+    ("done", "fertig", "done"),
+    ("failed", "gescheitert", "failed"),
+    ("cancelled", "abgebrochen", "cancelled"),
+    ("signed in", "angemeldet", "signed in"),
+    ("password set", "Kennwort geändert", "password set"),
+];
