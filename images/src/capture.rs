@@ -446,4 +446,47 @@ const UPLOAD_RECORD_OVERHEAD: usize = 36;
 const BOOT_GAP_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::blockdev::MemDev;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn a_batch_holds_the_used_bytes_and_zeros_elsewhere(
+            parts in prop::collection::vec((0u64..200_000, 1u64..90_000), 1..12), start in 0u64..5000
+        ) {
+            let disk: Vec<u8> = (0..4_000_000u32).map(|n| (n % 251 + 1) as u8).collect();
+            let mut ranges = Ranges::default();
+            let mut at = 0;
+            for (gap, len) in parts {
+                at += gap;
+                ranges.push(at..at + len);
+                at += len;
+            }
+            let dev = MemDev::new(disk.clone());
+            // Leftovers of the batch before must not show.
+            let mut buffer = vec![0xff; 9_000_000];
+            let mut expected: Vec<u8> = vec![0; disk.len()];
+            for range in ranges.iter() {
+                let (from, to) = (range.start as usize, range.end as usize);
+                expected[from..to].copy_from_slice(&disk[from + start as usize..to + start as usize]);
+            }
+            let mut used = 0;
+            let mut next = 0;
+            for chunks in chunk_runs(&ranges) {
+                prop_assert!(chunks.start >= next && chunks.len() <= BATCH_CHUNKS as usize);
+                let skipped = &expected[next as usize * CHUNK_BYTES..chunks.start as usize * CHUNK_BYTES];
+                prop_assert!(is_zero(skipped));
+                next = chunks.end;
+                let batch = Batch { partition: 0, start, chunks: chunks.clone(), ranges: &ranges };
+                used += batch.read(&dev, &mut buffer).unwrap();
+                let whole = &expected[chunks.start as usize * CHUNK_BYTES..chunks.end as usize * CHUNK_BYTES];
+                prop_assert!(buffer == whole);
+            }
+            prop_assert_eq!(used, ranges.bytes());
+            prop_assert!(is_zero(&expected[next as usize * CHUNK_BYTES..]));
+        }
+    }
+}

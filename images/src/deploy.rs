@@ -312,6 +312,3 @@ fn place(placement: &Placement, piece: &Piece) -> (u64, u64) {
     let len = u64::from(piece.count) * CHUNK_BYTES as u64;
     (placement.start + from, len.min(placement.len - from))
 }
-
-#[cfg(test)]
-mod tests;

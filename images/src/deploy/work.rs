@@ -83,3 +83,46 @@ fn cut(table: &ChunkTable, limit: usize) -> Vec<(Vec<Piece>, &[Hash])> {
 /// 256 MiB of zeros between two reports of progress.
 const ZEROS_MAX: u32 = 4096;
 const PIECES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_chunk_is_in_one_batch_at_its_place_with_its_hash(
+            steps in prop::collection::vec((0u32..3, 1u32..9, any::<bool>()), 0..40), limit in 1usize..7, huge in any::<bool>()
+        ) {
+            let mut table = ChunkTable::default();
+            let mut expected = Vec::new();
+            let mut number = 0;
+            if huge {
+                table.push_zeros(0, 10_000).unwrap();
+                expected.extend((0..10_000).map(|n| (n, Hash::zero_chunk())));
+                number = 10_000;
+            }
+            for (gap, count, zero) in steps {
+                number += gap;
+                for _ in 0..count {
+                    let hash = if zero { Hash::zero_chunk() } else { Hash::of(&number.to_le_bytes()) };
+                    table.push(number, hash).unwrap();
+                    expected.push((number, hash));
+                    number += 1;
+                }
+            }
+            let mut found = Vec::new();
+            for (pieces, hashes) in cut(&table, limit) {
+                prop_assert!(hashes.len() <= limit && !pieces.is_empty());
+                let mut hashes = hashes.iter();
+                for piece in pieces {
+                    for n in piece.first..piece.first + piece.count {
+                        found.push((n, if piece.zero { Hash::zero_chunk() } else { *hashes.next().unwrap() }));
+                    }
+                }
+                prop_assert_eq!(hashes.next(), None);
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -148,6 +148,3 @@ fn checked(mut table: Table, sectors: u64) -> Result<Table, TableError> {
 /// What [`read`] needs of the first sector, whatever the sector size.
 const SECTOR_0_BYTES: usize = 512;
 const BLANK_BYTES: u64 = 1 << 20;
-
-#[cfg(test)]
-mod tests;

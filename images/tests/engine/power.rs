@@ -100,18 +100,23 @@ struct Scene {
     manifest: images::manifest::Manifest,
     /// The disk after a deploy without an accident.
     whole: Vec<u8>,
+    /// How many writes and syncs it takes.
+    writes: u64,
 }
 
 static SCENE: std::sync::LazyLock<Scene> = std::sync::LazyLock::new(|| {
     let reference = Reference::new();
     let store = Store::open(&reference.dir.path().join("store")).unwrap();
     let manifest = capture(&reference, &store);
-    let dev = MemDev::new(old_disk());
-    deploy(&dev, &manifest, &store).unwrap();
+    let counting = Failing::new(old_disk(), u64::MAX, 0);
+    deploy(&counting, &manifest, &store).unwrap();
+    let writes = u64::MAX - counting.writes_left.load(Ordering::SeqCst);
+    let dev = counting.medium;
     let target = reference.dir.path().join("target.img");
     std::fs::write(&target, dev.content()).unwrap();
     reference.check(&target, (42 << 20) - END);
-    Scene { reference, store, manifest, whole: dev.content() }
+    assert!(writes > 30, "{writes}");
+    Scene { reference, store, manifest, whole: dev.content(), writes }
 });
 
 fn key() -> KeyRecord {
@@ -138,13 +143,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn after_any_number_of_power_cuts_the_disk_is_the_same_and_never_boots_before_it_is_whole(
-        cuts in prop::collection::vec((0u64..130, any::<u64>()), 1..5)
+        cuts in prop::collection::vec((0u64..1000, any::<u64>()), 1..5)
     ) {
         let scene = &*SCENE;
         let mut content = old_disk();
         let mut before = 0;
-        for (writes, luck) in cuts {
-            let dev = Failing::new(content, writes, luck);
+        for (thousandths, luck) in cuts {
+            let dev = Failing::new(content, scene.writes * thousandths / 1000, luck);
             let done = deploy(&dev, &scene.manifest, &scene.store).is_ok();
             content = dev.after_the_cut();
             let dev = MemDev::new(content);
