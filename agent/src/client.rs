@@ -53,18 +53,30 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether the same request may succeed later.
-    pub fn is_transient(&self) -> bool {
+    /// How often the same request is worth repeating. A server that is away comes back, however long it takes; one that
+    /// keeps saying that it cannot do something will not learn it.
+    pub fn attempts_max(&self) -> u32 {
         match self {
-            ClientError::Unreachable(_) | ClientError::Untrusted(_) => true,
-            ClientError::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
-            ClientError::Answer(_) | ClientError::Setup(_) => false,
+            ClientError::Unreachable(_) | ClientError::Untrusted(_) => u32::MAX,
+            ClientError::Refused { status: 429 | 503, .. } => u32::MAX,
+            ClientError::Refused { status: 408 | 425 | 500.., .. } => REFUSED_ATTEMPTS,
+            ClientError::Refused { .. } | ClientError::Setup(_) => 1,
+            // Most probably the connection broke within the answer.
+            ClientError::Answer(_) => 3,
+        }
+    }
+
+    /// What to do about it, in the server's words, if it said so.
+    pub fn remedy(&self) -> &str {
+        match self {
+            ClientError::Refused { remedy, .. } => remedy,
+            _ => "",
         }
     }
 
     /// Whether the server does not know us, or not any more.
     pub fn is_unknown_device(&self) -> bool {
-        matches!(self, ClientError::Refused { status: 401 | 403, .. })
+        matches!(self, ClientError::Refused { status: 401, .. })
     }
 }
 
@@ -152,7 +164,7 @@ impl Client {
             return Err(ClientError::Answer("more chunks asked for than allowed"));
         }
         let body =
-            self.post(&path(job, "chunks")?, concatenated(hashes), hashes.len() * (STORED_BYTES_MAX + 4))?;
+            self.post(&path(job, "chunks")?, &concatenated(hashes), hashes.len() * (STORED_BYTES_MAX + 4))?;
         let mut rest = body.as_slice();
         let mut chunks = Vec::with_capacity(hashes.len());
         while let Some((length, more)) = rest.split_first_chunk::<4>() {
@@ -173,7 +185,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub fn missing(&self, job: &str, hashes: &[Hash]) -> Result<Vec<bool>> {
-        let bitmap = self.post(&path(job, "missing")?, concatenated(hashes), hashes.len().div_ceil(8))?;
+        let bitmap = self.post(&path(job, "missing")?, &concatenated(hashes), hashes.len().div_ceil(8))?;
         if bitmap.len() != hashes.len().div_ceil(8) {
             return Err(ClientError::Answer("a bitmap of another length"));
         }
@@ -185,7 +197,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]
-    pub fn upload(&self, job: &str, body: Vec<u8>) -> Result<()> {
+    pub fn upload(&self, job: &str, body: &[u8]) -> Result<()> {
         self.post(&path(job, "upload")?, body, JSON_BYTES_MAX).map(drop)
     }
 
@@ -193,7 +205,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]
-    pub fn publish(&self, job: &str, manifest: Vec<u8>) -> Result<()> {
+    pub fn publish(&self, job: &str, manifest: &[u8]) -> Result<()> {
         self.post(&path(job, "publish")?, manifest, JSON_BYTES_MAX).map(drop)
     }
 
@@ -220,7 +232,7 @@ impl Client {
         read(request.send(body), JSON_BYTES_MAX)
     }
 
-    fn post(&self, path: &str, body: Vec<u8>, answer_max: usize) -> Result<Vec<u8>> {
+    fn post(&self, path: &str, body: &[u8], answer_max: usize) -> Result<Vec<u8>> {
         let request =
             self.agent.post(format!("{}{path}", self.server)).content_type("application/octet-stream");
         read(request.send(body), answer_max)
@@ -310,6 +322,8 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(150);
 /// Prefetching, progress and what else runs at the same time.
 const CONNECTIONS_KEPT: usize = 6;
 const TEXT_MAX: usize = 500;
+/// With the pauses of [`crate::line`] about two minutes.
+const REFUSED_ATTEMPTS: u32 = 12;
 
 #[cfg(test)]
 mod tests {
@@ -327,10 +341,10 @@ mod tests {
     fn a_refusal_is_told_in_the_servers_words_without_control_characters() {
         let body = br#"{"error":"the store is full","remedy":"delete\u001b[2J an image"}"#;
         let error = refusal(507, body);
-        assert!(error.is_transient());
+        assert_eq!(error.attempts_max(), REFUSED_ATTEMPTS);
         let ClientError::Refused { error, remedy, .. } = error else { panic!() };
         assert_eq!((error.as_str(), remedy.as_str()), ("the store is full", "delete[2J an image"));
-        assert!(!refusal(404, b"<html>").is_transient());
+        assert_eq!(refusal(404, b"<html>").attempts_max(), 1);
         assert!(refusal(401, b"").is_unknown_device());
     }
 

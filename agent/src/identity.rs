@@ -6,7 +6,7 @@
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 
 /// A key pair with its certificate.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Identity {
     private_key: Vec<u8>,
     private_key_pem: String,

@@ -3,9 +3,17 @@
 pub mod client;
 pub mod clock;
 pub mod cmdline;
+pub mod efi;
 pub mod hardware;
 pub mod identity;
+pub mod init;
+pub mod job;
+pub mod line;
+pub mod machine;
 pub mod modules;
 pub mod net;
+pub mod personalise;
+pub mod resident;
 pub mod screen;
+pub mod session;
 pub mod sys;

@@ -1,1 +1,36 @@
-fn main() {}
+//! `agent`: /init of the boot environment and resident service of an installed system.
+
+use std::process::ExitCode;
+
+use agent::{init, modules, resident};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        // The kernel starts /init with whatever of its command line it does not know itself.
+        _ if std::process::id() == 1 => init::supervise(),
+        ["init"] => init::supervise(),
+        ["work"] => {
+            init::work();
+            ExitCode::FAILURE
+        }
+        // Called by the kernel, as modprobe(8).
+        ["-q", "--", name] => ExitCode::from(u8::from(!modules::answer_kernel(name))),
+        ["resident"] => match resident::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("hausmeister-agent: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        ["--version"] => {
+            println!("hausmeister-agent {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("usage: agent init | resident | --version");
+            ExitCode::from(2)
+        }
+    }
+}

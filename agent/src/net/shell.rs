@@ -195,7 +195,7 @@ fn parse_mac(text: &str) -> Option<[u8; 6]> {
 }
 
 /// How long a pulled cable may stay unnoticed.
-const CARRIER_POLL: Duration = Duration::from_secs(1);
+const CARRIER_POLL: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
 mod tests {

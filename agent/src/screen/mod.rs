@@ -104,7 +104,7 @@ impl Work {
     /// How long it still takes, as far as one can tell.
     fn remaining(&self) -> Option<Duration> {
         let left = self.total.checked_sub(self.done)? as f64;
-        let secs = left / self.rate;
-        (secs.is_finite() && secs < 100_000.0 && self.total > 0).then(|| Duration::from_secs_f64(secs))
+        let time = Duration::try_from_secs_f64(left / self.rate).ok()?;
+        (self.total > 0 && time < Duration::from_secs(100_000)).then_some(time)
     }
 }

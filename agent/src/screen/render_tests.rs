@@ -21,7 +21,36 @@ fn check(view: &View, expected: &Expect) {
 
 #[test]
 fn a_waiting_pc_shows_its_code_in_digits_that_can_be_read_from_afar() {
-    check(&view(Scene::Waiting { code: "120934".into() }), &expect![[r#""#]]);
+    check(
+        &view(Scene::Waiting { code: "120934".into() }),
+        &expect![[r#"
+          HAUSMEISTER                                                   10.77.0.1:8443
+          ────────────────────────────────────────────────────────────────────────────
+
+          Dieser PC wartet auf Freigabe
+          This PC waits for approval
+
+            ██    ██████  ██████  ██████  ██████  ██  ██
+          ████        ██  ██  ██  ██  ██      ██  ██  ██
+            ██        ██  ██  ██  ██  ██      ██  ██  ██
+            ██    ██████  ██  ██  ██████  ██████  ██████
+            ██    ██      ██  ██      ██      ██      ██
+            ██    ██      ██  ██      ██      ██      ██
+          ██████  ██████  ██████  ██████  ██████      ██
+
+          Auf der Seite "Warteliste" den PC mit dieser Nummer freigeben.
+          Approve the PC with this number on the page "Waiting list".
+
+
+
+
+
+
+          ────────────────────────────────────────────────────────────────────────────
+          FUJITSU ESPRIMO Q558, S/N YM4R001234
+          52:54:00:77:00:02  10.77.0.50
+    "#]],
+    );
 }
 
 #[test]
@@ -36,7 +65,36 @@ fn a_pc_that_is_written_shows_how_far_it_is_and_how_long_it_takes() {
     };
     let device = Some(Device { name: "r204-pc07".into(), room: "Raum 204".into() });
     let hitch = Some("Der Server antwortet nicht".to_owned());
-    check(&View { device, hitch, ..view(Scene::Working(work)) }, &expect![[r#""#]]);
+    check(
+        &View { device, hitch, ..view(Scene::Working(work)) },
+        &expect![[r#"
+          HAUSMEISTER  r204-pc07 (Raum 204)                             10.77.0.1:8443
+          ────────────────────────────────────────────────────────────────────────────
+
+          Dieser PC wird eingerichtet
+          This PC is being set up
+
+          Schulbuchlinux 3
+
+          Daten werden übertragen / Transferring data
+          ████████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  24 %
+          1.2 GB / 5.0 GB   103 MB/s   noch 0:36 min left
+
+          Bitte nicht ausschalten. Nach einem Stromausfall geht es von selbst weiter.
+          Please do not switch off.
+
+          ! Der Server antwortet nicht
+
+
+
+
+
+
+          ────────────────────────────────────────────────────────────────────────────
+          FUJITSU ESPRIMO Q558, S/N YM4R001234
+          52:54:00:77:00:02  10.77.0.50
+    "#]],
+    );
 }
 
 #[test]

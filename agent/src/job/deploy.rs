@@ -1,0 +1,126 @@
+//! A deploy job. The order of its steps is what makes it safe to interrupt: see [`images::deploy`].
+
+use std::fs;
+use std::ops::ControlFlow;
+
+use ed25519_dalek::VerifyingKey;
+use images::blockdev::{BlockDev, FileDev};
+use images::chunk::Hash;
+use images::deploy::{self, Deploy, DeployError, Options};
+use images::disks;
+use images::manifest::{Manifest, ManifestId};
+use images::protocol::{Finish, Job, Phase, Task};
+use images::reserved::{self, Journal};
+
+use super::chunks::HttpChunks;
+use super::reporter::Reporter;
+use super::{Context, JobError};
+use crate::efi::{self, SystemPartition};
+use crate::line::Line;
+use crate::machine;
+use crate::personalise::{self, Settings};
+
+pub(super) fn run(
+    context: &Context<'_>,
+    line: &Line,
+    job: &Job,
+    reporter: &Reporter<'_>,
+) -> Result<Finish, JobError> {
+    let Task::Deploy { manifest: id, signing_key, hostname, disk: previous, .. } = &job.task else {
+        return Err(JobError::Manifest("this is no deploy job".into()));
+    };
+    let candidates = context.machine.candidates();
+    let disk = &disks::choose(&candidates, previous.as_deref())?.disk;
+    let path = context.machine.device(&disk.name);
+    let bytes = line.ask(|client| client.manifest(&job.id)).map_err(JobError::Fetch)?;
+    let manifest = trusted(&bytes, id, signing_key)?;
+    drop(bytes);
+    let dev = FileDev::open_write(&path).map_err(|source| JobError::Open { path: path.clone(), source })?;
+    let mut deploy = Deploy::new(&dev, &manifest, &job.id).map_err(JobError::Deploy)?;
+    line.screen().note(&format!(
+        "writing to {} ({} bytes), of which {} are there from before",
+        disk.name,
+        dev.len_bytes(),
+        deploy.resumed_bytes()
+    ));
+    let source = HttpChunks::new(line, &job.id);
+    if !deploy.is_finished() {
+        deploy.wipe_table().map_err(JobError::Deploy)?;
+        machine::write_identity(&dev, context.identity, line.client().server()).map_err(JobError::Key)?;
+        reporter.phase(Phase::Transfer, manifest.data_bytes());
+        let mut progress = |at: deploy::Progress| {
+            reporter.done(at.done_bytes, at.total_bytes);
+            if reporter.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        deploy.write_chunks(&source, &Options::default(), &mut progress).map_err(|error| match error {
+            DeployError::Cancelled => JobError::Cancelled,
+            other => JobError::Deploy(other),
+        })?;
+        reporter.phase(Phase::Personalise, 0);
+        let settings = Settings {
+            hostname: hostname.clone(),
+            server: line.client().server().to_owned(),
+            ca_pem: context.ca_pem.to_vec(),
+            manifest: id.clone(),
+            binary: fs::read(&context.binary)
+                .map_err(|source| JobError::Open { path: context.binary.clone(), source })?,
+        };
+        let system =
+            personalise::run(&path, dev.sector_bytes(), deploy.layout(), &settings, &context.mount_point);
+        match system {
+            Ok(Some(number)) => line.screen().note(&format!("partition {number} is now {hostname}")),
+            Ok(None) => {
+                line.screen().note("no Linux system was found in the image: the host name is not set")
+            }
+            Err(error) => {
+                // Whatever half-done state this left: the next try begins with the first chunk.
+                let journal = Journal {
+                    job: job.id.clone(),
+                    manifest: manifest.id(),
+                    done: 0,
+                    zeroed: false,
+                    finished: false,
+                };
+                let _ = reserved::write_journal(&dev, &journal).and_then(|()| dev.sync());
+                return Err(error.into());
+            }
+        }
+        reporter.phase(Phase::Finish, 0);
+        deploy.commit_table().map_err(JobError::Deploy)?;
+    }
+    start_from_disk(context, line, &deploy);
+    Ok(Finish::Ok {
+        bytes: manifest.data_bytes(),
+        transferred: source.moved_bytes(),
+        disk: disks::identity(disk).unwrap_or_default().to_owned(),
+        resumed_bytes: deploy.resumed_bytes(),
+    })
+}
+
+/// The manifest, if it is the one that the job names and signed with the key that the job names.
+fn trusted(bytes: &[u8], id: &str, signing_key: &str) -> Result<Manifest, JobError> {
+    let bad = |why: &str| JobError::Manifest(why.to_owned());
+    let id: ManifestId = id.parse().map_err(|_| bad("the job names no manifest"))?;
+    // 32 bytes in hexadecimal digits are written like a hash.
+    let key: Hash = signing_key.parse().map_err(|_| bad("the job names no signing key"))?;
+    let key = VerifyingKey::from_bytes(key.as_bytes()).map_err(|_| bad("the signing key is none"))?;
+    let manifest =
+        Manifest::parse_signed(bytes, &key).map_err(|error| JobError::Manifest(error.to_string()))?;
+    if manifest.id() != id { Err(bad("it is another image's")) } else { Ok(manifest) }
+}
+
+/// Firmware that refuses costs only the detour over the network at the next start.
+fn start_from_disk(context: &Context<'_>, line: &Line, deploy: &Deploy<'_>) {
+    if !context.efivars.exists() {
+        return;
+    }
+    let Some(esp) = SystemPartition::of(&deploy.layout().table) else {
+        line.screen()
+            .note("the image has no EFI system partition: this PC starts by UEFI and may not start from it");
+        return;
+    };
+    match efi::boot_disk_next(&context.efivars, &esp) {
+        Ok(number) => line.screen().note(&format!("boot entry {number:04X} is next")),
+        Err(error) => line.screen().note(&format!("the firmware does not take a boot entry: {error}")),
+    }
+}

@@ -1,0 +1,244 @@
+//! Making a copied system this PC's own: file systems as large as their partitions, the host name, nothing that must
+//! differ from PC to PC, and the resident agent.
+//!
+//! The partition table is not on the disk yet, so partitions are reached through loop devices at their offsets. That goes
+//! for disks and for plain files alike.
+
+mod tree;
+mod unit;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use images::layout::{Layout, Placement};
+use images::used::FsKind;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+pub use unit::{CONFIG_DIR, files as agent_files};
+
+use crate::sys::LoopDevice;
+use tree::Tree;
+
+/// What differs from PC to PC.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Host name to set.
+    pub hostname: String,
+    /// URL of the server, for the resident agent.
+    pub server: String,
+    /// The school's CA, PEM.
+    pub ca_pem: Vec<u8>,
+    /// Manifest id of the image.
+    pub manifest: String,
+    /// The agent's own binary.
+    pub binary: Vec<u8>,
+}
+
+/// Why a system could not be made this PC's own.
+#[derive(Debug, thiserror::Error)]
+pub enum PersonaliseError {
+    /// A partition cannot be reached.
+    #[error("partition {number} cannot be reached as a loop device: {source}")]
+    Attach {
+        /// Number of the partition.
+        number: u32,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file system check found what it cannot repair, or the growing failed.
+    #[error("{program} fails on partition {number}: {said}")]
+    Program {
+        /// Which program.
+        program: &'static str,
+        /// Number of the partition.
+        number: u32,
+        /// Its last words.
+        said: String,
+    },
+    /// A file system cannot be mounted.
+    #[error("partition {number} cannot be mounted: {source}")]
+    Mount {
+        /// Number of the partition.
+        number: u32,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{path} cannot be written on partition {number}: {source}")]
+    Write {
+        /// Number of the partition.
+        number: u32,
+        /// Which file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The inventory's name for this PC is none.
+    #[error("{0:?} is no host name")]
+    Hostname(String),
+}
+
+/// Grows and personalises everything on `disk`, a block device or a plain file with sectors of `sector_bytes`. `mount_point`
+/// is an empty folder. Returns the number of the partition with the system, if there is a Linux system.
+///
+/// # Errors
+/// See [`PersonaliseError`]. May be repeated.
+pub fn run(
+    disk: &Path,
+    sector_bytes: u32,
+    layout: &Layout,
+    settings: &Settings,
+    mount_point: &Path,
+) -> Result<Option<u32>, PersonaliseError> {
+    if !is_hostname(&settings.hostname) {
+        return Err(PersonaliseError::Hostname(settings.hostname.clone()));
+    }
+    let mut system = None;
+    for placement in layout.placements.iter().filter(|p| p.kind == FsKind::Ext && p.number > 0) {
+        let number = placement.number;
+        let device = LoopDevice::attach(disk, placement.start, placement.len, sector_bytes)
+            .map_err(|source| PersonaliseError::Attach { number, source })?;
+        if placement.fs_bytes < placement.len && placement.grow {
+            grow(&device.path(), placement)?;
+        }
+        if system.is_some() {
+            continue;
+        }
+        let mounted = Mounted::at(&device.path(), mount_point)
+            .map_err(|source| PersonaliseError::Mount { number, source })?;
+        let tree = Tree::open(mount_point).map_err(|source| PersonaliseError::Mount { number, source })?;
+        if tree.exists("etc/os-release") || tree.exists("usr/lib/os-release") {
+            apply(&tree, settings).map_err(|(path, source)| PersonaliseError::Write {
+                number,
+                path,
+                source,
+            })?;
+            system = Some(number);
+        }
+        drop(tree);
+        mounted.unmount().map_err(|source| PersonaliseError::Mount { number, source })?;
+    }
+    Ok(system)
+}
+
+/// `resize2fs` refuses a file system that was not checked just before.
+fn grow(device: &Path, placement: &Placement) -> Result<(), PersonaliseError> {
+    // 1: repaired, 2: repaired and a restart would be needed if it were mounted.
+    program("e2fsck", &["-f", "-y"], device, placement.number, &[0, 1, 2])?;
+    program("resize2fs", &[], device, placement.number, &[0])
+}
+
+fn program(
+    name: &'static str,
+    arguments: &[&str],
+    device: &Path,
+    number: u32,
+    good: &[i32],
+) -> Result<(), PersonaliseError> {
+    let failed = |said: String| PersonaliseError::Program { program: name, number, said };
+    let paths = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"].map(|folder| Path::new(folder).join(name));
+    let path = paths
+        .iter()
+        .find(|p| p.exists())
+        .ok_or_else(|| failed("it is not in the boot environment".into()))?;
+    let output = Command::new(path)
+        .args(arguments)
+        .arg(device)
+        .env_clear()
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.code().is_some_and(|code| good.contains(&code)) {
+        return Ok(());
+    }
+    let words = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&words);
+    let tail: Vec<&str> = text.lines().rev().filter(|l| !l.trim().is_empty()).take(3).collect();
+    Err(failed(format!("{}: {}", output.status, tail.into_iter().rev().collect::<Vec<_>>().join(" "))))
+}
+
+/// Everything that is done to the files of a system. Returns the path that made trouble.
+fn apply(tree: &Tree, settings: &Settings) -> Result<(), (String, io::Error)> {
+    let at = |path: &'static str| move |error: io::Error| (path.to_owned(), error);
+    let name = &settings.hostname;
+    tree.write("etc/hostname", format!("{name}\n").as_bytes(), 0o644).map_err(at("etc/hostname"))?;
+    let old = tree.read("etc/hosts").unwrap_or_default();
+    let hosts = hosts(&String::from_utf8_lossy(&old), name);
+    tree.write("etc/hosts", hosts.as_bytes(), 0o644).map_err(at("etc/hosts"))?;
+    // Empty, not missing: systemd makes a new one without taking this for the very first start.
+    tree.write("etc/machine-id", b"", 0o444).map_err(at("etc/machine-id"))?;
+    for path in tree.list("etc/ssh").into_iter().filter(|n| n.starts_with("ssh_host_") && n.contains("_key"))
+    {
+        let path = format!("etc/ssh/{path}");
+        tree.remove(&path).map_err(|error| (path, error))?;
+    }
+    for path in COPIED_SECRETS {
+        tree.remove(path).map_err(at(path))?;
+    }
+    for file in agent_files(settings, tree.exists("usr/bin/ssh-keygen")) {
+        let done = match &file.content {
+            unit::Content::Bytes(bytes) => tree.write(file.path, bytes, file.mode),
+            unit::Content::Link(target) => tree.symlink(target, file.path),
+        };
+        done.map_err(at(file.path))?;
+    }
+    Ok(())
+}
+
+/// `/etc/hosts` with this name at 127.0.1.1, where Debian has it, and everything else as it was.
+fn hosts(old: &str, hostname: &str) -> String {
+    let line = format!("127.0.1.1\t{hostname}");
+    let is_name = |l: &&str| l.split_ascii_whitespace().next() == Some("127.0.1.1");
+    let mut lines: Vec<&str> = old.lines().filter(|l| !is_name(l)).collect();
+    let loopback = lines.iter().position(|l| l.split_ascii_whitespace().next() == Some("127.0.0.1"));
+    match loopback {
+        Some(at) => lines.insert(at + 1, &line),
+        None => lines.splice(0..0, ["127.0.0.1\tlocalhost", line.as_str()]).for_each(drop),
+    }
+    lines.join("\n") + "\n"
+}
+
+/// RFC 1123 section 2.1.
+fn is_hostname(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    !name.is_empty()
+        && name.len() <= 63
+        && name.bytes().all(plain)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// A mounted file system that does not stay mounted when something fails.
+struct Mounted {
+    at: PathBuf,
+    mounted: bool,
+}
+
+impl Mounted {
+    fn at(device: &Path, mount_point: &Path) -> io::Result<Mounted> {
+        let flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+        mount(Some(device), mount_point, Some("ext4"), flags, None::<&str>)?;
+        Ok(Mounted { at: mount_point.to_owned(), mounted: true })
+    }
+
+    fn unmount(mut self) -> io::Result<()> {
+        self.mounted = false;
+        Ok(umount2(&self.at, MntFlags::empty())?)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _ = umount2(&self.at, MntFlags::MNT_DETACH);
+        }
+    }
+}
+
+/// What would be the same on all copies and must not be.
+const COPIED_SECRETS: [&str; 3] =
+    ["var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/NetworkManager/secret_key"];
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
