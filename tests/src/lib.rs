@@ -1,1 +1,1 @@
-//! tests
+//! End-to-end tests and rules about the code; everything is in `tests/tests`.

@@ -1,0 +1,148 @@
+//! The command line: what can be said, and who carries it out.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use inventory::config::{ConfigFile, DEFAULT_PATH};
+
+use crate::{boot_environment, check, demo, image, init, up};
+
+/// The caretaker of a school's network: DHCP, DNS, network boot and imaging.
+#[derive(Debug, Parser)]
+#[command(name = "hausmeister", version)]
+pub struct Cli {
+    /// Configuration file.
+    #[arg(long, global = true, default_value = DEFAULT_PATH, env = "HAUSMEISTER_CONFIG")]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the command can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set up this server: keys, configuration, first admin, networks. Safe to repeat.
+    Init(InitArgs),
+    /// Run all daemons in one process until it is told to stop.
+    Up,
+    /// Look at the configuration and this server, and say in plain words what is wrong.
+    Check,
+    /// Images of prepared machines.
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Build what PCs boot from the network (run when packages or the agent change).
+    BootEnvironment(BootEnvironmentArgs),
+    /// A school in a box: server and virtual PCs in a network of their own, from first boot to imaged room.
+    Demo(DemoArgs),
+}
+
+/// Arguments of `init`. Every question has an answer here, so that it can run without a person.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Name of the school.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// DNS zone of the school's devices.
+    #[arg(long)]
+    pub zone: Option<String>,
+    /// Folder for keys, boot files, images and the database.
+    #[arg(long, default_value = "/var/lib/hausmeister")]
+    pub data_dir: PathBuf,
+    /// Network interface to serve; may be repeated. All with an IPv4 address when absent.
+    #[arg(long = "interface")]
+    pub interfaces: Vec<String>,
+    /// DNS server that questions about the rest of the world are passed to; may be repeated.
+    #[arg(long = "dns-forwarder")]
+    pub dns_forwarders: Vec<Ipv4Addr>,
+    /// Database, when it is not to be a file in the data folder.
+    #[arg(long)]
+    pub database: Option<String>,
+    /// Name of the first admin.
+    #[arg(long, default_value = "admin")]
+    pub admin: String,
+    /// File whose first line is the first admin's password; one is made up and shown when absent.
+    #[arg(long)]
+    pub password_file: Option<PathBuf>,
+    /// Folder with the boot environment, as `boot-environment` makes it.
+    #[arg(long, default_value = "/usr/share/hausmeister/boot")]
+    pub boot_files: PathBuf,
+    /// More kernel arguments for PCs in the boot environment, for example `console=ttyS0,115200`.
+    #[arg(long, default_value = "console=tty0")]
+    pub kernel_arguments: String,
+}
+
+/// What can be done with images.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Take a disk image file (raw, with a partition table) into the store as a new version of an image.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Name of the image.
+        #[arg(long)]
+        name: String,
+    },
+    /// List images and their versions.
+    List,
+}
+
+/// Arguments of `boot-environment`.
+#[derive(Debug, Args)]
+pub struct BootEnvironmentArgs {
+    /// Folder that `images/fetch-boot-packages.sh` filled.
+    #[arg(long)]
+    pub packages: PathBuf,
+    /// The statically linked agent.
+    #[arg(long)]
+    pub agent: PathBuf,
+    /// Folder to write to.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder with the boot environment.
+    #[arg(long, default_value = "target/boot")]
+    pub boot_files: PathBuf,
+    /// Disk image of the prepared Debian.
+    #[arg(long, default_value = "target/demo/debian.img")]
+    pub image: PathBuf,
+    /// Folder for disks, logs and the server's data.
+    #[arg(long, default_value = "target/demo/run")]
+    pub work_dir: PathBuf,
+    /// Tell of a hard day: the plug of a PC is pulled while it is written, and the server is killed.
+    #[arg(long)]
+    pub faults: bool,
+    /// Leave the school running at the end, with its page on this computer, until Ctrl-C.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Carries out what was said.
+///
+/// # Errors
+/// Whatever stopped it, with its cause.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // The demo moves this process into a network namespace of its own, which is possible only while it has one thread.
+    if let Command::Demo(args) = cli.command {
+        return demo::run(args);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Init(args) => init::run(&cli.config, args).await.map(|()| ExitCode::SUCCESS),
+            Command::Up => up::run(ConfigFile::read(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+            Command::Check => check::run(&cli.config).await,
+            Command::Image(command) => {
+                image::run(ConfigFile::read(&cli.config)?, command).await.map(|()| ExitCode::SUCCESS)
+            }
+            Command::BootEnvironment(args) => boot_environment::run(&args).map(|()| ExitCode::SUCCESS),
+            Command::Demo(_) => Ok(ExitCode::FAILURE),
+        }
+    })
+}

@@ -1,0 +1,42 @@
+//! `hausmeister image`: images of prepared machines.
+
+use anyhow::Context as _;
+use inventory::Inventory;
+use inventory::config::ConfigFile;
+
+use crate::cli::ImageCommand;
+
+/// Carries out an image command.
+///
+/// # Errors
+/// The file cannot be imported, or store or inventory fail.
+pub async fn run(config: ConfigFile, command: ImageCommand) -> anyhow::Result<()> {
+    let site = config.site()?;
+    let inventory = Inventory::open(&site.database_url()).await?;
+    match command {
+        ImageCommand::Import { file, name } => {
+            let version = deployd::import::import_image(&site, &inventory, &name, &file, |done, total| {
+                eprint!("\r{} of {} MiB", done >> 20, total >> 20);
+            })
+            .await
+            .with_context(|| format!("cannot import {}", file.display()))?;
+            eprintln!();
+            println!("{name}: version {version}");
+        }
+        ImageCommand::List => {
+            for image in inventory.images().await? {
+                println!("{}", image.name);
+                for version in image.versions {
+                    println!(
+                        "  version {}  {} MiB in use  {}",
+                        version.version,
+                        version.bytes >> 20,
+                        version.manifest
+                    );
+                }
+            }
+        }
+    }
+    inventory.close().await;
+    Ok(())
+}

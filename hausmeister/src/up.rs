@@ -1,0 +1,69 @@
+//! `hausmeister up`: all daemons as tasks of one process on one inventory.
+
+use anyhow::Context as _;
+use inventory::Inventory;
+use inventory::config::ConfigFile;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Runs the daemons until SIGTERM or SIGINT.
+///
+/// # Errors
+/// A daemon cannot start; the others are stopped again.
+pub async fn run(config: ConfigFile) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let site = config.site()?;
+    let inventory = Inventory::open(&site.database_url())
+        .await
+        .with_context(|| format!("cannot use the database {}", redacted(&site.database_url())))?;
+
+    let netd =
+        netd::run(&site, config.section("netd")?, inventory.clone()).await.context("netd cannot start")?;
+    let deployd = deployd::run(&site, config.section("deployd")?, inventory.clone())
+        .await
+        .context("deployd cannot start")?;
+    let webui =
+        webui::run(&site, config.section("webui")?, inventory.clone()).await.context("webui cannot start")?;
+    tracing::info!(school = site.name, "all daemons run; stop with Ctrl-C or SIGTERM");
+
+    stop_requested().await?;
+    tracing::info!("stopping");
+    drop((webui, deployd, netd));
+    inventory.close().await;
+    Ok(())
+}
+
+async fn stop_requested() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// A database address without the password it may carry.
+fn redacted(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => {
+            let (before, _) = url.split_at(scheme + 3);
+            let (_, after) = url.split_at(at);
+            format!("{before}…{after}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_database_password_is_not_shown() {
+        assert_eq!(super::redacted("postgres://u:geheim@db/x"), "postgres://…@db/x");
+        assert_eq!(super::redacted("sqlite:///var/x.db"), "sqlite:///var/x.db");
+    }
+}
