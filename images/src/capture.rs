@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use crate::blockdev::BlockDev;
 use crate::chunk::{CHUNK_BYTES, ChunkError, ChunkSink, Hash, Stored, TransferError, is_zero};
-use crate::layout::choose_growing;
+use crate::layout::{choose_growing, least_disk};
 use crate::manifest::{
     ChunkTable, Filesystem, Header, Identity, Manifest, ManifestError, Partition, TableKind,
 };
@@ -120,6 +120,11 @@ pub fn plan(dev: &dyn BlockDev) -> Result<CapturePlan, CaptureError> {
                 .map_err(|source| CaptureError::Partition { number: entry.number, source })?;
         if let Some(why) = used.whole_because {
             plan.warnings.push(format!("partition {} is copied as a whole: {why}", entry.number));
+        } else if used.kind == FsKind::Raw && used.fs_bytes > RAW_IS_USUAL_BYTES {
+            plan.warnings.push(format!(
+                "partition {} is copied as a whole: its file system is unknown here, or it is encrypted",
+                entry.number
+            ));
         }
         plan.push(sector, entry.number, entry.identity, entry.first_lba, entry.sectors, used);
     }
@@ -127,6 +132,14 @@ pub fn plan(dev: &dyn BlockDev) -> Result<CapturePlan, CaptureError> {
         && let Some(partition) = plan.header.partitions.get_mut(growing)
     {
         partition.grow = true;
+    }
+    let least = least_disk(&plan.header);
+    if least > dev.len_bytes() {
+        plan.warnings.push(format!(
+            "the partitions reach to the end of the disk: the image needs disks that are at least {} MiB larger than this \
+             one; make the last partition that much smaller and capture again if it is for PCs with the same disk",
+            (least - dev.len_bytes()).div_ceil(1 << 20)
+        ));
     }
     Ok(plan)
 }
@@ -442,6 +455,8 @@ const WORKERS_MAX: usize = 4;
 const READ_OVER: u64 = 64 << 10;
 /// Hash and length in front of every chunk of an upload.
 const UPLOAD_RECORD_OVERHEAD: usize = 36;
+/// BIOS boot and Microsoft reserved partitions have no file system and are no surprise.
+const RAW_IS_USUAL_BYTES: u64 = 64 << 20;
 /// Where GRUB puts its second stage on MBR disks; more is left out.
 const BOOT_GAP_BYTES: u64 = 1 << 20;
 

@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use crate::chunk::Hash;
-use crate::manifest::{Identity, Manifest, ManifestId, Partition, TableKind};
+use crate::manifest::{Header, Identity, Manifest, ManifestId, Partition, TableKind};
 use crate::reserved;
 use crate::table::{Entry, Table};
 use crate::used::FsKind;
@@ -84,8 +84,7 @@ pub fn fit(manifest: &Manifest, disk_bytes: u64, sector_bytes: u32) -> Result<La
     // Without one that grows, the last may still lose what its file system does not reach.
     let elastic = flexible.or_else(|| partitions.len().checked_sub(1));
     let slack = elastic.and_then(|n| partitions.get(n)).map_or(0, |p| spare(p, sector_bytes) / MIB * MIB);
-    let too_small =
-        FitError::TooSmall { need: (end - slack).next_multiple_of(MIB).max(MIB) + 2 * MIB, have: disk_bytes };
+    let too_small = FitError::TooSmall { need: least_disk_bytes(end, slack), have: disk_bytes };
     let Some(place) = reserved::range(disk_bytes) else { return Err(too_small) };
     let limit = match header.table {
         TableKind::Gpt { .. } => place.start,
@@ -114,6 +113,19 @@ pub fn fit(manifest: &Manifest, disk_bytes: u64, sector_bytes: u32) -> Result<La
     }
     let table = table(manifest, &placements, &place, sector);
     Ok(Layout { placements, table })
+}
+
+/// The least length of a disk that the image of this header fits on, in bytes.
+pub fn least_disk(header: &Header) -> u64 {
+    let partitions = &header.partitions;
+    let end = partitions.last().map_or(0, |p| (p.first_lba + p.sectors) * u64::from(header.sector_bytes));
+    let elastic = partitions.iter().find(|p| p.grow).or(partitions.last());
+    least_disk_bytes(end, elastic.map_or(0, |p| spare(p, header.sector_bytes) / MIB * MIB))
+}
+
+/// What ends at `end` and can lose `slack`, with the reserved place and the rest behind it.
+fn least_disk_bytes(end: u64, slack: u64) -> u64 {
+    end.saturating_sub(slack).next_multiple_of(MIB).max(MIB) + 2 * MIB
 }
 
 /// Which partition of a disk takes the space of a larger one: the last whose file system can grow, provided that all
@@ -188,7 +200,7 @@ const MIB: u64 = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{ChunkTable, Filesystem, Header};
+    use crate::manifest::{ChunkTable, Filesystem};
     use proptest::prelude::*;
 
     /// Kind, first MiB, MiB, MiB of the file system.
@@ -309,6 +321,7 @@ mod tests {
                 }
                 Err(FitError::TooSmall { need, have }) => {
                     prop_assert!(have < need);
+                    prop_assert_eq!(need, least_disk(manifest(&rows, 1 << 16).header()));
                     prop_assert!(check(&rows, need / MIB).is_ok());
                 }
                 Err(other) => prop_assert!(false, "{other}"),

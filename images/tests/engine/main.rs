@@ -12,6 +12,7 @@
 
 mod disk;
 mod filesystems;
+mod killed;
 mod power;
 mod roundtrip;
 mod tables;

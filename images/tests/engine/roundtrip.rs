@@ -298,6 +298,18 @@ fn a_capture_can_be_cancelled_and_a_failing_sink_ends_it() {
 }
 
 #[test]
+fn the_plan_warns_of_what_would_surprise_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = dir.path().join("full.img");
+    fs::File::create(&disk).unwrap().set_len(80 * MIB).unwrap();
+    run("sgdisk", &["-n", "1:2048:0", disk.to_str().unwrap()]);
+    let plan = capture::plan(&FileDev::open_read(&disk).unwrap()).unwrap();
+    assert!(plan.warnings[0].contains("partition 1 is copied as a whole: its file system is unknown"));
+    assert!(plan.warnings[1].contains("at least 2 MiB larger"), "{:?}", plan.warnings);
+    assert_eq!(plan.warnings.len(), 2);
+}
+
+#[test]
 fn an_msdos_disk_keeps_its_boot_code_and_the_gap_behind_it() {
     let reference = Reference::new();
     let disk = reference.dir.path().join("msdos.img");
