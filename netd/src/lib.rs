@@ -1,1 +1,118 @@
-//! netd
+//! `netd`: DHCP, DNS and TFTP for the school's network.
+//!
+//! [`run`] starts all of them on one inventory and returns a [`Handle`]; dropping it stops them.
+
+mod chain;
+pub mod config;
+pub mod dhcp;
+pub mod dns;
+pub mod net;
+pub mod ra;
+pub mod tftp;
+mod udp;
+
+pub use config::Config;
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use inventory::Inventory;
+use inventory::config::Site;
+
+/// Why netd cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// DHCP.
+    #[error("DHCP cannot start")]
+    Dhcp(#[from] net::Error),
+    /// DNS.
+    #[error("DNS cannot start")]
+    Dns(#[from] dns::Error),
+    /// TFTP.
+    #[error("TFTP cannot start")]
+    Tftp(#[from] tftp::Error),
+}
+
+/// The running daemon; it stops when this is dropped.
+#[derive(Debug)]
+pub struct Handle {
+    dhcp: net::Handle,
+    dns: dns::Handle,
+    tftp: tftp::Handle,
+    _routers: ra::Handle,
+}
+
+impl Handle {
+    /// The DHCP server.
+    #[must_use]
+    pub fn dhcp(&self) -> &net::Handle {
+        &self.dhcp
+    }
+
+    /// The DNS server.
+    #[must_use]
+    pub fn dns(&self) -> &dns::Handle {
+        &self.dns
+    }
+
+    /// The TFTP server.
+    #[must_use]
+    pub fn tftp(&self) -> &tftp::Handle {
+        &self.tftp
+    }
+
+    /// Waits until one of the servers ended, which none does by itself.
+    pub async fn ended(&mut self) {
+        tokio::select! {
+            () = self.dhcp.ended() => {}
+            () = self.dns.ended() => {}
+            () = self.tftp.ended() => {}
+        }
+    }
+}
+
+/// Starts DHCP, DNS and TFTP; they answer when this returns.
+///
+/// # Errors
+/// A port cannot be opened, or the inventory cannot be read. What is wrong inside the inventory is no error but a notice.
+pub async fn run(site: &Site, config: Config, inventory: Inventory) -> Result<Handle, Error> {
+    let everywhere = |port| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    let dns = dns::Config {
+        listen: vec![everywhere(config.dns_port)],
+        zone: site.zone.clone(),
+        own_names: own_name().into_iter().collect(),
+        own_addresses: Vec::new(),
+        forwarders: config.dns_forwarders.iter().map(|f| f.address()).collect::<Vec<SocketAddr>>(),
+    };
+    let tftp = tftp::Config {
+        listen: everywhere(config.tftp_port),
+        interfaces: config.interfaces.clone(),
+        boot_dir: site.boot_dir(),
+        http_port: config.boot_http_port,
+        agent_port: config.agent_port,
+        kernel_arguments: config.kernel_arguments.clone(),
+    };
+    let dhcp = net::Config {
+        interfaces: config.interfaces.clone(),
+        port: config.dhcp_port,
+        proxy_port: config.proxy_dhcp_port,
+        settings: dhcp::Settings {
+            zone: site.zone.clone(),
+            boot_http_port: config.boot_http_port,
+            client_port: config.dhcp_port.saturating_add(1),
+        },
+    };
+    let routers = ra::serve(&config.interfaces);
+    // What DHCP names to its clients answers before DHCP does.
+    let tftp = tftp::serve(tftp, inventory.clone()).await?;
+    let dns = dns::serve(dns, inventory.clone()).await?;
+    let dhcp = net::serve(dhcp, inventory, Some(dns.lease_signal())).await?;
+    for (interface, address) in dhcp.addresses() {
+        tracing::info!(interface, %address, "serving DHCP");
+    }
+    Ok(Handle { dhcp, dns, tftp, _routers: routers })
+}
+
+/// This machine's host name, if it can be a DNS label.
+fn own_name() -> Option<inventory::Hostname> {
+    nix::unistd::gethostname().ok()?.to_str()?.split('.').next()?.parse().ok()
+}
