@@ -7,12 +7,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
 
 use crate::{Error, Result};
@@ -180,6 +180,11 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
+        // Asking a connection to a file whether it is alive costs every commit two switches of threads.
+        .test_before_acquire(false)
+        // When the disk is full SQLite rolls back by itself; sqlx then counts a transaction that is not there, and the
+        // connection would refuse every later one.
+        .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options.clone())
         .await
         .map_err(Error::db("open the database"))?;

@@ -1,0 +1,12 @@
+//! The DHCP server as a process, with real clients, in network namespaces. Needs root, `isc-dhcp-client`, `udhcpc`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy knows only functions marked #[test] as tests"
+)]
+
+mod faults;
+mod lab;
+mod real_clients;
+mod talk;
