@@ -15,6 +15,7 @@
 
 mod capture;
 mod deploy;
+mod drain;
 mod error;
 mod hello;
 mod session;
@@ -112,6 +113,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route(HELLO, post(hello::hello))
         .merge(approved)
         .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(axum::middleware::from_fn(drain::drain))
         .with_state(api)
 }
 

@@ -12,10 +12,10 @@ use images::protocol::{self, Finish, JobControl, Phase, Progress, Task, Work};
 use inventory::{Device, ImageId, Job, JobProgress, JobResult, JobState, JobTask, Observed};
 use serde::Deserialize;
 
-use super::deploy::{Version, deployed_version};
+use super::deploy::{Version, chain, deployed_version};
 use super::error::ApiError;
 use super::hello::runs_in;
-use super::{Api, Caller, OwnJob, by, json_of};
+use super::{Api, Caller, OwnJob, blocking, by, json_of};
 use crate::catalogue::CatalogueError;
 use crate::hardware::{clean, text};
 use crate::policy::{Ended, Step, next_step};
@@ -82,7 +82,14 @@ async fn give(api: &Api, caller: &Caller, job: Job) -> Result<Option<protocol::J
     let prepared = match job.task {
         JobTask::Deploy { image, version } => deploy_task(api, &device, image, version).await?,
         JobTask::Capture { image } => match api.inventory.image(image).await? {
-            Some(image) => Ok((Task::Capture { image: image.name }, None)),
+            Some(image) => {
+                // What was imported by another process need not be uploaded again.
+                let store = api.catalogue.store().clone();
+                if let Err(error) = blocking(move || store.refresh()).await? {
+                    return Err(ApiError::Internal(chain(&error)));
+                }
+                Ok((Task::Capture { image: image.name }, None))
+            }
             None => Err("the image was deleted; choose another one".into()),
         },
     };
@@ -133,7 +140,7 @@ async fn deploy_task(
     let version = Version { image: image.name.clone(), version: found.version, manifest };
     match api.catalogue.image(manifest, inventory::clock::instant()).await {
         Ok(_) => {}
-        Err(CatalogueError::Store(error)) => return Err(ApiError::Internal(super::deploy::chain(&error))),
+        Err(CatalogueError::Store(error)) => return Err(ApiError::Internal(chain(&error))),
         Err(error) => return Ok(Err(api.note_damage(&version, &error.to_string()).await.for_people())),
     }
     let task = Task::Deploy {

@@ -390,7 +390,10 @@ impl Store {
     }
 
     /// Looks for packs that were finished since, by this process or another.
-    fn refresh(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn refresh(&self) -> Result<(), StoreError> {
         let known: HashSet<u32> = self.packs().iter().map(|p| p.number()).collect();
         let mut fresh = Vec::new();
         for (number, path) in self.pack_files()? {
