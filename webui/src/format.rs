@@ -71,6 +71,8 @@ pub(crate) fn duration(lang: Lang, millis: i64) -> String {
         Lang::En => ("h", "min", "s"),
     };
     match (secs / 3600, secs / 60 % 60, secs % 60) {
+        (0, mins, 0) if mins > 0 => format!("{mins} {min}"),
+        (hours, 0, _) if hours > 0 => format!("{hours} {h}"),
         (0, 0, secs) => format!("{secs} {s}"),
         (0, mins, secs) => format!("{mins} {min} {secs} {s}"),
         (hours, mins, _) => format!("{hours} {h} {mins} {min}"),
@@ -125,5 +127,7 @@ mod tests {
         assert_eq!(duration(Lang::De, 125_400), "2 Min. 5 Sek.");
         assert_eq!(duration(Lang::En, 3_725_000), "1 h 2 min");
         assert_eq!(duration(Lang::De, -5), "0 Sek.");
+        assert_eq!(duration(Lang::De, 43_200_000), "12 Std.");
+        assert_eq!(duration(Lang::De, 300_000), "5 Min.");
     }
 }

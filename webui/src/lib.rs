@@ -28,6 +28,8 @@ mod views;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use start::{Handle, StartError, run};

@@ -6,7 +6,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -56,6 +56,8 @@ pub(crate) struct Page {
     pub(crate) user: Option<String>,
     pub(crate) here: Here,
     pub(crate) flash: Option<Flash>,
+    /// Whether the page can be fetched again to see what changed: not the answer to a form.
+    pub(crate) live: bool,
     /// Whether only the content is wanted, to be put in place of the old one.
     pub(crate) fragment: bool,
     /// Path and query, to come back to after switching the language.
@@ -96,6 +98,7 @@ impl Page {
             user: None,
             here: Here::Nowhere,
             flash: None,
+            live: false,
             fragment: false,
             path: "/".into(),
             css: assets::css_path(),
@@ -111,7 +114,8 @@ pub(crate) struct Visit {
     user: Option<String>,
     flash: Option<Flash>,
     fragment: bool,
-    path: String,
+    /// Address of the page; the answer to a form has none to come back to.
+    path: Option<String>,
 }
 
 impl FromRequestParts<App> for Visit {
@@ -124,7 +128,7 @@ impl FromRequestParts<App> for Visit {
             user: parts.extensions.get::<SignedIn>().map(|s| s.user.name.clone()),
             flash: flash(&parts.headers),
             fragment: is_fragment(&parts.uri),
-            path: path_of(&parts.uri),
+            path: (parts.method == Method::GET).then(|| path_of(&parts.uri)),
         })
     }
 }
@@ -132,14 +136,17 @@ impl FromRequestParts<App> for Visit {
 impl Visit {
     /// Frame of a page.
     pub(crate) fn page(&self, here: Here) -> Page {
-        Page {
+        let mut page = Page {
             user: self.user.clone(),
             here,
             flash: self.flash.clone().filter(|_| !self.fragment),
+            live: self.user.is_some() && self.path.is_some(),
             fragment: self.fragment,
-            path: self.path.clone(),
             ..Page::bare(self.lang, &self.school)
-        }
+        };
+        let menu = page.menu().into_iter().find(|(_, _, here)| *here).map(|(path, _, _)| path.to_owned());
+        page.path = self.path.clone().or(menu).unwrap_or(page.path);
+        page
     }
 
     /// Answers with a page.

@@ -15,6 +15,7 @@ use crate::{api, live, pages};
 
 /// One thing that can be called.
 pub(crate) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the handler knows it; the tests walk the table"))]
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,

@@ -1,1 +1,129 @@
-pub(crate) fn _x() {}
+//! Things that this crate's tests need: an app on a temporary database with a school in it, and a way to ask it.
+
+pub(crate) mod sample;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use inventory::config::Site;
+use inventory::{By, Inventory, Role, clock};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use crate::app::App;
+use crate::live::{Following, Live};
+use crate::{password, routes, session};
+
+/// An app with an admin who is signed in.
+pub(crate) struct Desk {
+    pub(crate) app: App,
+    pub(crate) inventory: Inventory,
+    pub(crate) school: sample::School,
+    router: Router,
+    cookie: String,
+    following: Option<Following>,
+    _dir: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) head: Response<()>,
+    pub(crate) body: String,
+}
+
+impl Got {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.head.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+
+    /// The value of a cookie that was set.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let values = self.head.headers().get_all(header::SET_COOKIE).iter();
+        let pairs = values.filter_map(|v| v.to_str().unwrap().split(';').next().unwrap().split_once('='));
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).next()
+    }
+}
+
+impl Desk {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let inventory = Inventory::open(&format!("sqlite://{}/t.db", dir.path().display())).await.unwrap();
+        let school = sample::fill(&inventory).await.unwrap();
+        let by = By { actor: "init", at: clock::now() };
+        let hash = password::hash(PASSWORD).unwrap();
+        let admin = inventory.create_user(by, "admin", &hash, Role::SchoolAdmin).await.unwrap();
+        let token = session::fresh_token();
+        let ends = by.at.plus_secs(session::SESSION_SECS);
+        inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
+        let (live, following) = Live::follow(inventory.clone()).await.unwrap();
+        let app = App::new(&Site::default(), inventory.clone(), live, "PEM".into()).unwrap();
+        let router = routes::router(app.clone());
+        let cookie = format!("{}={token}", session::COOKIE);
+        Self { app, inventory, school, router, cookie, following: Some(following), _dir: dir }
+    }
+
+    /// Ends what tells open pages of changes, as stopping the server does.
+    pub(crate) fn stop_following(&mut self) {
+        self.following = None;
+    }
+
+    /// A request by the admin; other headers as given.
+    pub(crate) fn request(&self, method: &Method, path: &str) -> axum::http::request::Builder {
+        stranger(method, path).header(header::COOKIE, &self.cookie)
+    }
+
+    /// The answer with its body still to come.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Got {
+        let (head, body) = self.open(request).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Got { status: head.status, head: Response::from_parts(head, ()), body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Got {
+        self.ask(self.request(&Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Sends a form as a browser does.
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Got {
+        let request = self.request(&Method::POST, path).header("sec-fetch-site", "same-origin");
+        self.ask(form(request, fields)).await
+    }
+
+    /// Sends JSON as a program does.
+    pub(crate) async fn json(&self, method: Method, path: &str, body: serde_json::Value) -> Got {
+        let request = self.request(&method, path).header(header::CONTENT_TYPE, "application/json");
+        self.ask(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+}
+
+/// A request by nobody.
+pub(crate) fn stranger(method: &Method, path: &str) -> axum::http::request::Builder {
+    let address = "10.77.1.20:50000".parse().unwrap();
+    let peer = httpd::Peer { address, local: "10.77.0.1:443".parse().unwrap(), certificates: [].into() };
+    Request::builder().method(method).uri(path).header(header::HOST, "server").extension(peer)
+}
+
+/// Gives a request a form as its body.
+pub(crate) fn form(request: axum::http::request::Builder, fields: &[(&str, &str)]) -> Request<Body> {
+    let pairs: Vec<String> = fields
+        .iter()
+        .map(|(key, value)| format!("{key}={}", crate::guard::percent(value).replace('/', "%2F")))
+        .collect();
+    let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    request.body(Body::from(pairs.join("&"))).unwrap()
+}
+
+/// The admin's password.
+pub(crate) const PASSWORD: &str = "Hausmeister 1";

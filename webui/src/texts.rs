@@ -14,6 +14,10 @@ macro_rules! texts {
 
         static DE: Texts = Texts { lang: Lang::De, $($key: $de,)* };
         static EN: Texts = Texts { lang: Lang::En, $($key: $en,)* };
+
+        /// Both forms of every text, for the tests.
+        #[cfg(test)]
+        pub(crate) const PAIRS: &[(&str, &str)] = &[$(($de, $en),)*];
     };
 }
 
@@ -166,6 +170,7 @@ texts! {
     said_unreserved: "Die feste Adresse ist aufgehoben.", "The fixed address is cleared.";
     said_job: "Der Auftrag ist angelegt; er beginnt, sobald der PC über das Netz startet.", "The job is queued; it begins as soon as the PC boots from the network.";
     cancel_job: "Auftrag abbrechen", "Cancel the job";
+    cancel: "Abbrechen", "Cancel";
     said_cancelled: "Der Auftrag ist abgebrochen.", "The job is cancelled.";
 
     // Rooms.
@@ -210,6 +215,9 @@ texts! {
     mode_server: "Unser Server vergibt Adressen", "Our server gives addresses";
     mode_proxy: "Ein anderer Server vergibt Adressen; unserer sagt nur, was zu starten ist (ProxyDHCP)", "Another server gives addresses; ours only says what to boot (ProxyDHCP)";
     mode_off: "Aus: Unser Server schweigt in diesem Netz", "Off: our server says nothing in this network";
+    mode_server_short: "Server", "server";
+    mode_proxy_short: "ProxyDHCP", "ProxyDHCP";
+    mode_off_short: "aus", "off";
     add_network: "Netz anlegen", "Add a network";
     network_delete_consequence: "Unser Server vergibt dann in diesem Netz keine Adressen mehr. Geräte behalten ihre bis zum Ende der Lease-Dauer.", "Our server then gives no addresses in this network any more. Devices keep theirs until the lease ends.";
 
@@ -406,7 +414,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("image", "Image", "Image"),
     ("job", "Auftrag", "Job"),
     ("user", "Person", "Person"),
-    ("notice", "Hinweise von", "Notices of"),
+    ("notice", "Hinweise", "Notices"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
@@ -419,7 +427,7 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("rejected", "abgelehnt", "rejected"),
     ("forgotten", "wieder zugelassen", "allowed again"),
     ("arrived", "neu gemeldet", "arrived"),
-    ("reserved", "feste Adresse geändert", "fixed address changed"),
+    ("reserved", "geändert (feste Adresse)", "changed (fixed address)"),
     ("version added", "neue Version", "new version"),
     ("started", "begonnen", "started"),
     ("done", "fertig", "done"),

@@ -62,7 +62,11 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
         id: network.id.to_string(),
         wish: NetworkWish::of(network),
         lease: format::duration(visit.lang, i64::from(network.lease_secs) * 1000),
-        mode: mode_name(t, network.mode),
+        mode: match network.mode {
+            DhcpMode::Server => t.mode_server_short,
+            DhcpMode::Proxy => t.mode_proxy_short,
+            DhcpMode::Off => t.mode_off_short,
+        },
     };
     visit.show(&Networks {
         p: visit.page(Here::Networks),

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
-use inventory::{Device, Hostname, Room, Waiting, WaitingId, WaitingState, clock};
+use inventory::{Device, Hostname, Inventory, Room, RoomId, Waiting, WaitingId, WaitingState, clock};
 
 use crate::actions::{self, Approval};
 use crate::app::App;
@@ -139,7 +139,9 @@ async fn page(app: &App, visit: &Visit, asked_room: &str, tried: Option<Tried<'_
         .iter()
         .map(|room| RoomChoice { id: room.id.to_string(), name: room.name.clone(), next_name: next(room) })
         .collect();
-    let selected = rooms.iter().find(|room| room.id == asked_room).or_else(|| rooms.first());
+    let last = if asked_room.is_empty() { last_room(&app.inventory, &devices).await? } else { None };
+    let wanted = last.map_or_else(|| asked_room.to_owned(), |room| room.to_string());
+    let selected = rooms.iter().find(|room| room.id == wanted).or_else(|| rooms.first());
     let (mut waiting, mut rejected) = (Vec::new(), Vec::new());
     for entry in &entries {
         let mut pc = pc(visit.lang, entry, &devices);
@@ -168,6 +170,14 @@ async fn page(app: &App, visit: &Visit, asked_room: &str, tried: Option<Tried<'_
     }
     let images = choices(&app.inventory.images().await?, true);
     Ok(WaitingList { p: visit.page(Here::Waiting), waiting, rejected, rooms, images })
+}
+
+/// The room of the device that was approved last: whoever sets up a room comes back to it.
+async fn last_room(inventory: &Inventory, devices: &[Device]) -> Answer<Option<RoomId>> {
+    let newest = inventory.last_change().await?;
+    let changes = inventory.changes_since(newest.saturating_sub(i64::from(LOOK_BACK)), LOOK_BACK).await?;
+    let mut approved = changes.iter().rev().filter(|c| c.entity == "device" && c.action == "approved");
+    Ok(approved.find_map(|change| devices.iter().find(|d| d.id.to_string() == change.key)).map(|d| d.room.id))
 }
 
 fn pc(lang: Lang, entry: &Waiting, devices: &[Device]) -> Pc {
@@ -239,6 +249,9 @@ fn spaced(code: &str) -> String {
         _ => code.to_owned(),
     }
 }
+
+/// Changes that are searched for the last approval.
+const LOOK_BACK: u32 = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,217 @@
+//! A school to show: every state a page knows, and texts that would break a page that does not escape.
+
+use inventory::{
+    By, DeviceId, DhcpMode, ImageId, Interface, InterfaceKind, Inventory, JobId, JobProgress, JobResult,
+    JobTask, Network, NetworkId, NewDevice, Observed, Result, RoomId, Sighting, UnixMillis, WaitingId, clock,
+};
+use serde_json::{Value, json};
+
+/// Ids of what was put in.
+#[allow(dead_code, reason = "the example shows the school and needs no ids")]
+pub(crate) struct School {
+    /// A room with devices.
+    pub(crate) room: RoomId,
+    /// A room without.
+    pub(crate) empty_room: RoomId,
+    /// Approved, idle, image current.
+    pub(crate) device: DeviceId,
+    /// Approved, a deploy runs.
+    pub(crate) busy: DeviceId,
+    /// Added beforehand, never seen.
+    pub(crate) announced: DeviceId,
+    /// An image with two versions.
+    pub(crate) image: ImageId,
+    /// The deploy that runs.
+    pub(crate) job: JobId,
+    /// A waiting PC.
+    pub(crate) waiting: WaitingId,
+    /// A PC that was rejected.
+    pub(crate) rejected: WaitingId,
+    /// A network.
+    pub(crate) network: NetworkId,
+}
+
+/// Puts a school into an empty inventory.
+///
+/// # Errors
+/// The database failed.
+pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
+    let now = clock::now();
+    let by = By { actor: "admin", at: now };
+    let earlier = |mins: i64| By { actor: "deployd", at: UnixMillis(now.0 - mins * 60_000) };
+
+    let network = NetworkId::random();
+    for (id, name, cidr, first, last, mode) in [
+        (network, "Unterricht", "10.77.0.0/22", "10.77.1.0", "10.77.3.200", DhcpMode::Server),
+        (NetworkId::random(), "Verwaltung", "10.78.0.0/24", "10.78.0.50", "10.78.0.200", DhcpMode::Proxy),
+    ] {
+        let address = |text: &str| text.parse().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
+        let Ok(cidr) = cidr.parse::<inventory::Cidr>() else { continue };
+        let router = Some(std::net::Ipv4Addr::from(u32::from(cidr.network()) + 1));
+        let (pool_first, pool_last) = (address(first), address(last));
+        let (name, lease_secs) = (name.to_owned(), 43_200);
+        inventory
+            .put_network(by, &Network { id, name, cidr, router, pool_first, pool_last, lease_secs, mode })
+            .await?;
+    }
+
+    let room = inventory.create_room(by, "Raum 204").await?.id;
+    let library = inventory.create_room(by, "Bücherei <groß> & hell").await?.id;
+    let empty_room = inventory.create_room(by, "Aula").await?.id;
+
+    let image = inventory.ensure_image(earlier(9000), "Debian Schule").await?;
+    inventory.add_version(earlier(9000), image, &"1a".repeat(32), 4_800_000_000).await?;
+    inventory.add_version(earlier(2000), image, &"2b".repeat(32), 5_100_000_000).await?;
+    inventory.ensure_image(by, "CAD-Raum <2027>").await?;
+
+    let mut devices = Vec::new();
+    for n in 1..=5_u8 {
+        let name = format!("r204-pc0{n}");
+        devices.push(approved(inventory, by, n, &name, room).await?);
+    }
+    devices.push(approved(inventory, by, 6, "buecherei-pc01", library).await?);
+    let ids: Vec<DeviceId> = devices.clone();
+    let [device, behind, busy, failed, capturing, off] = ids.as_slice() else { unreachable_sample() };
+
+    for (n, (id, manifest, at)) in [
+        (device, "2b", by),
+        (behind, "1a", by),
+        (busy, "1a", by),
+        (failed, "", earlier(3)),
+        (capturing, "2b", by),
+        (off, "2b", earlier(900)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let hostname = inventory.device(*id).await?.map(|d| d.name);
+        if let Some(name) = hostname.clone() {
+            let room = if n == 5 { library } else { room };
+            inventory.change_device(by, *id, &name, room, Some(image)).await?;
+        }
+        let observed = Observed {
+            address: Some(format!("10.77.1.{}", n + 20)),
+            runs_in: Some(if n == 2 || n == 4 { "boot_environment" } else { "installed_system" }.into()),
+            agent_version: Some("0.1.0".into()),
+            hostname: hostname.map(|name| name.to_string()),
+            os: Some("Debian GNU/Linux 13 (trixie)".into()),
+            kernel: Some("6.12.48+deb13-amd64".into()),
+            manifest: Some(manifest.repeat(32)),
+            disk: Some("nvme SAMSUNG MZVLB256HBHQ S4ELNX0N12345".into()),
+            reported_at: Some(at.at),
+        };
+        inventory.observe_device(at, *id, &observed, None).await?;
+    }
+    let mac = |n: u8| format!("90:1b:0e:12:34:{n:02x}").parse();
+    if let (Ok(first), Ok(new)) = (mac(1), mac(0x77)) {
+        inventory.reserve_address(by, first, "10.77.0.51".parse().ok()).await?;
+        let interfaces = vec![Interface { mac: new, kind: InterfaceKind::Lan, reserved_ip: None }];
+        if let Ok(name) = "lehrer-pc01".parse() {
+            let new = NewDevice { name, room: empty_room, desired_image: None, interfaces };
+            devices.push(inventory.create_device(by, &new).await?);
+        }
+    }
+    let announced = devices.last().copied().unwrap_or(*off);
+    inventory
+        .change_device(
+            by,
+            announced,
+            &"lehrer-pc01".parse().unwrap_or_else(|_| unreachable_sample()),
+            library,
+            None,
+        )
+        .await?;
+
+    let deploy = JobTask::Deploy { image, version: None };
+    let done = inventory.create_job(earlier(60), *device, deploy).await?;
+    inventory.start_job(earlier(58), done, Some(2)).await?;
+    let result =
+        JobResult { bytes: 5_100_000_000, transferred: 1_900_000_000, version: 2, ..JobResult::default() };
+    inventory.complete_job(earlier(51), done, &result).await?;
+    let bad = inventory.create_job(earlier(30), *failed, deploy).await?;
+    inventory.start_job(earlier(29), bad, Some(2)).await?;
+    let reason = "Die Platte <sda> mit 111,8 GiB ist zu klein für das Image (119,2 GiB); eine größere einbauen oder ein kleineres Image wählen.";
+    inventory.fail_job(earlier(28), bad, reason).await?;
+    let cancelled = inventory.create_job(earlier(20), *off, deploy).await?;
+    inventory.cancel_job(earlier(19), cancelled).await?;
+    inventory.create_job(earlier(2), *behind, deploy).await?;
+    let job = inventory.create_job(earlier(4), *busy, deploy).await?;
+    inventory.start_job(earlier(3), job, Some(2)).await?;
+    let progress = |phase: &str, done_bytes, total_bytes| JobProgress {
+        phase: phase.into(),
+        done_bytes,
+        total_bytes,
+        at: now,
+    };
+    inventory.note_progress(by, job, &progress("transfer", 2_214_592_512, 5_100_000_000)).await?;
+    let capture = inventory.create_job(earlier(1), *capturing, JobTask::Capture { image }).await?;
+    inventory.start_job(earlier(1), capture, None).await?;
+    inventory.note_progress(by, capture, &progress("prepare", 0, 0)).await?;
+
+    let waiting =
+        see(inventory, earlier(6), 0x77, hardware(0x77, "FUJITSU", "ESPRIMO Q558", "YM4R009977")).await?;
+    see(inventory, earlier(5), 0x40, hardware(0x40, "LENOVO", "ThinkCentre M70q", "YM4R000003")).await?;
+    see(
+        inventory,
+        earlier(4),
+        0x41,
+        json!({"vendor": "<script>alert(1)</script>", "serial": "\"><img src=x>", "nics": 7}),
+    )
+    .await?;
+    let rejected =
+        see(inventory, earlier(400), 0x50, hardware(0x50, "Acer", "Aspire 3", "Default string")).await?;
+    inventory.reject(earlier(390), rejected).await?;
+    inventory
+        .set_notices(
+            earlier(12),
+            "netd",
+            &[(
+                "pool/Unterricht".into(),
+                "Im Netz Unterricht sind nur noch 7 von 713 Adressen frei.".into(),
+                "Den Adressbereich vergrößern oder die Lease-Dauer verkürzen.".into(),
+            )],
+        )
+        .await?;
+    let (device, busy) = (*device, *busy);
+    Ok(School { room, empty_room, device, busy, announced, image, job, waiting, rejected, network })
+}
+
+async fn approved(inventory: &Inventory, by: By<'_>, n: u8, name: &str, room: RoomId) -> Result<DeviceId> {
+    let told = hardware(n, "FUJITSU", "ESPRIMO Q558", &format!("YM4R00000{n}"));
+    let waiting = see(inventory, by, n, told).await?;
+    let name = name.parse().unwrap_or_else(|_| unreachable_sample());
+    Ok(inventory.approve(by, waiting, &name, room, None, None).await?.0)
+}
+
+async fn see(inventory: &Inventory, by: By<'_>, n: u8, hardware: Value) -> Result<WaitingId> {
+    let key = format!("{n:02x}").repeat(32).parse().unwrap_or_else(|_| unreachable_sample());
+    let address = format!("10.77.1.{n}");
+    let seen = Sighting { key: &key, hardware: &hardware, address: &address };
+    Ok(inventory.see_waiting(by, &seen).await?.id)
+}
+
+fn hardware(n: u8, vendor: &str, product: &str, serial: &str) -> Value {
+    json!({
+        "vendor": vendor,
+        "product": product,
+        "serial": serial,
+        "uuid": format!("4c4c4544-0042-3510-8054-b4c04f4a4d{n:02x}"),
+        "firmware": "uefi_secure_boot",
+        "cpu": "Intel(R) Core(TM) i5-9400T CPU @ 1.80GHz",
+        "cpu_count": 6,
+        "memory_bytes": 8_222_162_944_u64,
+        "disks": [
+            {"name": "nvme0n1", "model": "SAMSUNG MZVLB256HBHQ-000L7", "serial": format!("S4ELNX0N12345{n}"), "bytes": 256_060_514_304_u64},
+            {"name": "sda", "model": "Cruzer Blade", "serial": "AA0011", "bytes": 15_728_640_000_u64, "removable": true},
+        ],
+        "nics": [
+            {"name": "eno1", "mac": format!("90:1b:0e:12:34:{n:02x}")},
+            {"name": "wlp2s0", "mac": format!("a0:51:0b:12:34:{n:02x}"), "wireless": true},
+        ],
+    })
+}
+
+#[allow(clippy::panic, reason = "a sample that does not fit together is a mistake of whoever wrote it")]
+fn unreachable_sample() -> ! {
+    panic!("the sample does not fit together")
+}

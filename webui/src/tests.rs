@@ -1,0 +1,8 @@
+//! The handlers as a browser or a program meets them, on a temporary database with the sample school.
+
+mod api;
+mod live;
+mod pages;
+mod permissions;
+mod serving;
+mod signin;

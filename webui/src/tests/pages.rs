@@ -1,0 +1,384 @@
+//! The pages: all of them in both languages, and what their forms do.
+
+use std::collections::HashSet;
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode, header};
+use inventory::{By, DhcpMode, JobState, WaitingState, clock};
+
+use crate::lang::Lang;
+use crate::testing::{Desk, Got, form, stranger};
+use crate::texts::PAIRS;
+
+/// The attribute's values, in order.
+fn attributes<'h>(html: &'h str, name: &str) -> Vec<&'h str> {
+    let marker = format!(" {name}=\"");
+    html.match_indices(&marker).map(|(at, m)| html[at + m.len()..].split('"').next().unwrap()).collect()
+}
+
+/// What holds for every page.
+fn check(what: &str, lang: Lang, html: &str) {
+    assert!(html.contains(&format!("<html lang=\"{}\">", lang.code())), "{what}");
+    assert_eq!(html.matches("<h1").count(), 1, "{what} has one main heading");
+    for dangerous in
+        ["<script>", "<img src=x>", "<groß>", "<2027>", "<sda>", " style=", " onclick=", "javascript:"]
+    {
+        assert!(!html.contains(dangerous), "{what} contains {dangerous}");
+    }
+    let ids = attributes(html, "id");
+    let unique: HashSet<&&str> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len(), "{what} uses an id twice: {ids:?}");
+    for name in ["for", "aria-describedby", "aria-labelledby", "list", "data-names"] {
+        for target in attributes(html, name) {
+            assert!(ids.contains(&target), "{what}: {name}={target} leads nowhere");
+        }
+    }
+    let text = html.to_lowercase();
+    for (de, en) in PAIRS {
+        let (wrong, right) = match lang {
+            Lang::De => (en, de),
+            Lang::En => (de, en),
+        };
+        let telling = wrong.chars().count() >= 12 && !right.contains(*wrong);
+        let wrong = wrong.replace('"', "&#34;").to_lowercase();
+        assert!(!telling || !text.contains(&wrong), "{what} ({}) says {wrong:?}", lang.code());
+    }
+}
+
+#[tokio::test]
+async fn every_page_exists_in_german_and_english() {
+    let desk = Desk::new().await;
+    let school = &desk.school;
+    let (device, busy, announced) = (school.device, school.busy, school.announced);
+    let mut paths: Vec<String> =
+        ["/", "/waiting", "/devices", "/rooms", "/images", "/jobs", "/networks", "/networks/new"]
+            .map(str::to_owned)
+            .to_vec();
+    paths.extend(
+        ["/changes", "/changes?before=20", "/devices?q=YM4R000002", "/devices?q=gibtsnicht", "/nix"]
+            .map(str::to_owned),
+    );
+    paths.push(format!("/waiting?room={}", school.room));
+    paths.push(format!("/networks/{}", school.network));
+    paths.push(format!("/networks/{}/delete", school.network));
+    paths.push(format!("/images/{}/delete", school.image));
+    paths.push(format!("/devices?room={}", school.empty_room));
+    for id in [device, busy, announced] {
+        for rest in ["", "/deploy", "/capture", "/delete"] {
+            paths.push(format!("/devices/{id}{rest}"));
+        }
+    }
+    let refused = [
+        (format!("/waiting/{}/approve", school.waiting), vec![("name", "Büro"), ("room", "Raum 204")]),
+        (format!("/devices/{device}"), vec![("name", "-"), ("room", "Raum 204")]),
+        (format!("/devices/{device}/reservation"), vec![("mac", "90:1b:0e:12:34:01"), ("ip", "10.77.0.1")]),
+        (format!("/devices/{device}/deploy"), vec![("image", "nix")]),
+        (format!("/devices/{device}/capture"), vec![("image", "")]),
+        (format!("/networks/{}", school.network), vec![("cidr", "10.78.0.0/16"), ("mode", "x")]),
+        ("/networks/new".to_owned(), vec![]),
+        ("/rooms".to_owned(), vec![("name", "Aula")]),
+    ];
+    for lang in Lang::ALL {
+        let ask = |method: Method, path: &str| {
+            desk.request(&method, path).header(header::ACCEPT_LANGUAGE, lang.code())
+        };
+        for path in &paths {
+            let got = desk.ask(ask(Method::GET, path).body(Body::empty()).unwrap()).await;
+            let expected = if path == "/nix" { StatusCode::NOT_FOUND } else { StatusCode::OK };
+            assert_eq!(got.status, expected, "{path}");
+            check(path, lang, &got.body);
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let part = desk
+                .ask(ask(Method::GET, &format!("{path}{joint}fragment=1")).body(Body::empty()).unwrap())
+                .await;
+            if part.status == StatusCode::OK {
+                assert!(
+                    part.body.trim().starts_with("<main") && part.body.trim().ends_with("</main>"),
+                    "{path}"
+                );
+                assert!(!part.body.contains("fragment=1"), "{path}");
+            }
+        }
+        for (path, fields) in &refused {
+            let got = desk.ask(form(ask(Method::POST, path), fields)).await;
+            assert_eq!(got.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+            assert!(got.body.contains("class=\"wrong\"") || got.body.contains("flash bad"), "{path}");
+            assert!(!got.body.contains("data-live"), "{path}: the answer to a form cannot be fetched again");
+            check(path, lang, &got.body);
+        }
+        let signin = stranger(&Method::GET, "/signin").header(header::ACCEPT_LANGUAGE, lang.code());
+        check("/signin", lang, &desk.ask(signin.body(Body::empty()).unwrap()).await.body);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_school_has_pages_that_say_what_to_do() {
+    let desk = Desk::new().await;
+    let by = By { actor: "test", at: clock::now() };
+    for device in desk.inventory.devices().await.unwrap().0 {
+        desk.inventory.delete_device(by, device.id).await.unwrap();
+    }
+    for image in desk.inventory.images().await.unwrap() {
+        desk.inventory.delete_image(by, image.id).await.unwrap();
+    }
+    for room in desk.inventory.rooms().await.unwrap() {
+        desk.inventory.delete_room(by, room.id).await.unwrap();
+    }
+    for network in desk.inventory.networks().await.unwrap().0 {
+        desk.inventory.delete_network(by, network.id).await.unwrap();
+    }
+    for entry in desk.inventory.waiting().await.unwrap().0 {
+        desk.inventory.forget_waiting(by, entry.id).await.unwrap();
+    }
+    for path in ["/", "/waiting", "/devices", "/rooms", "/images", "/jobs", "/networks", "/changes"] {
+        let got = desk.get(path).await;
+        assert_eq!(got.status, StatusCode::OK, "{path}");
+        check(path, Lang::De, &got.body);
+    }
+    assert!(desk.get("/devices").await.body.contains("Noch kein Gerät"));
+    assert!(desk.get("/waiting").await.body.contains("Kein PC wartet"));
+}
+
+#[tokio::test]
+async fn approving_from_the_page_makes_a_device_with_the_next_name_and_a_job() {
+    let desk = Desk::new().await;
+    let approve = format!("/waiting/{}/approve", desk.school.waiting);
+    let image = desk.school.image.to_string();
+    let room = desk.school.room.to_string();
+    let got = desk.post(&approve, &[("room", &room), ("name", ""), ("image", &image)]).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);
+    assert_eq!(got.header("location"), format!("/waiting?room={room}"));
+    let devices = desk.inventory.devices().await.unwrap().0;
+    let device = devices.iter().find(|d| d.name.as_str() == "r204-pc06").expect("counted up from r204-pc05");
+    assert!(device.key.is_some());
+    assert!(desk.inventory.open_job(device.id).await.unwrap().is_some());
+
+    let flash = got.cookie("__Host-flash").unwrap();
+    let next = desk.request(&Method::GET, "/waiting").header(header::COOKIE, format!("__Host-flash={flash}"));
+    let page = desk.ask(next.body(Body::empty()).unwrap()).await;
+    assert!(page.body.contains("r204-pc06 (Raum 204) ist freigegeben"), "{}", page.body);
+    assert_eq!(page.cookie("__Host-flash").as_deref(), Some(""), "the message is shown once");
+
+    let again = desk.post(&approve, &[("room", &room)]).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND);
+    assert!(again.body.contains("Das gibt es nicht mehr"));
+}
+
+#[tokio::test]
+async fn a_new_room_wins_over_the_chosen_one_and_a_refused_form_keeps_what_was_typed() {
+    let desk = Desk::new().await;
+    let approve = format!("/waiting/{}/approve", desk.school.waiting);
+    let room = desk.school.room.to_string();
+    let rooms = desk.inventory.rooms().await.unwrap().len();
+    let got = desk.post(&approve, &[("room", &room), ("new_room", "Raum 9"), ("name", "r9 pc")]).await;
+    assert_eq!(got.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for kept in ["value=\"r9 pc\"", "value=\"Raum 9\"", "aria-invalid=\"true\"", "nur Buchstaben a bis z"] {
+        assert!(got.body.contains(kept), "{kept}");
+    }
+    assert_eq!(desk.inventory.rooms().await.unwrap().len(), rooms, "a refused form adds no room");
+    let got = desk.post(&approve, &[("room", &room), ("new_room", "Raum 9"), ("name", "")]).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER);
+    assert!(desk.inventory.devices().await.unwrap().0.iter().any(|d| d.name.as_str() == "r9-pc01"));
+}
+
+#[tokio::test]
+async fn a_pc_that_looks_like_a_known_device_can_take_its_place() {
+    let desk = Desk::new().await;
+    let page = desk.get("/waiting").await.body;
+    assert!(
+        page.contains("r204-pc03 (Raum 204) – gleiche Seriennummer"),
+        "the swapped PC's serial is r204-pc03's"
+    );
+    assert!(page.contains("Dieser PC scheint das angekündigte Gerät lehrer-pc01 zu sein"));
+    let entries = desk.inventory.waiting().await.unwrap().0;
+    let swapped = entries.iter().find(|e| e.hardware["serial"] == "YM4R000003").unwrap();
+    let old = desk
+        .inventory
+        .devices()
+        .await
+        .unwrap()
+        .0
+        .into_iter()
+        .find(|d| d.name.as_str() == "r204-pc03")
+        .unwrap();
+    let replace = old.id.to_string();
+    let got = desk.post(&format!("/waiting/{}/approve", swapped.id), &[("replace", &replace)]).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);
+    let new = desk.inventory.device(old.id).await.unwrap().unwrap();
+    assert_eq!((new.name, new.room), (old.name, old.room));
+    assert_ne!(new.key, old.key);
+}
+
+#[tokio::test]
+async fn forms_do_what_their_buttons_say() {
+    let desk = Desk::new().await;
+    let (device, inventory) = (desk.school.device, &desk.inventory);
+    let saw = |got: Got, to: &str| {
+        assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);
+        assert_eq!(got.header("location"), to);
+    };
+    let own = format!("/devices/{device}");
+
+    saw(desk.post("/rooms", &[("name", " Raum 7 ")]).await, "/rooms");
+    let room = inventory.room_by_name("Raum 7").await.unwrap().unwrap();
+    saw(desk.post(&format!("/rooms/{}", room.id), &[("name", "Raum 8")]).await, "/rooms");
+    saw(desk.post(&own, &[("name", "neu-01"), ("room", "Raum 8"), ("image", "")]).await, &own);
+    let changed = inventory.device(device).await.unwrap().unwrap();
+    assert_eq!(
+        (changed.name.as_str(), changed.room.name.as_str(), changed.desired_image),
+        ("neu-01", "Raum 8", None)
+    );
+
+    let got = desk.post(&format!("/rooms/{}/delete", room.id), &[]).await;
+    assert!(got.cookie("__Host-flash").is_some(), "a room with devices stays, and the page says so");
+    saw(got, "/rooms");
+    assert!(inventory.room_by_name("Raum 8").await.unwrap().is_some());
+
+    let reserve = format!("{own}/reservation");
+    let mac = "90:1b:0e:12:34:01";
+    saw(desk.post(&reserve, &[("mac", mac), ("ip", "10.77.0.99")]).await, &own);
+    let ip =
+        |d: inventory::Device| d.interfaces.iter().find(|i| i.mac.to_string() == mac).unwrap().reserved_ip;
+    assert_eq!(ip(inventory.device(device).await.unwrap().unwrap()), Some([10, 77, 0, 99].into()));
+    for (bad, said) in [
+        ("10.77.0.1", "Routers"),
+        ("10.99.0.1", "zu keinem Netz"),
+        ("10.77.0", "keine IPv4-Adresse"),
+        ("10.77.3.255", "zu keinem Netz"),
+    ] {
+        let got = desk.post(&reserve, &[("mac", mac), ("ip", bad)]).await;
+        assert_eq!(got.status, StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
+        assert!(got.body.contains(said) && got.body.contains(&format!("value=\"{bad}\"")), "{bad}");
+    }
+    saw(desk.post(&reserve, &[("mac", mac), ("ip", "10.77.0.99"), ("clear", "1")]).await, &own);
+    assert_eq!(ip(inventory.device(device).await.unwrap().unwrap()), None);
+
+    saw(desk.post(&format!("{own}/deploy"), &[("image", "Debian Schule")]).await, &own);
+    assert_eq!(inventory.device(device).await.unwrap().unwrap().desired_image, Some(desk.school.image));
+    let got = desk.post(&format!("{own}/capture"), &[("image", "Ganz neu")]).await;
+    assert!(got.body.contains("läuft schon ein Auftrag"), "{}", got.body);
+    assert!(
+        !inventory.images().await.unwrap().iter().any(|i| i.name == "Ganz neu"),
+        "no image without a capture"
+    );
+    let job = inventory.open_job(device).await.unwrap().unwrap();
+    saw(desk.post(&format!("/jobs/{}/cancel", job.id), &[("back", &own)]).await, &own);
+    assert!(matches!(inventory.job(job.id).await.unwrap().unwrap().state, JobState::Cancelled { .. }));
+    saw(desk.post(&format!("{own}/capture"), &[("image", "Ganz neu")]).await, &own);
+
+    saw(desk.post(&format!("/waiting/{}/reject", desk.school.waiting), &[]).await, "/waiting");
+    let entry = inventory.waiting_entry(desk.school.waiting).await.unwrap().unwrap();
+    assert_eq!(entry.state, WaitingState::Rejected);
+    saw(desk.post(&format!("/waiting/{}/forget", desk.school.waiting), &[]).await, "/waiting");
+    saw(desk.post(&format!("{own}/delete"), &[]).await, "/devices");
+    assert_eq!(desk.get(&own).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_network_is_saved_only_when_all_of_it_fits() {
+    let desk = Desk::new().await;
+    let fields = |cidr: &'static str, last: &'static str| {
+        [
+            ("name", "Neu"),
+            ("cidr", cidr),
+            ("router", ""),
+            ("pool_first", "10.80.0.10"),
+            ("pool_last", last),
+            ("lease", "60"),
+            ("mode", "proxy"),
+        ]
+    };
+    for (cidr, last, said) in [
+        ("10.80.0.0/24", "10.80.1.5", "10.80.1.5 ist keine Geräteadresse des Netzes 10.80.0.0/24"),
+        ("10.80.0.1/24", "10.80.0.200", "das ist nicht die erste Adresse des Netzes"),
+        ("10.0.0.0/8", "10.80.0.200", "überschneidet sich mit Unterricht"),
+        ("10.80.0.0/24", "10.80.0.9", "endet mit 10.80.0.9, bevor er mit 10.80.0.10 beginnt"),
+    ] {
+        let got = desk.post("/networks/new", &fields(cidr, last)).await;
+        assert_eq!(got.status, StatusCode::UNPROCESSABLE_ENTITY, "{said}");
+        assert!(got.body.contains(said), "{said}: {}", got.body);
+    }
+    let got = desk.post("/networks/new", &fields("10.80.0.0/24", "10.80.0.200")).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER);
+    let networks = desk.inventory.networks().await.unwrap().0;
+    let network = networks.iter().find(|n| n.name == "Neu").unwrap();
+    assert_eq!((network.lease_secs, network.mode, network.router), (3600, DhcpMode::Proxy, None));
+    let edit = format!("/networks/{}", network.id);
+    assert!(desk.get(&edit).await.body.contains("value=\"10.80.0.0/24\""));
+    assert_eq!(desk.post(&format!("{edit}/delete"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(desk.post(&edit, &fields("10.80.0.0/24", "10.80.0.200")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_list_of_devices_is_searched_by_what_people_know() {
+    let desk = Desk::new().await;
+    let rows = |body: &str| body.matches("<th scope=\"row\"").count();
+    let (room, empty) = (desk.school.room, desk.school.empty_room);
+    for (query, expected) in [
+        (String::new(), 7),
+        ("?q=R204".into(), 5),
+        ("?q=YM4R000002".into(), 1),
+        ("?q=90-1B-0E-12-34-01".into(), 1),
+        ("?q=10.77.0.51".into(), 1),
+        ("?q=fujitsu".into(), 6),
+        ("?q=b%C3%BCcherei".into(), 2),
+        (format!("?room={room}"), 5),
+        (format!("?room={empty}&q="), 0),
+        ("?q=%FF%00'--".into(), 7),
+    ] {
+        let body = desk.get(&format!("/devices{query}")).await.body;
+        assert_eq!(rows(&body), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_are_told_what_to_refuse() {
+    let desk = Desk::new().await;
+    for path in ["/", "/nix", "/assets/icon.svg", "/api/v1/rooms", "/signin"] {
+        let got = desk.get(path).await;
+        assert!(got.header("content-security-policy").starts_with("default-src 'self'"), "{path}");
+        assert!(!got.header("content-security-policy").contains("unsafe"), "{path}");
+        assert_eq!(got.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(got.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(got.header("cache-control") == "no-store", !path.starts_with("/assets"), "{path}");
+    }
+    let page = desk.get("/").await.body;
+    for asset in attributes(&page, "src")
+        .into_iter()
+        .chain(attributes(&page, "href"))
+        .filter(|a| a.starts_with("/assets"))
+    {
+        assert_eq!(desk.get(asset).await.status, StatusCode::OK, "{asset}");
+    }
+    for path in ["/assets/", "/assets/..%2f..%2fetc%2fpasswd", "/assets/css", "/assets/app.css"] {
+        assert_eq!(desk.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_names_people_and_things_and_leaves_out_progress() {
+    let desk = Desk::new().await;
+    let body = desk.get("/changes").await.body;
+    assert!(
+        body.contains("Gerät freigegeben")
+            && body.contains("r204-pc01")
+            && body.contains("Auftrag gescheitert")
+    );
+    assert!(!body.contains("progress") && !body.contains("observed"));
+    let by = By { actor: "test", at: clock::now() };
+    for n in 0..130 {
+        desk.inventory.create_room(by, &format!("Raum {n}-x")).await.unwrap();
+    }
+    let first = desk.get("/changes").await.body;
+    assert_eq!(first.matches("<tr><td").count(), 100);
+    let older = attributes(&first, "href")
+        .into_iter()
+        .find(|h| h.starts_with("/changes?before="))
+        .unwrap()
+        .to_owned();
+    let second = desk.get(&older).await.body;
+    assert!(
+        second.contains("Raum 29-x") && !second.contains("Raum 30-x"),
+        "the second page goes on where the first ends"
+    );
+}
