@@ -30,6 +30,7 @@ mod options;
 mod pool;
 mod proxy;
 mod reply;
+mod scene;
 mod view;
 
 pub use crate::net::rogue::{ServerSeen, probe};

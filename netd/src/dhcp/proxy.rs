@@ -10,8 +10,8 @@ use dhcproto::v4::MessageType;
 use inventory::{DhcpMode, Network};
 
 use super::boot::BootFile;
-use super::engine::Scene;
 use super::reply::{Destination, Reply};
+use super::scene::Scene;
 
 /// The answer to a DISCOVER in a network whose addresses another server gives; `None` for a client that does not boot.
 pub(super) fn offer(scene: &Scene<'_>, networks: &[&Network]) -> Option<Reply> {

@@ -1,10 +1,12 @@
 //! What must not happen when something fails.
 
 use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use inventory::{LeaseState, clock};
+use inventory::{LeaseState, Network, NetworkId, clock};
 
 use super::lab::{Lab, RELAY, SERVER, eventually, run};
 use super::talk::{ACK, DISCOVER, NAK, OFFER, REQUEST, ask, hear, lease, packet};
@@ -167,6 +169,71 @@ fn a_full_disk_costs_answers_but_no_promises_and_ends_by_itself() {
     assert!(lab.servers[0].is_running());
     lab.servers.clear();
     lab.runtime.block_on(lab.inventory.close());
+}
+
+#[test]
+fn a_locked_database_costs_answers_but_no_offers_and_ends_by_itself() {
+    let mut lab = Lab::new([10, 77, 1, 99]);
+    lab.start_server();
+    let socket = lab.relay();
+    let offer = ask(&socket, SERVER, &packet(DISCOVER, 1, true, None)).unwrap();
+    let script = "import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute('BEGIN IMMEDIATE')
+print('locked', flush=True)
+sys.stdin.read()";
+    let mut locker = Command::new("python3")
+        .args(["-c", script])
+        .arg(lab.dir.path().join("hausmeister.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    BufReader::new(locker.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let request = packet(REQUEST, 1, true, Some(offer.ip));
+    assert_eq!(ask(&socket, SERVER, &request), None, "not durable, not acknowledged");
+    assert_eq!(lab.lease(offer.ip), None);
+    assert_eq!(ask(&socket, SERVER, &packet(DISCOVER, 2, true, None)).unwrap().kind, OFFER);
+    drop(locker.stdin.take());
+    locker.wait().unwrap();
+    eventually("the client gets its address", || {
+        ask(&socket, SERVER, &request).is_some_and(|answer| (answer.kind, answer.ip) == (ACK, offer.ip))
+    });
+    assert!(lab.lease(offer.ip).is_some());
+}
+
+#[test]
+fn an_interface_that_is_missing_is_reported_and_served_when_it_comes() {
+    let mut lab = Lab::new([10, 77, 1, 99]);
+    lab.start_server();
+    let reported = |lab: &Lab| lab.notices().iter().any(|n| n.place == "interfaces/late0");
+    eventually("the missing interface is reported", || reported(&lab));
+    run(&format!(
+        "ip link add late0 netns {s} type veth peer name cli9 netns {c}
+         ip -n {s} addr add 10.88.0.1/16 dev late0
+         ip -n {s} link set late0 up
+         ip -n {c} link set cli9 up",
+        s = lab.servers[0].namespace.0,
+        c = lab.clients.0,
+    ));
+    let late = Network {
+        id: NetworkId::random(),
+        name: "Late".into(),
+        cidr: "10.88.0.0/16".parse().unwrap(),
+        router: None,
+        pool_first: [10, 88, 1, 0].into(),
+        pool_last: [10, 88, 1, 9].into(),
+        ..lab.network.clone()
+    };
+    lab.put_network(&late);
+    let socket = lab.client("cli9");
+    let mut ip = None;
+    eventually("the new interface is served", || {
+        ip = lease(&socket, EVERYBODY, 1);
+        ip.is_some()
+    });
+    assert_eq!(ip.unwrap().octets()[1], 88);
+    eventually("the notice is gone", || !reported(&lab));
 }
 
 struct Unmount(String);

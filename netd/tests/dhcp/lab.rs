@@ -56,7 +56,8 @@ impl Lab {
         self.runtime.block_on(self.inventory.put_network(by, network)).unwrap();
     }
 
-    /// Adds a namespace with a server and a cable to the clients, `cli0`, `cli1`, …, and starts the server.
+    /// Adds a namespace with a server and a cable to the clients, `cli0`, `cli1`, …, and starts the server. It is to serve
+    /// an interface `late0` too, which does not exist.
     pub(crate) fn start_server(&mut self) -> usize {
         let at = self.servers.len();
         let namespace = Namespace::new("s");
@@ -75,7 +76,7 @@ impl Lab {
         std::fs::write(
             &config,
             format!(
-                "[site]\ndata_dir = \"{data}\"\ndatabase = \"{}\"\n[netd]\ninterfaces = [\"srv0\"]\n",
+                "[site]\ndata_dir = \"{data}\"\ndatabase = \"{}\"\n[netd]\ninterfaces = [\"srv0\", \"late0\"]\n",
                 database_url(self.dir.path()),
             ),
         )
