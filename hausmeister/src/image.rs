@@ -15,12 +15,17 @@ pub async fn run(config: ConfigFile, command: ImageCommand) -> anyhow::Result<()
     let inventory = Inventory::open(&site.database_url()).await?;
     match command {
         ImageCommand::Import { file, name } => {
-            let version = deployd::import::import_image(&site, &inventory, &name, &file, |done, total| {
-                eprint!("\r{} of {} MiB", done >> 20, total >> 20);
+            let show = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let version = deployd::import::import_image(&site, &inventory, &name, &file, move |done, total| {
+                if show {
+                    eprint!("\r{} of {} MiB", done >> 20, total >> 20);
+                }
             })
             .await
             .with_context(|| format!("cannot import {}", file.display()))?;
-            eprintln!();
+            if show {
+                eprintln!();
+            }
             println!("{name}: version {version}");
         }
         ImageCommand::List => {

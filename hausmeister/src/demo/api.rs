@@ -32,7 +32,7 @@ impl Api {
         Ok(api)
     }
 
-    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
+    fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.agent.get(format!("{}/api/v1{path}", self.base)).call();
         read(path, answer)
     }
@@ -42,11 +42,15 @@ impl Api {
         read(path, answer)
     }
 
+    /// The entries of a list.
+    pub(super) fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let list = self.get(path)?;
+        list.get("items").and_then(Value::as_array).cloned().with_context(|| format!("{path} is no list"))
+    }
+
     /// The entry of a list whose text field has that value.
     pub(super) fn find(&self, path: &str, field: &str, value: &str) -> anyhow::Result<Option<Value>> {
-        let list = self.get(path)?;
-        let entries = list.as_array().with_context(|| format!("{path} is no list"))?;
-        Ok(entries.iter().find(|entry| text(entry, field) == value).cloned())
+        Ok(self.list(path)?.into_iter().find(|entry| text(entry, field) == value))
     }
 }
 

@@ -26,10 +26,7 @@ impl Story {
         self.milestone(&format!("{name} is plugged in again"));
 
         self.wait_transferred(name, 60)?;
-        ensure!(
-            self.school.api.get("/waiting")?.as_array().is_some_and(Vec::is_empty),
-            "{name} was not recognised"
-        );
+        ensure!(self.school.api.list("/waiting")?.is_empty(), "{name} was not recognised");
         ensure!(self.address_of(name)? == before, "{name} got another address");
         self.restart_server()?;
         self.milestone("the server was killed (kill -9) and started again");

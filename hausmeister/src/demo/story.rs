@@ -203,8 +203,7 @@ impl Story {
 
     /// The state of a finished job of that PC; shows how far all of `names` are.
     pub(super) fn job_done(&mut self, names: &[&'static str], name: &str) -> anyhow::Result<Option<Value>> {
-        let jobs = self.school.api.get("/jobs")?;
-        let jobs = jobs.as_array().context("/jobs is no list")?;
+        let jobs = self.school.api.list("/jobs")?;
         let newest = |pc: &Pc| jobs.iter().find(|job| text(job, "device") == pc.device).cloned();
         let mut line = String::new();
         for other in names {
@@ -288,10 +287,7 @@ impl Story {
             let pc = self.pc(name)?;
             ensure!(pc.manifest == manifest, "{name} was not written from the captured image");
         }
-        ensure!(
-            self.school.api.get("/waiting")?.as_array().is_some_and(Vec::is_empty),
-            "the waiting list is not empty"
-        );
+        ensure!(self.school.api.list("/waiting")?.is_empty(), "the waiting list is not empty");
         let log = fs::read_to_string(self.work_dir.join(format!("{}.log", secure.0))).unwrap_or_default();
         ensure!(log.to_lowercase().contains("secure boot"), "{} did not boot with Secure Boot", secure.0);
         Ok(())
