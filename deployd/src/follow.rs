@@ -1,5 +1,6 @@
 //! Following the inventory: keeps the snapshot of who boots what, and wakes agents that wait for work.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub(crate) async fn start(
     let boot = Arc::new(ArcSwap::from_pointee(inventory.boot_view().await?));
     let (wake, work) = watch::channel(0);
     let followed = Followed { boot: boot.clone(), work };
-    let follower = Follower { inventory, boot, wake, seq };
+    let follower = Follower { inventory, boot, wake, seq, seen: HashSet::new() };
     Ok((followed, tokio::spawn(follower.run(changed, stop))))
 }
 
@@ -41,8 +42,11 @@ struct Follower {
     inventory: Inventory,
     boot: Arc<ArcSwap<BootView>>,
     wake: watch::Sender<u64>,
-    /// The newest change that the snapshot has in it.
+    /// The newest change that was looked at.
     seq: i64,
+    /// Changes that were looked at, of the last [`OVERLAP`] at least. With several writers a change can appear after one
+    /// with a greater number.
+    seen: HashSet<i64>,
 }
 
 impl Follower {
@@ -79,18 +83,20 @@ impl Follower {
     }
 
     async fn refresh(&mut self) -> inventory::Result<()> {
-        let changes = self.inventory.changes_since(self.seq, CHANGES_MAX).await?;
-        let Some(newest) = changes.last().map(|change| change.seq) else { return Ok(()) };
-        let full = u32::try_from(changes.len()).is_ok_and(|n| n >= CHANGES_MAX);
-        if full || changes.iter().any(concerns_agents) {
-            // The number is read first: what is committed in between is in the snapshot and will only be looked at again.
-            let newest = if full { self.inventory.last_change().await? } else { newest };
-            self.boot.store(Arc::new(self.inventory.boot_view().await?));
-            self.seq = newest;
-            self.wake.send_modify(|n| *n = n.wrapping_add(1));
-        } else {
-            self.seq = newest;
+        let changes = self.inventory.changes_since(self.seq.saturating_sub(OVERLAP), CHANGES_MAX).await?;
+        let fresh: Vec<&Change> = changes.iter().filter(|change| !self.seen.contains(&change.seq)).collect();
+        if fresh.is_empty() {
+            return Ok(());
         }
+        let full = u32::try_from(changes.len()).is_ok_and(|n| n >= CHANGES_MAX);
+        // The number is read before the snapshot: what is committed in between is in the snapshot and looked at once more.
+        let newest = if full { self.inventory.last_change().await? } else { self.seq };
+        if full || fresh.iter().any(|change| concerns_agents(change)) {
+            self.boot.store(Arc::new(self.inventory.boot_view().await?));
+            self.wake.send_modify(|n| *n = n.wrapping_add(1));
+        }
+        self.seq = changes.last().map_or(newest, |change| change.seq).max(newest);
+        self.seen = changes.iter().map(|change| change.seq).collect();
         Ok(())
     }
 }
@@ -109,3 +115,4 @@ const GATHER: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_secs(1);
 const LOOK_ANYWAY: Duration = Duration::from_secs(10);
 const CHANGES_MAX: u32 = 500;
+const OVERLAP: i64 = 64;

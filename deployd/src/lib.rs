@@ -156,7 +156,7 @@ pub async fn run(site: &Site, config: Config, inventory: Inventory) -> Result<Ha
     let api = agent_api::Api::new(agent_api::Parts {
         inventory,
         catalogue: catalogue.clone(),
-        notices,
+        notices: notices.clone(),
         work,
         stop: stopping.clone(),
         store_dir,
@@ -168,7 +168,7 @@ pub async fn run(site: &Site, config: Config, inventory: Inventory) -> Result<Ha
     let agents = httpd::serve_tls(agent_listener, tls, agent_api::router(Arc::new(api)), AGENT_LIMITS)
         .map_err(failed("agents", config.agent_listen))?;
     tracing::info!(boot.address = %boot.address(), agents.address = %agents.address(), "deployd runs");
-    let tidier = tokio::spawn(tidy(catalogue, stopping));
+    let tidier = tokio::spawn(tidy(catalogue, notices, stopping));
     Ok(Handle { boot, agents, stop, tasks: vec![follower, tidier] })
 }
 
@@ -176,14 +176,15 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, 
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { what, address, source })
 }
 
-/// Frees manifests that nobody uses.
-async fn tidy(catalogue: Arc<catalogue::Catalogue>, mut stop: stop::Stop) {
+/// Frees manifests that nobody uses, and takes back notices about images that were deleted.
+async fn tidy(catalogue: Arc<catalogue::Catalogue>, notices: Arc<notices::Notices>, mut stop: stop::Stop) {
     loop {
+        catalogue.tidy(inventory::clock::instant()).await;
+        notices.forget_gone_images().await;
         tokio::select! {
             () = tokio::time::sleep(TIDY_EVERY) => {}
             () = stop::stopped(&mut stop) => return,
         }
-        catalogue.tidy(inventory::clock::instant()).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The notices of this daemon: raised where something is found, cleared where it is found to be right again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use inventory::{By, Inventory};
 use tokio::sync::Mutex;
@@ -44,6 +44,25 @@ impl Notices {
         }
     }
 
+    /// Takes back the notices about images that are not there any more.
+    pub(crate) async fn forget_gone_images(&self) {
+        let mut found = self.found.lock().await;
+        if !found.keys().any(|place| place.starts_with(IMAGES)) {
+            return;
+        }
+        // A database that fails is asked again later.
+        let Ok(images) = self.inventory.images().await else { return };
+        let there: HashSet<String> = images
+            .iter()
+            .flat_map(|image| image.versions.iter().map(|v| image_place(&image.name, v.version)))
+            .collect();
+        let before = found.len();
+        found.retain(|place, _| !place.starts_with(IMAGES) || there.contains(place));
+        if found.len() != before {
+            self.write(&found).await;
+        }
+    }
+
     async fn write(&self, found: &BTreeMap<String, (String, String)>) {
         let rows: Vec<(String, String, String)> = found
             .iter()
@@ -57,4 +76,10 @@ impl Notices {
     }
 }
 
+/// Where notices about a version of an image stand.
+pub(crate) fn image_place(image: &str, version: i64) -> String {
+    format!("{IMAGES}{image}/{version}")
+}
+
+const IMAGES: &str = "images/";
 const NOTICES_MAX: usize = 100;

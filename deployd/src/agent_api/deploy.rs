@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::work::ignore_if_over;
 use super::{Api, MEMORY_UNIT, OwnJob, blocking, body_of, by, wire};
 use crate::catalogue::{CatalogueError, ServedImage};
+use crate::notices::image_place;
 
 /// Which version of which image.
 pub(super) struct Version {
@@ -29,7 +30,7 @@ pub(super) struct Version {
 impl Version {
     /// Where notices about it stand.
     pub(super) fn place(&self) -> String {
-        format!("images/{}/{}", self.image, self.version)
+        image_place(&self.image, self.version)
     }
 }
 

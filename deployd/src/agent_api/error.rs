@@ -37,6 +37,9 @@ pub(crate) enum ApiError {
     /// Too many requests.
     #[error("too many requests from this address")]
     TooMany(Duration),
+    /// No further PC can be noted; the text is for people.
+    #[error("{0}")]
+    ListFull(String),
     /// The inventory refuses; the text is for people.
     #[error("{0}")]
     Conflict(String),
@@ -74,7 +77,7 @@ impl ApiError {
             Self::Conflict(_) | Self::Incomplete(_) => StatusCode::CONFLICT,
             Self::Damaged(_) => StatusCode::BAD_GATEWAY,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Busy(_) | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) | Self::Stopping | Self::ListFull(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -91,6 +94,7 @@ impl ApiError {
             Self::TooSlow => "check the network between this PC and the server",
             Self::TooMany(_) | Self::Stopping => "wait and ask again",
             Self::Conflict(_) => "look at the device and its jobs on the server",
+            Self::ListFull(_) => "look at the waiting list on the server",
             Self::Incomplete(_) => "upload them and publish again",
             Self::Damaged(_) => "capture or import the image again, or deploy an older version",
             Self::NoSpace => {
@@ -105,6 +109,7 @@ impl ApiError {
         match self {
             Self::TooMany(wait) => Some(*wait),
             Self::Busy(_) | Self::Stopping => Some(Duration::from_secs(2)),
+            Self::ListFull(_) => Some(Duration::from_secs(30)),
             _ => None,
         }
     }

@@ -84,7 +84,10 @@ async fn waiting(
     }
     let hardware = hardware_json(hello)?;
     let seen = Sighting { key: &key, hardware: &hardware, address: &address.to_string() };
-    let entry = api.inventory.see_waiting(by(), &seen).await?;
+    let entry = match api.inventory.see_waiting(by(), &seen).await {
+        Err(inventory::Error::Conflict(full)) => return Err(ApiError::ListFull(full)),
+        other => other?,
+    };
     tracing::info!(waiting.id = %entry.id, peer.ip = %address, "a PC waits for approval");
     api.sessions.saw_waiting(key, entry.id, now);
     Ok(entry)

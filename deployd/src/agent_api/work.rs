@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -31,8 +32,9 @@ pub(super) struct Wait {
 pub(super) async fn work(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Query(wait): Query<Wait>,
+    wait: Result<Query<Wait>, QueryRejection>,
 ) -> Result<Json<Work>, ApiError> {
+    let Query(wait) = wait.map_err(|error| ApiError::Malformed(error.to_string()))?;
     let device = &caller.device;
     let begun = inventory::clock::instant();
     let wait = Duration::from_secs(wait.wait_secs).min(WAIT_MAX);

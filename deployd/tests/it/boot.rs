@@ -136,7 +136,11 @@ fn what_a_card_boots_follows_the_inventory() {
     until("and its disk again", || ipxe().contains("sanboot"));
     assert!(get(&school, "/boot/grub/by-mac/unknown.cfg").1.contains("vmlinuz"));
     for path in ["/grub/grub.cfg", "/boot/grub/grub.cfg"] {
-        assert!(get(&school, path).1.contains("by-mac/$net_default_mac.cfg"), "{path}");
+        let (_, text) = get(&school, path);
+        assert!(text.contains("by-mac/$net_default_mac.cfg"), "{path}");
+        // GRUB asks for the length first.
+        let (head, body) = request(&school, "HEAD", path, "");
+        assert!(head.contains(&format!("content-length: {}\r\n", text.len())) && body.is_empty(), "{head}");
     }
 }
 

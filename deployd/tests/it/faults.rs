@@ -6,7 +6,7 @@ use images::chunk::Hash;
 use images::protocol::{Finish, Work};
 use inventory::{Inventory, JobState, JobTask};
 
-use crate::support::{School, by, concatenated, manifest, records, some_chunks};
+use crate::support::{School, by, concatenated, manifest, records, some_chunks, until};
 
 /// Flips a byte inside the stored bytes of the first chunk of the first pack.
 fn damage(school: &School) {
@@ -85,6 +85,13 @@ fn a_damaged_or_foreign_manifest_fails_the_job_before_the_pc_wipes_its_disk() {
         assert!(reason.contains(name) && reason.contains("capture or import"), "{reason}");
     }
     assert_eq!(school.notices().len(), 3);
+
+    // The notice goes with the image; it is looked at when the server starts, and every half minute.
+    let mut school = school;
+    school.stop();
+    school.block(school.inventory.delete_image(by(), foreign)).unwrap();
+    school.start();
+    until("the notice is taken back", || school.notices().len() == 2);
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod capture;
 mod deploy;
 mod faults;
 mod support;
+mod tls;
 mod waiting;

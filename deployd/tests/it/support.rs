@@ -27,7 +27,7 @@ pub(crate) struct School {
     pub(crate) inventory: Inventory,
     pub(crate) room: Room,
     pub(crate) handle: Option<Handle>,
-    ca: String,
+    pub(crate) ca: String,
     _dir: tempfile::TempDir,
 }
 

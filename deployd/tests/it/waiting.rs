@@ -31,6 +31,10 @@ fn an_unknown_pc_waits_with_a_code_and_is_known_after_its_approval() {
     assert_eq!(stored.observed.address.as_deref(), Some("127.0.0.1"));
     assert_eq!(stored.hardware["disks"][0]["serial"], "disk-1");
     assert_eq!(pc.work(0), Work::Idle);
+    for query in ["?wait_secs=x", "?wait_secs=-1", "?wait_secs=99999999999999999999"] {
+        let answer = pc.get(&format!("/v1/work{query}"));
+        assert!(answer.status == 400 && answer.text().contains("remedy"), "{query}: {}", answer.text());
+    }
 }
 
 #[test]
