@@ -107,6 +107,8 @@ impl Client {
             .user_agent(concat!("hausmeister-agent/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_per_call(Some(REQUEST_TIME_MAX))
+            .timeout_per_read(Some(SILENCE_MAX))
+            .timeout_per_write(Some(SILENCE_MAX))
             .max_idle_connections_per_host(CONNECTIONS_KEPT)
             .input_buffer_size(256 << 10)
             .build()
@@ -133,8 +135,8 @@ impl Client {
     /// [`ClientError`]
     pub fn work(&self, wait: Duration) -> Result<Work> {
         let url = format!("{}{WORK}?wait_secs={}", self.server, wait.as_secs());
-        let request =
-            self.agent.get(url).config().timeout_per_call(Some(wait + Duration::from_secs(20))).build();
+        let limit = Some(wait + Duration::from_secs(20));
+        let request = self.agent.get(url).config().timeout_per_call(limit).timeout_per_read(limit).build();
         read_json(read(request.call(), JSON_BYTES_MAX)?)
     }
 
@@ -317,6 +319,8 @@ fn explain(error: &ureq::Error) -> ClientError {
     }
 }
 
+/// A server that was cut off says nothing more; the connection does not notice by itself.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// 256 chunks of 64 KiB take this long at 1 Mbit/s.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(150);
 /// Prefetching, progress and what else runs at the same time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::client::{Client, ClientError};
 use crate::clock;
-use crate::screen::Screen;
+use crate::screen::{Problem, Screen};
 
 /// A client that does not give up. Clones share everything.
 #[derive(Clone)]
@@ -79,10 +79,22 @@ impl Line {
             if failures >= error.attempts_max() || self.stop.load(Ordering::Relaxed) {
                 return Err(error);
             }
-            let hitch = error.to_string();
-            self.screen.change(|view| view.hitch = Some(hitch));
+            self.complain(&error, failures);
             clock::wait(self.pause(failures));
         }
+    }
+
+    fn complain(&self, error: &ClientError, failures: u32) {
+        let problem = match error {
+            ClientError::Untrusted(_) => Problem::Untrusted,
+            _ => Problem::NoServer,
+        };
+        let detail = error.to_string();
+        // One broken connection is nothing to tell.
+        if failures == 3 {
+            self.screen.mark(&format!("error {} {detail}", problem.name()));
+        }
+        self.screen.change(|view| view.hitch = Some((problem, detail)));
     }
 
     /// With a random part, so that a room of PCs does not come back in the same moment.

@@ -26,8 +26,11 @@ pub struct View {
     /// What is going on.
     pub scene: Scene,
     /// A difficulty that does not end what is going on, such as a server that does not answer for a while.
-    pub hitch: Option<String>,
+    pub hitch: Option<Hitch>,
 }
+
+/// A difficulty on the screen: its kind and what exactly.
+pub type Hitch = (Problem, String);
 
 /// What the inventory calls this PC.
 #[derive(Debug, Clone, PartialEq, Eq)]

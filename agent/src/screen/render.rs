@@ -13,9 +13,12 @@ pub fn render(view: &View, columns: usize, rows: usize) -> Vec<String> {
     page.both(texts::headline(&view.scene));
     page.gap();
     page.scene(&view.scene);
-    if let Some(hitch) = &view.hitch {
+    if let Some((problem, detail)) = &view.hitch {
+        let [german, english] = problem.text();
         page.gap();
-        page.text(&format!("! {hitch}"));
+        page.text(&format!("! {german} / {english}"));
+        page.wrapped(detail);
+        page.both(problem.remedy());
     }
     let mut footer = Page { lines: Vec::new(), columns: page.columns };
     footer.rule();

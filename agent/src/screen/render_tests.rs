@@ -64,7 +64,7 @@ fn a_pc_that_is_written_shows_how_far_it_is_and_how_long_it_takes() {
         rate: 103_000_000.0,
     };
     let device = Some(Device { name: "r204-pc07".into(), room: "Raum 204".into() });
-    let hitch = Some("Der Server antwortet nicht".to_owned());
+    let hitch = Some((Problem::NoServer, "Connection refused".to_owned()));
     check(
         &View { device, hitch, ..view(Scene::Working(work)) },
         &expect![[r#"
@@ -159,7 +159,7 @@ proptest::proptest! {
         let trouble = Trouble { problem: Problem::Crash, detail: text.clone(), retry: None };
         for scene in [Scene::Waiting { code }, Scene::Working(work), Scene::Trouble(trouble)] {
             let device = Some(Device { name: text.clone(), room: text.clone() });
-            let view = View { device, hitch: Some(text.clone()), machine: vec![text.clone(); 9], ..view(scene) };
+            let view = View { device, hitch: Some((Problem::NoServer, text.clone())), machine: vec![text.clone(); 9], ..view(scene) };
             let lines = render(&view, columns, rows);
             assert_eq!(lines.len(), rows.max(1));
             for line in lines {

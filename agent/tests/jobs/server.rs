@@ -59,12 +59,18 @@ pub(crate) struct Faults {
 
 impl Server {
     pub(crate) fn start() -> Server {
+        Server::start_at("127.0.0.1:0")
+    }
+
+    /// A server at this address.
+    pub(crate) fn start_at(address: &str) -> Server {
+        let name = address.split(':').next().unwrap();
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_pem = ca.self_signed(&ca_key).unwrap().pem().into_bytes();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["127.0.0.1".into()])
+        let certificate = CertificateParams::new(vec![name.into()])
             .unwrap()
             .signed_by(&key, &Issuer::new(ca, ca_key))
             .unwrap();
@@ -78,7 +84,7 @@ impl Server {
                 PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
             )
             .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(address).unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let shared = Arc::<Shared>::default();
         let (config, for_threads) = (Arc::new(config), shared.clone());
