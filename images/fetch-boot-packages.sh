@@ -25,13 +25,15 @@ out=$(cd "$1" && pwd)
 boot_suite=${HAUSMEISTER_BOOT_SUITE:-trixie}
 max_age_hours=${HAUSMEISTER_FETCH_HOURS:-24}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-recipe=$(sha256sum "$0" | cut -c1-16)
+recipe="$(sha256sum "$0" | cut -c1-16) $boot_suite"
 
-complete() { [ -s "$out/VERSIONS" ] && [ "$(cat "$out/recipe" 2>/dev/null)" = "$recipe" ]; }
+# What was fetched in place of the wanted suite is complete, but worth another try every time.
+complete() { [ -s "$out/VERSIONS" ] && [[ "$(cat "$out/recipe" 2>/dev/null)" == "$recipe"* ]]; }
+as_wanted() { complete && [ "$(cat "$out/recipe")" = "$recipe" ]; }
 
 exec 9>"$out/lock"
 flock 9
-if complete && [ -z "$(find "$out/recipe" -mmin +$((max_age_hours * 60)))" ]; then
+if as_wanted && [ -z "$(find "$out/recipe" -mmin +$((max_age_hours * 60)))" ]; then
   say "up to date ($(wc -l <"$out/VERSIONS") packages in $out)"
   exit 0
 fi
@@ -75,6 +77,7 @@ if [ "$boot_suite" != "$host_suite" ] && ! refresh "$boot_suite"; then
   say "WARNING: cannot read or verify $boot_suite (messages above; an old debian-archive-keyring lacks its key)."
   say "WARNING: taking kernel and GRUB from $host_suite: before Debian 13 it has no http module, so Secure Boot PCs load the kernel by TFTP, and UEFI HTTP Boot does not work."
   boot_suite=$host_suite
+  recipe="$recipe replaced"
 fi
 
 kernel=$(apt_of "$boot_suite" apt-cache depends --important linux-image-amd64 | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }')
@@ -125,4 +128,4 @@ rmdir "$new"
 # Superseded packages go, so that a long-lived cache does not grow.
 while read -r deb; do grep -q "$(sha256sum "$deb" | cut -d' ' -f1)" "$out/VERSIONS" || rm -f "$deb"; done < <(find "$out/debs" -name '*.deb')
 echo "$recipe" >"$out/recipe"
-cut -d' ' -f1-4 "$out/VERSIONS" | column -t
+awk '{ printf "%-8s%-36s%-36s%s\n", $1, $2, $3, $4 }' "$out/VERSIONS"
