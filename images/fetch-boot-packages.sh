@@ -111,6 +111,8 @@ unpack() { # part suite package...
 }
 unpack kernel "$boot_suite" "$kernel"
 unpack loader "$boot_suite" shim-signed shim-helpers-amd64-signed grub-efi-amd64-signed ipxe
+# Debian 12 links to the place where the installed package would put it.
+[ -e "$new/loader/usr/lib/ipxe/ipxe.efi" ] || ln -sf ../../../boot/ipxe.efi "$new/loader/usr/lib/ipxe/ipxe.efi"
 unpack tools "$host_suite" e2fsprogs libext2fs2 libcom-err2 libblkid1 libuuid1 libc6
 
 # Debian 13 keeps modules under usr/lib and compressed. Compressed once as a whole, the initramfs is smaller, and the signature of a
