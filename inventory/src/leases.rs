@@ -57,6 +57,20 @@ impl Inventory {
         Ok(sorted(rows))
     }
 
+    /// The leases that give a host name an address: those in use at `now` whose card belongs to a device or whose client told
+    /// a name. A big network has many more.
+    ///
+    /// # Errors
+    /// The database failed. Rows that make no sense come in the second list.
+    pub async fn named_leases(&self, now: UnixMillis) -> Result<(Vec<Lease>, Vec<Error>)> {
+        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
+            "SELECT ip, client, mac, hostname, state, expires_at FROM leases
+             WHERE state = 'active' AND expires_at > $1 AND (hostname IS NOT NULL OR mac IN (SELECT mac FROM interfaces))
+             ORDER BY ip").bind(now.0).fetch_all(pool).await)
+        .map_err(Error::db("list leases with names"))?;
+        Ok(sorted(rows))
+    }
+
     /// The lease of one address.
     ///
     /// # Errors
@@ -76,47 +90,63 @@ impl Inventory {
     /// # Errors
     /// The database failed; then nothing was written.
     pub async fn commit_leases(&self, now: UnixMillis, leases: &[Lease]) -> Result<Vec<Ipv4Addr>> {
-        macro_rules! write {
-            ($tx:expr) => {{
-                let mut accepted: Vec<i64> = Vec::with_capacity(leases.len());
-                for part in leases.chunks(ROWS_PER_STATEMENT) {
-                    let mut sql = sqlx::QueryBuilder::new("INSERT INTO leases (ip, client, mac, hostname, state, expires_at) ");
-                    sql.push_values(part, |mut row, lease| {
-                        row.push_bind(i64::from(u32::from(lease.ip)))
-                            .push_bind(lease.client.as_str())
-                            .push_bind(lease.mac.to_string())
-                            .push_bind(lease.hostname.as_ref().map(Hostname::as_str))
-                            .push_bind(lease.state.text())
-                            .push_bind(lease.expires_at.0);
-                    });
-                    sql.push(
-                        " ON CONFLICT (ip) DO UPDATE SET client = excluded.client, mac = excluded.mac,
-                         hostname = excluded.hostname, state = excluded.state, expires_at = excluded.expires_at
-                         WHERE leases.client = excluded.client OR leases.state = 'released' OR leases.expires_at <= ",
-                    );
-                    sql.push_bind(now.0).push(" RETURNING ip");
-                    accepted.extend(
-                        sql.build_query_scalar::<i64>()
-                            .fetch_all(&mut *$tx)
-                            .await
-                            .map_err(Error::db("write leases"))?,
-                    );
-                }
-                $tx.commit().await.map_err(Error::db("write leases"))?;
-                accepted
+        macro_rules! upsert {
+            ($executor:expr, $part:expr) => {{
+                let mut sql = sqlx::QueryBuilder::new("INSERT INTO leases (ip, client, mac, hostname, state, expires_at) ");
+                sql.push_values($part, |mut row, lease| {
+                    row.push_bind(i64::from(u32::from(lease.ip)))
+                        .push_bind(lease.client.as_str())
+                        .push_bind(lease.mac.to_string())
+                        .push_bind(lease.hostname.as_ref().map(Hostname::as_str))
+                        .push_bind(lease.state.text())
+                        .push_bind(lease.expires_at.0);
+                });
+                sql.push(
+                    " ON CONFLICT (ip) DO UPDATE SET client = excluded.client, mac = excluded.mac,
+                     hostname = excluded.hostname, state = excluded.state, expires_at = excluded.expires_at
+                     WHERE leases.client = excluded.client OR leases.state = 'released' OR leases.expires_at <= ",
+                );
+                sql.push_bind(now.0);
+                sql.build().execute($executor).await.map_err(Error::db("write leases"))?.rows_affected()
             }};
         }
-        let accepted = match &self.pools {
+        macro_rules! upsert_all {
+            ($tx:expr) => {{
+                let mut written = 0;
+                for part in leases.chunks(ROWS_PER_STATEMENT) {
+                    written += upsert!(&mut *$tx, part);
+                }
+                $tx.commit().await.map_err(Error::db("write leases"))?;
+                written
+            }};
+        }
+        // A single statement is a transaction by itself and costs one exchange with the engine where a transaction around it
+        // costs three; a lone client waits for nothing else.
+        let single = leases.len() <= ROWS_PER_STATEMENT;
+        let written = match &self.pools {
+            _ if leases.is_empty() => 0,
+            Pools::Sqlite { write, .. } if single => upsert!(write, leases),
             Pools::Sqlite { write, .. } => {
                 let mut tx = write.begin_with("BEGIN IMMEDIATE").await.map_err(Error::db("write leases"))?;
-                write!(tx)
+                upsert_all!(tx)
             }
+            Pools::Postgres(pool) if single => upsert!(pool, leases),
             Pools::Postgres(pool) => {
                 let mut tx = pool.begin().await.map_err(Error::db("write leases"))?;
-                write!(tx)
+                upsert_all!(tx)
             }
         };
-        Ok(accepted.into_iter().filter_map(|ip| u32::try_from(ip).ok()).map(Ipv4Addr::from).collect())
+        if written == leases.len() as u64 {
+            return Ok(leases.iter().map(|lease| lease.ip).collect());
+        }
+        // Rare: another server had given some of them away. What stands there now tells which.
+        let mut accepted = Vec::with_capacity(leases.len());
+        for lease in leases {
+            if self.lease(lease.ip).await?.is_some_and(|row| row.client == lease.client) {
+                accepted.push(lease.ip);
+            }
+        }
+        Ok(accepted)
     }
 }
 
