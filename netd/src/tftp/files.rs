@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,16 +146,17 @@ impl Content {
             Self::File { file, bytes, part, at } => {
                 let inside = from >= *at && from + wanted as u64 <= *at + part.len() as u64;
                 if !inside {
-                    let (file, mut buffer) = (Arc::clone(file), std::mem::take(part));
-                    let bytes = *bytes;
-                    *part = tokio::task::spawn_blocking(move || {
-                        let left = usize::try_from(bytes.saturating_sub(from)).unwrap_or(usize::MAX);
-                        buffer.resize(left.min(PART_BYTES), 0);
-                        file.read_exact_at(&mut buffer, from).map(|()| buffer)
-                    })
-                    .await
-                    .map_err(io::Error::other)??;
+                    let left = usize::try_from(bytes.saturating_sub(from)).unwrap_or(usize::MAX);
+                    part.resize(left.min(PART_BYTES), 0);
                     *at = from;
+                    if !read_if_cached(file, part, from) {
+                        let (file, mut buffer) = (Arc::clone(file), std::mem::take(part));
+                        *part = tokio::task::spawn_blocking(move || {
+                            file.read_exact_at(&mut buffer, from).map(|()| buffer)
+                        })
+                        .await
+                        .map_err(io::Error::other)??;
+                    }
                 }
                 (part, *at)
             }
@@ -162,6 +164,17 @@ impl Content {
         let begin = usize::try_from(from - at).map_err(io::Error::other)?;
         held.get(begin..begin + wanted).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
+}
+
+/// Fills the buffer from the kernel's page cache; `false` if something would have to come from the disk first. Boot files are
+/// cached nearly always, and asking another thread to read them costs more than reading.
+#[expect(unsafe_code, reason = "no safe wrapper of preadv2 takes flags")]
+fn read_if_cached(file: &File, buffer: &mut [u8], from: u64) -> bool {
+    let Ok(offset) = libc::off_t::try_from(from) else { return false };
+    let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: the file is open for the whole call, and the one part is this buffer, which nobody else uses meanwhile.
+    let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, offset, libc::RWF_NOWAIT) };
+    usize::try_from(read) == Ok(buffer.len())
 }
 
 /// Opens what was asked for: a script or a file.

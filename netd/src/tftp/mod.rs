@@ -57,6 +57,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// There is no thread to serve on.
+    #[error("cannot start a thread for TFTP")]
+    Thread(#[source] io::Error),
     /// The inventory does not say who boots what.
     #[error("cannot read from the inventory who boots what")]
     Inventory(#[from] inventory::Error),

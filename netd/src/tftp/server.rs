@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use inventory::boot::BootView;
 use inventory::{Inventory, clock};
 use tftpd::ErrorCode;
+use tokio::sync::oneshot;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
 use super::files::{self, Content, Name, Refusal, Scripts};
@@ -23,7 +24,10 @@ use crate::udp::{AskedSocket, Datagram, control_buffer};
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddrV4,
-    tasks: [JoinHandle<()>; 2],
+    follower: JoinHandle<()>,
+    /// Dropped to stop the server's thread.
+    _running: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
 }
 
 impl Handle {
@@ -33,30 +37,27 @@ impl Handle {
         self.address
     }
 
-    /// Waits until the server ended, which it does not by itself unless its socket broke.
+    /// Waits until the server ended, which it does not by itself unless it broke.
     pub async fn ended(&mut self) {
-        let [server, _] = &mut self.tasks;
-        // Whether it ended or panicked, it no longer serves.
-        drop(server.await);
+        // The other end is dropped with the thread.
+        drop((&mut self.ended).await);
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.follower.abort();
     }
 }
 
 /// Starts the server; it answers when this returns.
 ///
+/// Transfers run on a thread of their own. Each block waits for its acknowledgement, so a transfer is as fast as a thread wakes up,
+/// and threads that share work wake each other up first.
+///
 /// # Errors
 /// The port cannot be opened, or the inventory cannot be read.
 pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, Error> {
-    let bind = |source| Error::Bind { address: config.listen, source };
-    let socket = AskedSocket::bind(config.listen).map_err(bind)?;
-    let address = socket.local().map_err(bind)?;
     let changes = inventory.follow();
     let view = Arc::new(ArcSwap::from_pointee(inventory.boot_view().await?));
     let server = Server {
@@ -65,13 +66,50 @@ pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, Error
             agent_port: config.agent_port,
             kernel_arguments: config.kernel_arguments.clone(),
         },
-        config,
         view: Arc::clone(&view),
         sessions: Sessions::default(),
         reports: Reports::default(),
+        config,
     };
-    let tasks = [tokio::spawn(server.run(socket)), tokio::spawn(follow(inventory, changes, view))];
-    Ok(Handle { address, tasks })
+    let (running, stop) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let address = start(server, stop, end)?;
+    let follower = tokio::spawn(follow(inventory, changes, view));
+    Ok(Handle { address, follower, _running: running, ended })
+}
+
+/// Opens the port and starts the thread.
+fn start(
+    server: Server,
+    stop: oneshot::Receiver<()>,
+    end: oneshot::Sender<()>,
+) -> Result<SocketAddrV4, Error> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
+    let address = server.config.listen;
+    let opened = {
+        let _inside = runtime.enter();
+        AskedSocket::bind(address).and_then(|socket| Ok((socket.local()?, socket)))
+    };
+    let (local, socket) = match opened {
+        Ok(opened) => opened,
+        Err(source) => {
+            // Dropping it would wait, which is not allowed here.
+            runtime.shutdown_background();
+            return Err(Error::Bind { address, source });
+        }
+    };
+    let thread = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = server.run(socket) => {}
+                _ = stop => {}
+            }
+        });
+        drop(end);
+    };
+    std::thread::Builder::new().name("tftp".into()).spawn(thread).map_err(Error::Thread)?;
+    Ok(local)
 }
 
 /// Keeps the snapshot of who boots what up to date.
@@ -81,6 +119,7 @@ async fn follow(
     view: Arc<ArcSwap<BootView>>,
 ) {
     while changes.changed().await.is_ok() {
+        let began = clock::instant();
         match inventory.boot_view().await {
             Ok(fresh) => view.store(Arc::new(fresh)),
             Err(error) => {
@@ -91,8 +130,8 @@ async fn follow(
                 changes.mark_changed();
             }
         }
-        // Progress of jobs changes the inventory all the time; a boot needs no newer answer than this.
-        tokio::time::sleep(REREAD).await;
+        // Progress of jobs changes the inventory all the time; reading it takes at most a tenth of the time.
+        tokio::time::sleep(REREAD.max(9 * (clock::instant() - began))).await;
     }
 }
 

@@ -1,0 +1,82 @@
+//! DNS server: the school's names from the inventory, everything else from forwarders.
+//!
+//! | Standard       | What is done here                                                                       |
+//! |----------------|-----------------------------------------------------------------------------------------|
+//! | RFC 1034, 1035 | the school's zone and its reverse zones, authoritative; recursion through forwarders     |
+//! | RFC 2308       | negative answers carry the zone's SOA                                                   |
+//! | RFC 6303, 6761 | names that never leave the house; see `special`                                         |
+//! | RFC 6891       | EDNS, datagrams of at most 1232 bytes                                                   |
+//! | RFC 7766       | TCP, with several questions on one connection                                           |
+//! | RFC 8482       | ANY gets one set of records                                                             |
+//!
+//! Not done: zone transfer, dynamic update, DNSSEC, IPv6 addresses of devices, filtering.
+//!
+//! Only clients in a network of the inventory, and this machine, are answered. Answers about our own names come from a table
+//! that is made anew when the inventory or a lease changed, at most once a second; a question never waits for the database.
+
+mod follow;
+mod handler;
+mod quick;
+mod server;
+mod special;
+mod table;
+mod upstream;
+mod zones;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use inventory::Hostname;
+
+pub use server::{Handle, serve};
+
+/// What the server needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen, UDP and TCP, usually `0.0.0.0:53`; port 0 takes a free one.
+    pub listen: Vec<SocketAddrV4>,
+    /// The school's zone, for example `schule.internal`.
+    pub zone: String,
+    /// Names of this server beside `server`, for example its host name.
+    pub own_names: Vec<Hostname>,
+    /// Addresses that these names have. When empty, those of this machine that lie in a network of the inventory.
+    pub own_addresses: Vec<Ipv4Addr>,
+    /// Servers that are asked for all other names. Without any, such questions are refused.
+    pub forwarders: Vec<SocketAddr>,
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port cannot be opened: another server has it, or the right is missing (`CAP_NET_BIND_SERVICE`).
+    #[error("cannot open port {address} for DNS over {transport}")]
+    Bind {
+        /// The address.
+        address: SocketAddrV4,
+        /// UDP or TCP.
+        transport: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The zone is no domain name.
+    #[error("{zone:?} cannot be a DNS zone: {problem}")]
+    Zone {
+        /// What the configuration says.
+        zone: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The forwarders cannot be used.
+    #[error("cannot use the DNS forwarders: {0}")]
+    Forwarders(String),
+    /// The inventory cannot be read.
+    #[error("cannot read the school's names from the inventory")]
+    Inventory(#[from] inventory::Error),
+    /// The names of the inventory make no zone.
+    #[error("cannot make DNS zones from the inventory: {0}")]
+    Names(String),
+}

@@ -1,0 +1,161 @@
+//! Asking the forwarders: with a cache, a time limit, and a bound on how much is asked at once.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_server::proto::op::ResponseCode;
+use hickory_server::proto::rr::{Name, Record, RecordType};
+use tokio::sync::Semaphore;
+
+/// The forwarders.
+pub(crate) struct Upstream {
+    /// `None` without forwarders.
+    resolver: Option<TokioResolver>,
+    addresses: Vec<SocketAddr>,
+    running: Semaphore,
+    per_client: Mutex<HashMap<IpAddr, u32>>,
+}
+
+/// What the forwarders say.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Success, no such name, or a failure.
+    pub(crate) code: ResponseCode,
+    /// The answer with the aliases that lead to it.
+    pub(crate) answers: Vec<Record>,
+    /// For a negative answer the zone's SOA.
+    pub(crate) authorities: Vec<Record>,
+}
+
+impl Outcome {
+    fn empty(code: ResponseCode) -> Self {
+        Self { code, answers: Vec::new(), authorities: Vec::new() }
+    }
+}
+
+impl Upstream {
+    /// Takes the forwarders of the configuration.
+    ///
+    /// # Errors
+    /// The resolver cannot be made.
+    pub(crate) fn new(addresses: Vec<SocketAddr>) -> Result<Self, NetError> {
+        let resolver = if addresses.is_empty() { None } else { Some(resolver(&addresses)?) };
+        Ok(Self {
+            resolver,
+            addresses,
+            running: Semaphore::new(RUNNING_MAX),
+            per_client: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Asks for a name on behalf of a client.
+    pub(crate) async fn ask(&self, client: IpAddr, name: Name, kind: RecordType) -> Outcome {
+        let Some(resolver) = &self.resolver else { return Outcome::empty(ResponseCode::Refused) };
+        // A forwarder that asks us what we ask it, such as a router whose own server we are, would go on for ever.
+        if !client.is_loopback() && self.addresses.iter().any(|address| address.ip() == client) {
+            return Outcome::empty(ResponseCode::Refused);
+        }
+        let Some(_turn) = self.turn(client) else { return Outcome::empty(ResponseCode::ServFail) };
+        let Ok(_running) = self.running.try_acquire() else { return Outcome::empty(ResponseCode::ServFail) };
+        match tokio::time::timeout(PATIENCE, resolver.lookup(name, kind)).await {
+            Ok(Ok(lookup)) => Outcome {
+                code: ResponseCode::NoError,
+                answers: lookup.answers().to_vec(),
+                authorities: Vec::new(),
+            },
+            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(nothing))))
+                if matches!(nothing.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
+            {
+                let soa = nothing.soa.map(|soa| soa.into_record_of_rdata());
+                Outcome {
+                    code: nothing.response_code,
+                    answers: Vec::new(),
+                    authorities: soa.into_iter().collect(),
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the forwarders gave no answer");
+                Outcome::empty(ResponseCode::ServFail)
+            }
+            Err(_) => Outcome::empty(ResponseCode::ServFail),
+        }
+    }
+
+    fn turn(&self, client: IpAddr) -> Option<Turn<'_>> {
+        let mut running = self.per_client.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = running.entry(client).or_default();
+        if *count >= PER_CLIENT_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Turn { upstream: self, client })
+    }
+}
+
+/// A question that a client has open; it counts until this is dropped.
+struct Turn<'u> {
+    upstream: &'u Upstream,
+    client: IpAddr,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut running = self.upstream.per_client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = running.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                running.remove(&self.client);
+            }
+        }
+    }
+}
+
+fn resolver(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    let servers = addresses.iter().map(|address| {
+        let ports = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+            connection.port = address.port();
+            connection
+        });
+        NameServerConfig::new(address.ip(), true, ports.to_vec())
+    });
+    let mut options = ResolverOpts::default();
+    options.timeout = ATTEMPT;
+    options.attempts = 1;
+    options.cache_size = CACHE_ENTRIES;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.num_concurrent_reqs = 2;
+    options.max_active_requests = RUNNING_MAX;
+    options.positive_max_ttl = Some(TTL_MAX);
+    options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
+    let config = ResolverConfig::from_name_servers(servers.collect());
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    *builder.options_mut() = options;
+    builder.build()
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// How long one forwarder may take before the next is asked.
+const ATTEMPT: Duration = Duration::from_millis(1500);
+/// How long a client waits for everything; most ask again after 5 seconds.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Questions to forwarders at once.
+const RUNNING_MAX: usize = 1024;
+/// Of those, one client's.
+const PER_CLIENT_MAX: u32 = 128;
+/// Answers that are remembered; about 20 MiB when all are long.
+const CACHE_ENTRIES: u64 = 32_768;
+const TTL_MAX: Duration = Duration::from_secs(86_400);
+const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(900);
