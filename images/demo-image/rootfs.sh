@@ -52,6 +52,9 @@ printf '127.0.0.1 localhost\n127.0.1.1 vorlage\n' >"$root/etc/hosts"
 : >"$root/etc/machine-id"
 mkdir -p "$root/etc/systemd/journald.conf.d"
 printf '[Journal]\nStorage=volatile\n' >"$root/etc/systemd/journald.conf.d/demo.conf"
+# On a loaded machine an emulated PC may take minutes for what a real one does in a second.
+mkdir -p "$root/etc/systemd/system.conf.d"
+printf '[Manager]\nDefaultTimeoutStartSec=10min\nDefaultDeviceTimeoutSec=10min\nDefaultTimeoutStopSec=1min\n' >"$root/etc/systemd/system.conf.d/demo.conf"
 chroot "$root" systemctl --quiet enable systemd-networkd.service
 # Under emulation every program start costs a quarter of a second. What a machine with one serial console, one disk and one network card
 # does not need is masked: session manager (no D-Bus here), nightly work, optional file systems, generators that find nothing. What the

@@ -59,7 +59,7 @@ impl Plan<'_> {
         run(self
             .command()?
             .args(["init", "--name", "Demoschule", "--zone", "demo.internal", "--interface", self.interface])
-            .arg("--kernel-arguments=console=tty0 console=ttyS0,115200")
+            .arg("--kernel-arguments=console=tty0 console=ttyS0,115200 no_timer_check")
             .arg("--data-dir")
             .arg(self.work_dir.join("data"))
             .arg("--boot-files")
