@@ -1,5 +1,7 @@
 //! Virtual PCs as the demo uses them, with real firmware. Needs root, QEMU and OVMF, as `make deps` installs them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
