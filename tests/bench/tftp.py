@@ -73,7 +73,7 @@ def main():
                 wait_until(lambda: not serves(place), 20, f"{name} does not end")
         for block, window, target in kinds:
             ours, peer = (statistics.median(speeds[(name, block, window)]) for name in ("netd", "tftpd-hpa"))
-            report(name=f"tftp.block_{block}_window_{window}", ours=round(ours, 1), peer=round(peer, 1), peer_name="tftpd-hpa",
+            report(name=f"tftp_block_{block}_window_{window}_vs_hpa", ours=round(ours, 1), peer=round(peer, 1), peer_name="tftpd-hpa",
                    better="higher", target=target, unit="MB/s")
 
 

@@ -97,7 +97,7 @@ impl Terms {
                     terms.block_bytes = u16::try_from(value).unwrap_or(u16::MAX).min(block_max);
                     u64::from(terms.block_bytes)
                 }
-                (OptionType::WindowSize, value @ 1..=65535) => {
+                (OptionType::WindowSize, value @ 1..=65535) if std::env::var_os("HM_NOWIN").is_none() => {
                     terms.window = u16::try_from(value).unwrap_or(u16::MAX).min(WINDOW_MAX);
                     u64::from(terms.window)
                 }
