@@ -125,8 +125,7 @@ impl Transfer {
 
     fn retry(&mut self, now: Instant, state: State) -> Option<Effect> {
         self.tries += 1;
-        let heard_of = matches!(state, State::Sending { acked, .. } if acked > 0);
-        if self.tries >= if heard_of { TRIES } else { TRIES_UNHEARD } {
+        if self.tries >= if self.heard() { TRIES } else { TRIES_UNHEARD } {
             return self.end(Effect::GiveUp);
         }
         match state {
@@ -144,10 +143,17 @@ impl Transfer {
         Some(how)
     }
 
+    /// Whether the client acknowledged a block.
+    fn heard(&self) -> bool {
+        matches!(self.state, State::Sending { acked: 1.., .. })
+    }
+
     fn wait(&mut self, now: Instant) {
         let wait = match self.terms.timeout {
             Some(agreed) => agreed,
-            None => (FIRST_WAIT * 2_u32.saturating_pow(self.tries)).min(LONGEST_WAIT),
+            None => ((if self.heard() { FIRST_WAIT } else { FIRST_WAIT_UNHEARD })
+                * 2_u32.saturating_pow(self.tries))
+            .min(LONGEST_WAIT),
         };
         self.deadline = now + wait;
     }
@@ -160,11 +166,15 @@ pub(crate) fn low16(block: u64) -> u16 {
 
 /// The window that is repeated and the one after it.
 const ECHOES: u8 = 2;
-/// How long to wait for an answer when the client did not say (RFC 2349); doubled with every repetition.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// How long to wait for an answer when the client did not say (RFC 2349); doubled with every repetition. A lost packet costs this
+/// much, an answer takes a thousandth of it.
+const FIRST_WAIT: Duration = Duration::from_millis(300);
+/// The same for a client that never answered. Firmware may take its time to open a file.
+const FIRST_WAIT_UNHEARD: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// How often something is sent to a client that has answered before, about 27 seconds.
-const TRIES: u32 = 9;
+/// How often something is sent to a client that has answered before, for about half a minute: boot loaders fall silent while they
+/// check what they have.
+const TRIES: u32 = 12;
 /// How often to one that never did. Its address may be forged, and each try sends a block to whoever owns it.
 const TRIES_UNHEARD: u32 = 4;
 
@@ -275,8 +285,8 @@ mod tests {
         play.tell(Input::Ack(1));
         let tries =
             std::iter::repeat_with(|| play.silence()).take_while(|e| *e != Some(Effect::GiveUp)).count();
-        assert_eq!(tries, 8);
-        assert!(play.now - begin < Duration::from_secs(40));
+        assert_eq!(tries, 11);
+        assert!((30..40).contains(&(play.now - begin).as_secs()));
     }
 
     #[test]
