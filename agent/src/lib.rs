@@ -17,3 +17,4 @@ pub mod resident;
 pub mod screen;
 pub mod session;
 pub mod sys;
+pub mod tpm;

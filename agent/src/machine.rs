@@ -9,6 +9,7 @@ use images::reserved::{self, KeyRecord};
 
 use crate::hardware;
 use crate::identity::Identity;
+use crate::tpm::{self, TpmError};
 
 /// A machine. Tests use folders and plain files.
 #[derive(Debug, Clone)]
@@ -40,8 +41,19 @@ impl Machine {
         self.dev.join(disk)
     }
 
-    /// The identity that an earlier deploy or approval left on a fixed disk.
+    /// The identity that an earlier approval or deploy left in the TPM or on a fixed disk. The TPM is part of the machine,
+    /// a disk may come from another one.
     pub fn kept_identity(&self) -> Option<Identity> {
+        self.identity_in_tpm().or_else(|| self.identity_on_disk())
+    }
+
+    /// The identity in the TPM. No TPM, or one that refuses, is the same as an empty one.
+    fn identity_in_tpm(&self) -> Option<Identity> {
+        let key = tpm::open(&self.dev).ok()?.read_key().ok()??;
+        Identity::from_private_key(&key).ok()
+    }
+
+    fn identity_on_disk(&self) -> Option<Identity> {
         self.candidates().iter().filter(|c| !c.disk.removable).find_map(|candidate| {
             let dev = FileDev::open_read(&self.device(&candidate.disk.name)).ok()?;
             let record = reserved::read_key(&dev).ok()??;
@@ -49,13 +61,25 @@ impl Machine {
         })
     }
 
+    /// Keeps the identity of an approved PC in its TPM.
+    ///
+    /// # Errors
+    /// There is no TPM 2.0, or it refuses.
+    pub fn keep_in_tpm(&self, identity: &Identity) -> Result<(), TpmError> {
+        let mut tpm = tpm::open(&self.dev)?;
+        if tpm.read_key()?.as_deref() == Some(identity.private_key()) {
+            return Ok(());
+        }
+        tpm.write_key(identity.private_key())
+    }
+
     /// Keeps the identity of a PC that was approved but has not been written yet, if its disk has room for it outside of
     /// every partition: then it needs no second approval after a restart. Returns whether it is on a disk.
     ///
     /// # Errors
     /// The disk fails.
-    pub fn keep_identity(&self, identity: &Identity, server: &str, disk: Option<&str>) -> io::Result<bool> {
-        if self.kept_identity().is_some_and(|kept| kept.fingerprint() == identity.fingerprint()) {
+    pub fn keep_on_disk(&self, identity: &Identity, server: &str, disk: Option<&str>) -> io::Result<bool> {
+        if self.identity_on_disk().is_some_and(|kept| kept.fingerprint() == identity.fingerprint()) {
             return Ok(true);
         }
         let candidates = self.candidates();

@@ -11,10 +11,7 @@ fn main() -> ExitCode {
         // The kernel starts /init with whatever of its command line it does not know itself.
         _ if std::process::id() == 1 => init::supervise(),
         ["init"] => init::supervise(),
-        ["work"] => {
-            init::work();
-            ExitCode::FAILURE
-        }
+        ["work"] => init::work(),
         // Called by the kernel, as modprobe(8).
         ["-q", "--", name] => ExitCode::from(u8::from(!modules::answer_kernel(name))),
         ["resident"] => match resident::run() {

@@ -118,13 +118,12 @@ impl Loader {
         files.iter().filter(|file| self.tried.insert((*file).clone()) && insert(file)).count()
     }
 
-    /// Loads what the devices below `/sys/devices` ask for that were not there at the last call. A bus that comes up
-    /// shows new devices, hence this repeats until nothing changes. Returns how many modules were loaded.
-    pub fn load_for_devices(&mut self, sys_devices: &Path) -> usize {
+    /// Loads what the devices of all buses ask for that were not there at the last call; `sys_bus` is `/sys/bus`. A bus
+    /// that comes up shows new devices, hence this repeats until nothing changes. Returns how many modules were loaded.
+    pub fn load_for_devices(&mut self, sys_bus: &Path) -> usize {
         let mut total = 0;
         for _ in 0..ROUNDS_MAX {
-            let mut aliases = BTreeSet::new();
-            collect_aliases(sys_devices, &mut aliases, 0);
+            let aliases = device_aliases(sys_bus);
             let new: Vec<String> = aliases.difference(&self.seen).cloned().collect();
             let loaded: usize = new.iter().map(|alias| self.load(alias)).sum();
             self.seen.extend(new);
@@ -157,18 +156,12 @@ fn insert(file: &Path) -> bool {
     matches!(finit_module(&opened, c"", flags), Ok(()) | Err(nix::Error::EEXIST))
 }
 
-fn collect_aliases(folder: &Path, aliases: &mut BTreeSet<String>, depth: usize) {
-    for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() && depth < DEPTH_MAX {
-            collect_aliases(&entry.path(), aliases, depth + 1);
-        } else if kind.is_file() && entry.file_name() == "modalias" {
-            let alias = fs::read_to_string(entry.path()).unwrap_or_default();
-            if !alias.trim().is_empty() {
-                aliases.insert(alias.trim().to_owned());
-            }
-        }
-    }
+/// What the devices call themselves. `/sys/bus/*/devices` has them all without the thousands of folders of `/sys/devices`.
+fn device_aliases(sys_bus: &Path) -> BTreeSet<String> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let devices = entries(sys_bus).flat_map(|bus| entries(&bus.path().join("devices")));
+    let aliases = devices.filter_map(|device| fs::read_to_string(device.path().join("modalias")).ok());
+    aliases.map(|alias| alias.trim().to_owned()).filter(|alias| !alias.is_empty()).collect()
 }
 
 /// `kernel/drivers/net/virtio-net.ko.xz` is the module `virtio_net`.
@@ -313,20 +306,26 @@ mod tests {
     }
 
     #[test]
-    fn the_modaliases_of_a_tree_of_devices_are_all_found() {
+    fn the_modaliases_of_all_devices_are_found() {
         let dir = tempfile::tempdir().unwrap();
-        for (path, alias) in [
-            ("pci0000:00/0000:00:03.0", "pci:v1\n"),
-            ("pci0000:00/0000:00:03.0/virtio0", "virtio:d1"),
-            ("x", ""),
-        ] {
-            fs::create_dir_all(dir.path().join(path)).unwrap();
-            fs::write(dir.path().join(path).join("modalias"), alias).unwrap();
+        for (path, alias) in
+            [("pci0/0000:00:03.0", "pci:v1\n"), ("pci0/0000:00:03.0/virtio0", "virtio:d1"), ("x", "")]
+        {
+            fs::create_dir_all(dir.path().join("devices").join(path)).unwrap();
+            fs::write(dir.path().join("devices").join(path).join("modalias"), alias).unwrap();
         }
-        std::os::unix::fs::symlink(dir.path(), dir.path().join("x/subsystem")).unwrap();
-        let mut found = BTreeSet::new();
-        collect_aliases(dir.path(), &mut found, 0);
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["pci:v1", "virtio:d1"]);
+        for (bus, name, target) in [
+            ("pci", "a", "pci0/0000:00:03.0"),
+            ("virtio", "b", "pci0/0000:00:03.0/virtio0"),
+            ("acpi", "c", "x"),
+        ] {
+            let devices = dir.path().join("bus").join(bus).join("devices");
+            fs::create_dir_all(&devices).unwrap();
+            std::os::unix::fs::symlink(dir.path().join("devices").join(target), devices.join(name)).unwrap();
+        }
+        let found: Vec<_> = device_aliases(&dir.path().join("bus")).into_iter().collect();
+        assert_eq!(found, ["pci:v1", "virtio:d1"]);
+        assert!(device_aliases(Path::new("/nonexistent")).is_empty());
     }
 
     proptest::proptest! {

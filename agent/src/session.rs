@@ -8,6 +8,7 @@ use crate::clock;
 use crate::hardware;
 use crate::job::{self, Context, Outcome};
 use crate::screen::{Device, Problem, Scene, Trouble};
+use crate::tpm::TpmError;
 
 /// How often the server is asked.
 #[derive(Debug, Clone, Copy)]
@@ -121,13 +122,17 @@ fn hello(context: &Context<'_>) -> Hello {
 
 /// An approved PC is to be known again after a restart, even before its disk is written.
 fn keep(context: &Context<'_>) {
-    let server = context.line.client().server();
-    match context.machine.keep_identity(context.identity, server, None) {
+    let screen = context.line.screen();
+    match context.machine.keep_in_tpm(context.identity) {
+        Ok(()) => screen.note("the device key is in the TPM"),
+        // Most PCs in schools: no TPM, or a switched-off one.
+        Err(TpmError::Io(_)) => {}
+        Err(error) => screen.note(&format!("the device key is not in the TPM: {error}")),
+    }
+    match context.machine.keep_on_disk(context.identity, context.line.client().server(), None) {
         Ok(true) => {}
-        Ok(false) => {
-            context.line.screen().note("no disk has room for the device key before the first deploy")
-        }
-        Err(error) => context.line.screen().note(&format!("the device key cannot be kept: {error}")),
+        Ok(false) => screen.note("no disk has room for the device key before the first deploy"),
+        Err(error) => screen.note(&format!("the device key cannot be kept on the disk: {error}")),
     }
 }
 

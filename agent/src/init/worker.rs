@@ -20,8 +20,8 @@ use crate::net::Network;
 use crate::screen::{Problem, Scene, Screen, Trouble};
 use crate::session::{self, Timing};
 
-/// Runs until the machine restarts. Returning is a failure, which process 1 shows before it begins again.
-pub fn run() {
+/// Runs until the machine restarts.
+pub fn run() -> ! {
     keep_last_words();
     let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
     let screen = Screen::open(&cmdline);
@@ -31,29 +31,30 @@ pub fn run() {
         screen.note("the clock was wrong and has been set to the server's");
     }
     let mut loader = Loader::for_running_kernel();
+    loader.load_for_devices(Path::new(BUSES));
+    let network = Network::default();
+    network.serve_new_cards();
+    // The server answers while the rest is loaded.
     for module in ALWAYS {
         loader.load(module);
     }
-    loader.load_for_devices(Path::new(DEVICES));
-    let machine = Machine::this();
-    describe(&screen, &Network::default());
     mount_efivars();
-    let network = Network::default();
+    let machine = Machine::this();
+    describe(&screen, &network);
     wait_for_network(&screen, &network, &mut loader);
     wait_for_disks(&machine, &mut loader);
     describe(&screen, &network);
     screen.show(Scene::Server);
-    let error = match converse(&screen, &machine, &server) {
-        Ok(()) => format!("the machine does not restart: {}", super::supervisor::restart()),
-        Err(error) => error,
-    };
-    screen.mark(&format!("error {} {error}", Problem::Incomplete.name()));
-    screen.show(Scene::Trouble(Trouble {
-        problem: Problem::Incomplete,
-        detail: error,
-        retry: Some(Duration::from_secs(30)),
-    }));
-    clock::wait(Duration::from_secs(30));
+    loop {
+        let detail = match converse(&screen, &machine, &server) {
+            Ok(()) => format!("the machine does not restart: {}", super::supervisor::restart()),
+            Err(error) => error,
+        };
+        let retry = Duration::from_secs(30);
+        screen.mark(&format!("error {} {detail}", Problem::Incomplete.name()));
+        screen.show(Scene::Trouble(Trouble { problem: Problem::Incomplete, detail, retry: Some(retry) }));
+        clock::wait(retry);
+    }
 }
 
 fn converse(screen: &Screen, machine: &Machine, server: &str) -> Result<(), String> {
@@ -93,7 +94,7 @@ fn wait_for_network(screen: &Screen, network: &Network, loader: &mut Loader) {
             return;
         }
         // A card may hang on a bus that takes its time, or be plugged in just now.
-        loader.load_for_devices(Path::new(DEVICES));
+        loader.load_for_devices(Path::new(BUSES));
         let waited = clock::now().saturating_duration_since(started);
         let problem = missing(network, waited);
         if problem != said
@@ -123,7 +124,7 @@ fn missing(network: &Network, waited: Duration) -> Option<Problem> {
 fn wait_for_disks(machine: &Machine, loader: &mut Loader) {
     let deadline = clock::now() + Duration::from_secs(10);
     while machine.candidates().iter().all(|c| c.disk.removable) && clock::now() < deadline {
-        loader.load_for_devices(Path::new(DEVICES));
+        loader.load_for_devices(Path::new(BUSES));
         clock::wait(Duration::from_millis(250));
     }
 }
@@ -179,6 +180,6 @@ fn keep_last_words() {
 /// File systems and what they ask for; devices say themselves what they need.
 const ALWAYS: [&str; 8] =
     ["ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "loop", "efivarfs", "crc32c"];
-const DEVICES: &str = "/sys/devices";
+const BUSES: &str = "/sys/bus";
 const EFIVARS: &str = "/sys/firmware/efi/efivars";
 const CA: &str = "/hausmeister/ca.pem";

@@ -16,7 +16,8 @@ fn view(scene: Scene) -> View {
 fn check(view: &View, expected: &Expect) {
     let lines = render(view, 80, 25);
     assert_eq!(lines.len(), 25);
-    expected.assert_eq(&format!("{}\n", lines.join("\n")));
+    // The bar keeps the margin from being taken for the indentation of the test.
+    expected.assert_eq(&lines.iter().map(|line| format!("|{line}\n")).collect::<String>());
 }
 
 #[test]
@@ -24,31 +25,31 @@ fn a_waiting_pc_shows_its_code_in_digits_that_can_be_read_from_afar() {
     check(
         &view(Scene::Waiting { code: "120934".into() }),
         &expect![[r#"
-              HAUSMEISTER                                                   10.77.0.1:8443
-              ────────────────────────────────────────────────────────────────────────────
-
-              Dieser PC wartet auf Freigabe
-              This PC waits for approval
-
-                ██    ██████  ██████  ██████  ██████  ██  ██
-              ████        ██  ██  ██  ██  ██      ██  ██  ██
-                ██        ██  ██  ██  ██  ██      ██  ██  ██
-                ██    ██████  ██  ██  ██████  ██████  ██████
-                ██    ██      ██  ██      ██      ██      ██
-                ██    ██      ██  ██      ██      ██      ██
-              ██████  ██████  ██████  ██████  ██████      ██
-
-              Auf der Seite "Warteliste" den PC mit dieser Nummer freigeben.
-              Approve the PC with this number on the page "Waiting list".
-
-
-
-
-
-
-              ────────────────────────────────────────────────────────────────────────────
-              FUJITSU ESPRIMO Q558, S/N YM4R001234
-              52:54:00:77:00:02  10.77.0.50
+            |  HAUSMEISTER                                                   10.77.0.1:8443
+            |  ────────────────────────────────────────────────────────────────────────────
+            |
+            |  Dieser PC wartet auf Freigabe
+            |  This PC waits for approval
+            |
+            |    ██    ██████  ██████  ██████  ██████  ██  ██
+            |  ████        ██  ██  ██  ██  ██      ██  ██  ██
+            |    ██        ██  ██  ██  ██  ██      ██  ██  ██
+            |    ██    ██████  ██  ██  ██████  ██████  ██████
+            |    ██    ██      ██  ██      ██      ██      ██
+            |    ██    ██      ██  ██      ██      ██      ██
+            |  ██████  ██████  ██████  ██████  ██████      ██
+            |
+            |  Auf der Seite "Warteliste" den PC mit dieser Nummer freigeben.
+            |  Approve the PC with this number on the page "Waiting list".
+            |
+            |
+            |
+            |
+            |
+            |
+            |  ────────────────────────────────────────────────────────────────────────────
+            |  FUJITSU ESPRIMO Q558, S/N YM4R001234
+            |  52:54:00:77:00:02  10.77.0.50
         "#]],
     );
 }
@@ -68,31 +69,31 @@ fn a_pc_that_is_written_shows_how_far_it_is_and_how_long_it_takes() {
     check(
         &View { device, hitch, ..view(Scene::Working(work)) },
         &expect![[r#"
-              HAUSMEISTER  r204-pc07 (Raum 204)                             10.77.0.1:8443
-              ────────────────────────────────────────────────────────────────────────────
-
-              Dieser PC wird eingerichtet
-              This PC is being set up
-
-              Schulbuchlinux 3
-
-              Daten werden übertragen / Transferring data
-              ████████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  24 %
-              1.2 GB / 5.0 GB   103 MB/s   noch 0:36 min left
-
-              Bitte nicht ausschalten. Nach einem Stromausfall geht es von selbst weiter.
-              Please do not switch off.
-
-              ! Der Server antwortet nicht
-
-
-
-
-
-
-              ────────────────────────────────────────────────────────────────────────────
-              FUJITSU ESPRIMO Q558, S/N YM4R001234
-              52:54:00:77:00:02  10.77.0.50
+            |  HAUSMEISTER  r204-pc07 (Raum 204)                             10.77.0.1:8443
+            |  ────────────────────────────────────────────────────────────────────────────
+            |
+            |  Dieser PC wird eingerichtet
+            |  This PC is being set up
+            |
+            |  Schulbuchlinux 3
+            |
+            |  Daten werden übertragen / Transferring data
+            |  ████████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  24 %
+            |  1.2 GB / 5.0 GB   103 MB/s   noch 0:36 min left
+            |
+            |  Bitte nicht ausschalten. Nach einem Stromausfall geht es von selbst weiter.
+            |  Please do not switch off.
+            |
+            |  ! Der Server antwortet nicht / The server does not answer
+            |  Connection refused
+            |  Läuft der Server? Es wird von selbst weiter versucht.
+            |  Is the server running? The PC keeps trying by itself.
+            |
+            |
+            |
+            |  ────────────────────────────────────────────────────────────────────────────
+            |  FUJITSU ESPRIMO Q558, S/N YM4R001234
+            |  52:54:00:77:00:02  10.77.0.50
         "#]],
     );
 }
@@ -106,32 +107,32 @@ fn a_problem_is_shown_with_its_remedy_in_both_languages() {
     check(
         &view(Scene::Trouble(trouble)),
         &expect![[r#"
-          HAUSMEISTER                                                   10.77.0.1:8443
-          ────────────────────────────────────────────────────────────────────────────
-
-          Der Auftrag ist fehlgeschlagen
-          The job has failed
-
-          several disks could be meant (sda: Model S1, 256 GB; sdb: Model S2, 256 GB);
-          unplug all but one, or choose the disk on the device's page
-
-          Ursache beheben, dann den Auftrag auf der Seite des Geräts neu starten.
-          Solve the cause, then start the job again on the device's page.
-          Nächster Versuch in 8 s / Next try in 8 s
-
-
-
-
-
-
-
-
-
-
-          ────────────────────────────────────────────────────────────────────────────
-          FUJITSU ESPRIMO Q558, S/N YM4R001234
-          52:54:00:77:00:02  10.77.0.50
-    "#]],
+            |  HAUSMEISTER                                                   10.77.0.1:8443
+            |  ────────────────────────────────────────────────────────────────────────────
+            |
+            |  Der Auftrag ist fehlgeschlagen
+            |  The job has failed
+            |
+            |  several disks could be meant (sda: Model S1, 256 GB; sdb: Model S2, 256 GB);
+            |  unplug all but one, or choose the disk on the device's page
+            |
+            |  Ursache beheben, dann den Auftrag auf der Seite des Geräts neu starten.
+            |  Solve the cause, then start the job again on the device's page.
+            |  Nächster Versuch in 8 s / Next try in 8 s
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |
+            |  ────────────────────────────────────────────────────────────────────────────
+            |  FUJITSU ESPRIMO Q558, S/N YM4R001234
+            |  52:54:00:77:00:02  10.77.0.50
+        "#]],
     );
 }
 
