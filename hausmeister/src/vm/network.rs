@@ -19,12 +19,14 @@ impl Network {
     /// `ip` is missing or the kernel refuses: a name is taken, or this process may not configure networks.
     pub fn lay_out(bridge: &str, address: &str, ports: usize) -> anyhow::Result<Self> {
         // A bridge without a live port has no carrier, and PCs that are off are no live ports: the two ends of one cable are.
+        // The loose end must not answer ARP: Linux answers for every address of the host on every card, and a PC that
+        // believed it would send its requests where no server listens.
         let mut commands = format!(
             "link set lo up\n\
              link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
              link add {bridge}-a type veth peer name {bridge}-b\n\
              link set {bridge}-a master {bridge} up\n\
-             link set {bridge}-b up\n\
+             link set {bridge}-b arp off up\n\
              address add {address} dev {bridge}\n\
              link set {bridge} up\n"
         );

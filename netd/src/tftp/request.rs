@@ -97,7 +97,7 @@ impl Terms {
                     terms.block_bytes = u16::try_from(value).unwrap_or(u16::MAX).min(block_max);
                     u64::from(terms.block_bytes)
                 }
-                (OptionType::WindowSize, value @ WINDOW_MIN..=65535) => {
+                (OptionType::WindowSize, value @ 1..=65535) => {
                     terms.window = u16::try_from(value).unwrap_or(u16::MAX).min(WINDOW_MAX);
                     u64::from(terms.window)
                 }
@@ -130,9 +130,6 @@ const BLOCK_BYTES: u16 = 512;
 pub(crate) const BLOCK_BYTES_MAX: u16 = 1468;
 /// Largest window. Longer ones gain nothing and overrun the receive ring of firmware.
 pub(crate) const WINDOW_MAX: u16 = 16;
-/// Smaller windows are not agreed to. UEFI firmware asks for 4 on behalf of shim; after such a transfer GRUB's first packets
-/// are never sent and it stops at its prompt (seen with OVMF 2022.11, shim 15.8 and GRUB 2.12; without the window it works).
-const WINDOW_MIN: u64 = 8;
 const TIMEOUT_SECS_MAX: u64 = 10;
 
 #[cfg(test)]
@@ -180,7 +177,10 @@ mod tests {
             expect!["a block=1468 window=16 [blksize=1468 windowsize=16]"],
         );
         // What UEFI firmware asks for.
-        check(b"\0\x01a\0octet\0blksize\x00512\0windowsize\x004\0", expect!["a block=512 window=1 [blksize=512]"]);
+        check(
+            b"\0\x01a\0octet\0blksize\x00512\0windowsize\x004\0",
+            expect!["a block=512 window=4 [blksize=512 windowsize=4]"],
+        );
         check(
             b"\0\x01a\0octet\0blksize\x007\0windowsize\x000\0timeout\x000\0",
             expect!["a block=512 window=1 []"],
