@@ -103,8 +103,8 @@ fn only_the_key_counts_and_only_in_tls_1_3() {
     let plain = certificate(&key, |_| {});
     assert_eq!(ask(&school, vec![plain], &key, &rustls::version::TLS12), None);
     let huge = certificate(&key, |params| {
-        params.subject_alt_names = (0..200)
-            .map(|n| rcgen::SanType::DnsName(format!("host{n}.example").try_into().unwrap()))
+        params.subject_alt_names = (0..400)
+            .map(|n| rcgen::SanType::DnsName(format!("host{n}.school.example").try_into().unwrap()))
             .collect();
     });
     assert!(huge.len() > 4096);
