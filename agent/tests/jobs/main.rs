@@ -264,9 +264,10 @@ fn dying_connections_and_damaged_chunks_cost_time_only() {
     let server = Server::start();
     let source = reference(64, 32);
     let job = captured(&server, &source, "deploy1");
-    server.state().faults = Faults { break_every: Some(2), damage_every: Some(3), busy: 3, gone_from: None };
+    server.state().faults = Faults { break_every: Some(2), damaged: Some(3), busy: 3, gone_from: None };
     let target = Pc::with_disk(64);
     server.give(Work::Job(job));
+    server.give(Work::Reboot);
     target.boot(&server);
     assert!(matches!(last_finish(&server), Finish::Ok { .. }), "{:?}", target.marks());
     assert!(read_deployed(&target, "noise").0 == fs::read(source.path("root/noise")).unwrap());

@@ -51,8 +51,8 @@ pub(crate) struct Faults {
     pub(crate) break_every: Option<usize>,
     /// From this chunk request on, the job is gone.
     pub(crate) gone_from: Option<usize>,
-    /// Every n-th answer with chunks holds a damaged one.
-    pub(crate) damage_every: Option<usize>,
+    /// This answer with chunks, counted from 1, holds a damaged one.
+    pub(crate) damaged: Option<usize>,
     /// So many requests are answered with 503 before anything else.
     pub(crate) busy: usize,
 }
@@ -210,7 +210,7 @@ fn answer(shared: &Shared, path: &str, body: &[u8], key: String) -> (u16, Vec<u8
                 bytes.extend((stored.len() as u32).to_le_bytes());
                 bytes.extend(stored);
             }
-            if is_nth(state.faults.damage_every) {
+            if state.faults.damaged == Some(number) {
                 *bytes.last_mut().unwrap() ^= 1;
             }
             (200, bytes, is_nth(state.faults.break_every))
