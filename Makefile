@@ -25,7 +25,7 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
   iproute2 ovmf qemu-system-x86 procps
 # Real clients and oracles for the tests; peers for the benchmarks.
 test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
-  postgresql python3 tftp-hpa udhcpc
+  postgresql python3 swtpm tftp-hpa udhcpc
 bench: PACKAGES_NEEDED += kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa curl
 
 .PHONY: demo test bench lint deps build boot image clean
