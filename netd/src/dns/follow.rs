@@ -137,7 +137,7 @@ fn machine_addresses() -> Vec<Ipv4Addr> {
 }
 
 /// Least time between two tables.
-const LEAST_TIME: Duration = Duration::from_secs(1);
+const LEAST_TIME: Duration = Duration::from_millis(500);
 /// More changes than this are not looked at one by one.
 const CHANGES: u32 = 500;
 /// How long an ended lease may still be answered.

@@ -12,7 +12,7 @@
 //! Not done: zone transfer, dynamic update, DNSSEC, IPv6 addresses of devices, filtering.
 //!
 //! Only clients in a network of the inventory, and this machine, are answered. Answers about our own names come from a table
-//! that is made anew when the inventory or a lease changed, at most once a second; a question never waits for the database.
+//! that is made anew when the inventory or a lease changed, at most twice a second; a question never waits for the database.
 
 mod follow;
 mod handler;

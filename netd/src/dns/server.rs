@@ -39,7 +39,7 @@ impl Handle {
         &self.addresses
     }
 
-    /// Tells that leases changed. Cheap; any number of calls within a second cost one look at the table of leases.
+    /// Tells that leases changed. Cheap; any number of calls within half a second cost one look at the table of leases.
     pub fn leases_changed(&self) {
         self.leases.notify_one();
     }
