@@ -176,6 +176,8 @@ impl Server {
             }
         });
         let connection = http1::Builder::new()
+            // GRUB knows `Content-Length` only in this spelling.
+            .title_case_headers(true)
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
             .max_buf_size(HEAD_BYTES_MAX)
