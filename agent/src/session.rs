@@ -63,6 +63,7 @@ fn introduce(context: &Context<'_>, timing: &Timing) {
                     view.scene = Scene::Ready;
                 });
                 screen.mark(&format!("approved name={name}"));
+                screen.note(&format!("resident memory {} KiB", resident_kib()));
                 keep(context);
                 return;
             }
@@ -139,6 +140,13 @@ fn keep(context: &Context<'_>) {
 fn trouble(context: &Context<'_>, problem: Problem, detail: String, retry: Option<Duration>) {
     context.line.screen().mark(&format!("error {} {detail}", problem.name()));
     context.line.screen().show(Scene::Trouble(Trouble { problem, detail, retry }));
+}
+
+/// What this program takes of the PC's memory.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches("kB").trim().parse().unwrap_or(0)
 }
 
 fn printable(text: &str) -> String {
