@@ -329,6 +329,8 @@ impl Engine {
             effects.push(Effect::Record(lease(client, other, LeaseState::Released, now)));
         }
         let end = now.plus_secs(scene.lease_secs(network).into());
+        // From here on the client checks for itself (RFC 2131 section 4.4.1), and declines.
+        self.probes.end(ip);
         self.book.withdraw_from(client);
         self.book.set(ip, client, LeaseState::Active, end);
         if self.problems.remove(&pool_place(network)).is_some() {
@@ -373,20 +375,15 @@ impl Engine {
             return;
         }
         let card = ClientKey::Card(mac);
-        let expected = self
-            .book
-            .offered(ip)
-            .or_else(|| self.book.held(ip).filter(|held| held.end > now.0).map(|held| &held.client));
-        if expected == Some(&card) {
+        let held = self.book.held(ip);
+        let expected = self.book.offered(ip).or(held.map(|held| &held.client));
+        // Acknowledged by another server on the same database meanwhile.
+        let given = held.is_some_and(|held| held.state == LeaseState::Active && held.end > now.0);
+        if given || expected == Some(&card) {
             return;
         }
         self.probes.end(ip);
-        // Once it was acknowledged, its client checks for itself (RFC 2131 section 4.4.1) and declines.
-        let given =
-            self.book.held(ip).is_some_and(|held| held.state == LeaseState::Active && held.end > now.0);
-        if !given {
-            self.quarantine(now, ip, &card, &format!("the card {mac} uses it without a lease"), effects);
-        }
+        self.quarantine(now, ip, &card, &format!("the card {mac} uses it without a lease"), effects);
     }
 
     /// Takes an address out of use for a day.

@@ -83,6 +83,8 @@ struct Shared {
     control: worker::Control,
     notes: follow::Notes,
     counters: Counters,
+    /// Told when a thread ends, be it by a panic.
+    ended: Notify,
 }
 
 /// What happened since the start.
@@ -127,10 +129,13 @@ impl Handle {
         &self.shared.counters
     }
 
-    /// Waits until the server ended, which it does not by itself.
+    /// Waits until a part of the server ended, which none does by itself.
     pub async fn ended(&mut self) {
         // Whether it ended or panicked, it no longer serves.
-        drop((&mut self.follower).await);
+        tokio::select! {
+            _ = &mut self.follower => {}
+            () = self.shared.ended.notified() => {}
+        }
     }
 }
 
@@ -164,6 +169,7 @@ pub async fn serve(
             .map_err(|source| Error::System { op: "make an event counter", source })?,
         notes: follow::Notes::default(),
         counters: Counters::default(),
+        ended: Notify::new(),
     });
     let mut follower = follow::Follower::new(config, inventory.clone(), Arc::clone(&shared), changes);
     let view = follower.first().await?;
@@ -179,13 +185,28 @@ pub async fn serve(
     let committer = commit::Committer::new(inventory, Arc::clone(&shared), runtime, written);
     std::thread::Builder::new()
         .name("dhcp-commit".into())
-        .spawn(move || committer.run())
+        .spawn(told(&shared, move || committer.run()))
         .map_err(|source| thread("start the thread that writes leases", source))?;
     let worker = worker::Worker::new(engine, Arc::clone(&shared));
     let worker = std::thread::Builder::new()
         .name("dhcp".into())
-        .spawn(move || worker.run())
+        .spawn(told(&shared, move || worker.run()))
         .map_err(|source| thread("start the thread that receives packets", source))?;
     let follower = tokio::spawn(follower.run());
     Ok(Handle { shared, worker: Some(worker), follower })
+}
+
+/// A thread's work that tells when it ends.
+fn told(shared: &Arc<Shared>, work: impl FnOnce() + Send + 'static) -> impl FnOnce() + Send + 'static {
+    struct Telling(Arc<Shared>);
+    impl Drop for Telling {
+        fn drop(&mut self) {
+            self.0.ended.notify_one();
+        }
+    }
+    let telling = Telling(Arc::clone(shared));
+    move || {
+        let _telling = telling;
+        work();
+    }
 }

@@ -261,6 +261,28 @@ fn a_change_of_the_inventory_counts_at_once_and_a_broken_one_costs_only_itself()
 }
 
 #[test]
+fn dropping_the_handle_stops_the_server_and_frees_its_ports() {
+    let lab = Lab::new([10, 77, 1, 99]);
+    let config = netd::net::Config {
+        interfaces: vec!["lo".into()],
+        port: 0,
+        proxy_port: 0,
+        settings: netd::dhcp::Settings::default(),
+    };
+    let handle = lab.runtime.block_on(netd::net::serve(config, lab.inventory.clone(), None)).unwrap();
+    let [(name, address)] = &handle.addresses()[..] else { panic!("{:?}", handle.addresses()) };
+    assert_eq!(name, "lo");
+    assert!(std::net::UdpSocket::bind(address).is_err());
+    let packets = || handle.counters().received.load(std::sync::atomic::Ordering::Relaxed);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(b"no DHCP", ("127.0.0.1", address.port())).unwrap();
+    eventually("the packet is counted", || packets() == 1);
+    let address = *address;
+    drop(handle);
+    eventually("the port is free", || std::net::UdpSocket::bind(address).is_ok());
+}
+
+#[test]
 fn another_server_on_the_link_is_found() {
     let mut lab = Lab::new([10, 77, 1, 99]);
     lab.start_server();

@@ -59,6 +59,16 @@ fn a_client_that_still_uses_its_old_address_is_no_conflict() {
 }
 
 #[test]
+fn a_client_that_gives_its_address_back_at_once_is_no_conflict() {
+    let mut school = School::new(vec![pcs()], &[]);
+    let ip = school.lease(1);
+    let release = Ask { ciaddr: ip, to: SERVER, ..Ask::new(MessageType::Release, 1) };
+    assert_eq!(recorded(&school.hear(&release)).len(), 1);
+    assert!(neighbour(&mut school, ip, 1).is_empty(), "its last packets are still answered");
+    assert_eq!(school.lease(1), ip);
+}
+
+#[test]
 fn arp_that_nobody_asked_for_changes_nothing() {
     let mut school = School::new(vec![pcs()], &[]);
     assert!(neighbour(&mut school, [10, 1, 0, 10].into(), 200).is_empty());
