@@ -7,6 +7,7 @@ use inventory::{
     By, Cidr, Device, DeviceId, DhcpMode, Hostname, Image, Inventory, JobId, JobTask, MacAddr, Network,
     NetworkId, NetworkProblem, Room, RoomId, WaitingId,
 };
+use serde_json::Value;
 
 use crate::failure::{Answer, Failure};
 use crate::problem::Problem;
@@ -21,7 +22,7 @@ pub(crate) struct Approval<'a> {
     pub(crate) room: &'a str,
     /// Image to write at once.
     pub(crate) image: Option<&'a str>,
-    /// Device whose place the PC takes.
+    /// Device whose place the PC takes; without one, the device that was added beforehand with one of the PC's cards.
     pub(crate) replace: Option<&'a str>,
 }
 
@@ -40,9 +41,12 @@ pub(crate) async fn approve(
     id: WaitingId,
     wish: &Approval<'_>,
 ) -> Answer<Approved> {
-    inventory.waiting_entry(id).await?.ok_or(Failure::Gone)?;
+    let entry = inventory.waiting_entry(id).await?.ok_or(Failure::Gone)?;
     let (devices, _) = inventory.devices().await?;
-    let replace = wish.replace.map(|text| device_in(&devices, text)).transpose()?;
+    let replace = match wish.replace {
+        Some(text) => Some(device_in(&devices, text)?),
+        None => announced(&entry.hardware, &devices),
+    };
     let image = match wish.image {
         Some(text) => Some(image(inventory, text).await?.id),
         None => None,
@@ -63,6 +67,14 @@ pub(crate) async fn approve(
     };
     let (device, job) = inventory.approve(by, id, &name, room.id, image, replace.map(|d| d.id)).await?;
     Ok(Approved { device, name, room, job })
+}
+
+/// The device that was added beforehand for a PC: it has one of the PC's cards, and no PC was approved as it yet.
+pub(crate) fn announced<'d>(hardware: &Value, devices: &'d [Device]) -> Option<&'d Device> {
+    let nics = hardware.get("nics").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let cards: Vec<MacAddr> =
+        nics.iter().take(16).filter_map(|nic| nic.get("mac")?.as_str()?.parse().ok()).collect();
+    devices.iter().find(|d| d.key.is_none() && d.interfaces.iter().any(|own| cards.contains(&own.mac)))
 }
 
 /// The next free name of a room.

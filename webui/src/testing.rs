@@ -17,7 +17,6 @@ use crate::{password, routes, session};
 
 /// An app with an admin who is signed in.
 pub(crate) struct Desk {
-    pub(crate) app: App,
     pub(crate) inventory: Inventory,
     pub(crate) school: sample::School,
     router: Router,
@@ -64,9 +63,9 @@ impl Desk {
         inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
         let (live, following) = Live::follow(inventory.clone()).await.unwrap();
         let app = App::new(&Site::default(), inventory.clone(), live, "PEM".into()).unwrap();
-        let router = routes::router(app.clone());
+        let router = routes::router(app);
         let cookie = format!("{}={token}", session::COOKIE);
-        Self { app, inventory, school, router, cookie, following: Some(following), _dir: dir }
+        Self { inventory, school, router, cookie, following: Some(following), _dir: dir }
     }
 
     /// Ends what tells open pages of changes, as stopping the server does.

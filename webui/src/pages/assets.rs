@@ -14,8 +14,8 @@ use crate::failure::{Answer, Failure};
 pub(crate) async fn file(Path(name): Path<String>) -> Answer<Response> {
     let (kind, content, lasting) = match name.as_str() {
         "icon.svg" => ("image/svg+xml", ICON, false),
-        name if css_path().ends_with(name) => ("text/css; charset=utf-8", CSS, true),
-        name if js_path().ends_with(name) => ("text/javascript; charset=utf-8", JS, true),
+        name if css_path().strip_prefix(FOLDER) == Some(name) => ("text/css; charset=utf-8", CSS, true),
+        name if js_path().strip_prefix(FOLDER) == Some(name) => ("text/javascript; charset=utf-8", JS, true),
         _ => return Err(Failure::NoPage),
     };
     let cache = if lasting { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
@@ -45,9 +45,10 @@ pub(crate) fn js_path() -> &'static str {
 
 fn hashed(stem: &str, content: &str, ending: &str) -> String {
     let hash = blake3::hash(content.as_bytes()).to_hex();
-    format!("/assets/{stem}-{}.{ending}", hash.get(..12).unwrap_or_default())
+    format!("{FOLDER}{stem}-{}.{ending}", hash.get(..12).unwrap_or_default())
 }
 
+const FOLDER: &str = "/assets/";
 static CSS_PATH: LazyLock<String> = LazyLock::new(|| hashed("app", CSS, "css"));
 static JS_PATH: LazyLock<String> = LazyLock::new(|| hashed("app", JS, "js"));
 const CSS: &str = include_str!("../../assets/app.css");

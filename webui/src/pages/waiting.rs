@@ -183,7 +183,8 @@ async fn last_room(inventory: &Inventory, devices: &[Device]) -> Answer<Option<R
 fn pc(lang: Lang, entry: &Waiting, devices: &[Device]) -> Pc {
     let now = clock::now();
     let hardware = Hardware::read(lang, &entry.hardware);
-    let (announced, candidates) = known(lang, &hardware, devices);
+    let announced = actions::announced(&entry.hardware, devices);
+    let candidates = known(lang, &hardware, devices);
     Pc {
         id: entry.id.to_string(),
         code: spaced(&entry.code),
@@ -202,14 +203,12 @@ fn pc(lang: Lang, entry: &Waiting, devices: &[Device]) -> Pc {
     }
 }
 
-/// The device that was announced for this PC, and the approved devices that it may have been: the same serial number,
-/// system UUID or card. A hint for a person, who decides; none of these proves anything.
-fn known<'d>(lang: Lang, hardware: &Hardware, devices: &'d [Device]) -> (Option<&'d Device>, Vec<Candidate>) {
+/// The approved devices that this PC may have been: the same serial number, system UUID or card. A hint for a person, who decides; none of these proves anything.
+fn known(lang: Lang, hardware: &Hardware, devices: &[Device]) -> Vec<Candidate> {
     let t = Texts::of(lang);
     let has_card = |device: &Device| {
         device.interfaces.iter().any(|own| hardware.cards.iter().any(|card| card.mac.parse() == Ok(own.mac)))
     };
-    let announced = devices.iter().find(|device| device.key.is_none() && has_card(device));
     let candidates = devices.iter().filter(|device| device.key.is_some()).filter_map(|device| {
         let of = Hardware::read(lang, &device.hardware);
         let same = |a: &str, b: &str| telling(a) && a.eq_ignore_ascii_case(b);
@@ -229,7 +228,7 @@ fn known<'d>(lang: Lang, hardware: &Hardware, devices: &'d [Device]) -> (Option<
             reason,
         })
     });
-    (announced, candidates.take(20).collect())
+    candidates.take(20).collect()
 }
 
 /// Whether a serial number or UUID says anything: vendors leave placeholders that many PCs share.

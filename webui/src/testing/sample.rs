@@ -168,7 +168,7 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
             &[(
                 "pool/Unterricht".into(),
                 "Im Netz Unterricht sind nur noch 7 von 713 Adressen frei.".into(),
-                "Den Adressbereich vergrößern oder die Lease-Dauer verkürzen.".into(),
+                "Den Pool vergrößern oder Leases kürzer halten.".into(),
             )],
         )
         .await?;

@@ -88,7 +88,9 @@ async fn a_program_signs_in_approves_a_pc_and_has_it_deployed() {
 #[tokio::test]
 async fn errors_name_the_field_the_reason_and_the_way_out() {
     let desk = Desk::new().await;
-    let (device, waiting) = (desk.school.device, desk.school.waiting);
+    let device = desk.school.device;
+    let entries = desk.inventory.waiting().await.unwrap().0;
+    let waiting = entries.iter().find(|entry| entry.hardware["nics"] == 7).unwrap().id;
     let nobody = "00000000-0000-4000-8000-000000000000";
     let approve = format!("waiting/{waiting}/approve");
     for (method, path, body, status, field) in [
