@@ -159,6 +159,13 @@ impl Story {
             story.pc(name)?.vm.line_with("MARK waiting code=")
         })?;
         ensure!(shown.contains(&format!("code={code}")), "{name} shows {shown:?}, the list says {code}");
+        let wanted = match self.pc(name)?.config.firmware {
+            Firmware::Bios => "bios",
+            Firmware::Uefi => "uefi",
+            Firmware::UefiSecureBoot => "uefi_secure_boot",
+        };
+        let started_by = text(&entry, "hardware.firmware");
+        ensure!(started_by == wanted, "{name} was started by {started_by:?}, not by {wanted:?}");
         let waiting = self.since_switched_on(name)?;
         self.pc(name)?.times.waiting.get_or_insert(waiting);
         self.milestone(&format!(
@@ -288,8 +295,6 @@ impl Story {
             ensure!(pc.manifest == manifest, "{name} was not written from the captured image");
         }
         ensure!(self.school.api.list("/waiting")?.is_empty(), "the waiting list is not empty");
-        let log = fs::read_to_string(self.work_dir.join(format!("{}.log", secure.0))).unwrap_or_default();
-        ensure!(log.to_lowercase().contains("secure boot"), "{} did not boot with Secure Boot", secure.0);
         Ok(())
     }
 
