@@ -222,7 +222,7 @@ impl<'d> Deploy<'d> {
         // What is on the disk need not be fetched again, unless the disk itself failed: after a failed sync the next one
         // may succeed although the data is lost.
         if !matches!(outcome, Err(DeployError::Disk { .. } | DeployError::Journal(_))) {
-            let saved = self.checkpoint(position).and_then(|()| self.sync());
+            let saved = self.checkpoint(position);
             return outcome.and(saved).map(|()| at);
         }
         outcome.map(|()| at)
@@ -247,13 +247,14 @@ impl<'d> Deploy<'d> {
         self.sync()
     }
 
-    /// Makes everything before `position` durable, then says so in the journal.
+    /// Makes everything before `position` durable, then says so in the journal, durably as well.
     fn checkpoint(&mut self, position: u64) -> Result<(), DeployError> {
         if position == self.journal.done && position != self.manifest.chunk_count() {
             return Ok(());
         }
         self.sync()?;
-        self.write_journal(position)
+        self.write_journal(position)?;
+        self.sync()
     }
 
     fn write_journal(&mut self, done: u64) -> Result<(), DeployError> {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use images::blockdev::{BlockDev, MemDev};
+use images::chunk::CHUNK_BYTES;
 use images::deploy::Deploy;
 use images::reserved::{self, KeyRecord};
 use images::store::Store;
@@ -12,7 +13,7 @@ use images::table;
 use proptest::prelude::*;
 
 use crate::disk::{END, Reference};
-use crate::roundtrip::{capture, deploy};
+use crate::roundtrip::{capture, deploy, deploy_watched, small};
 
 const LEN: usize = 44 << 20;
 
@@ -204,4 +205,21 @@ fn a_disk_whose_sync_fails_is_not_said_to_hold_what_it_lost() {
     let syncs = dev.1.load(Ordering::SeqCst);
     assert_eq!(syncs, 4, "no second sync after the failed one");
     assert!(durable > 0 && durable < scene.manifest.data_bytes());
+}
+
+#[test]
+fn a_power_cut_costs_no_more_than_one_interval_of_the_journal() {
+    let scene = &*SCENE;
+    let interval = small().journal_bytes + (small().batch_chunks * CHUNK_BYTES) as u64;
+    for writes in (8..scene.writes).step_by(5) {
+        let dev = Failing::new(old_disk(), writes, 0);
+        let mut written = 0;
+        let outcome = deploy_watched(&dev, &scene.manifest, &scene.store, &mut |at| written = at.done_bytes);
+        // The disk forgets everything that was not synced.
+        let medium = MemDev::new(dev.medium.content());
+        let state = Deploy::new(&medium, &scene.manifest, "job").unwrap();
+        let lost = written.saturating_sub(state.resumed_bytes());
+        assert!(lost <= interval, "{lost} of {written} bytes after {writes} writes");
+        assert_eq!(outcome.is_ok(), state.is_finished());
+    }
 }

@@ -10,7 +10,7 @@ use ed25519_dalek::SigningKey;
 use images::blockdev::{BlockDev, FileDev, MemDev};
 use images::capture;
 use images::chunk::{CHUNK_BYTES, ChunkSource, Hash, Stored, TransferError};
-use images::deploy::{Deploy, DeployError, Options};
+use images::deploy::{Deploy, DeployError, Options, Progress};
 use images::layout::FitError;
 use images::manifest::{Manifest, TableKind};
 use images::reserved::{self, KeyRecord};
@@ -39,9 +39,22 @@ pub(crate) fn deploy(
     manifest: &Manifest,
     source: &dyn ChunkSource,
 ) -> Result<(), DeployError> {
+    deploy_watched(dev, manifest, source, &mut |_| ())
+}
+
+/// As [`deploy`]; `progress` is told what it is told.
+pub(crate) fn deploy_watched(
+    dev: &dyn BlockDev,
+    manifest: &Manifest,
+    source: &dyn ChunkSource,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), DeployError> {
     let mut deploy = Deploy::new(dev, manifest, "job")?;
     deploy.wipe_table()?;
-    deploy.write_chunks(source, &small(), &mut |_| ControlFlow::Continue(()))?;
+    deploy.write_chunks(source, &small(), &mut |at| {
+        progress(at);
+        ControlFlow::Continue(())
+    })?;
     deploy.commit_table()
 }
 
