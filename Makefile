@@ -1,8 +1,7 @@
 # The menu. Everything here works on a fresh Debian 12 as root with Rust (see rust-version in Cargo.toml) installed.
 #
 #   make demo     a school in a box: virtual PCs boot, are approved, imaged and start their own system
-#   make test     tests of the inventory, the image engine and the HTTP server
-#   make test-all every test, the demo among them
+#   make test     every test, the demo among them
 #   make bench    our speed beside the peers', in one run; writes target/bench.json
 #   make lint     formatting and clippy
 #   make deps     the Debian packages that the others need (they call it themselves)
@@ -25,25 +24,19 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
   cpio debian-archive-keyring dosfstools e2fsprogs gdisk kmod mmdebstrap mtools syslinux syslinux-common util-linux xz-utils zstd \
   iproute2 ovmf qemu-system-x86 procps
 # Real clients and oracles for the tests; peers for the benchmarks.
-test test-all: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
+test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
   postgresql python3 swtpm tftp-hpa udhcpc
 bench: PACKAGES_NEEDED += kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa curl
 
-.PHONY: demo test test-all bench lint deps build boot image clean
+.PHONY: demo test bench lint deps build boot image clean
 
 demo: build boot image
 	$(COMMAND) demo --boot-files $(BOOT) --image $(DEMO_IMAGE) --work-dir target/demo/run $(DEMO_FLAGS)
 
-# Each test in a process of its own. CI runs this.
-test: deps
+# Every test, each in a process of its own; the demo is one of them. CI runs this.
+test: build boot image
 	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
-	$(CARGO) nextest run --release -p inventory -p images -p httpd --no-fail-fast --retries 2
-
-# The other crates and the school in a box: not part of `test` before they have passed together on a clean checkout.
-test-all: build boot image test
-	export HAUSMEISTER_BIN=$(CURDIR)/target/release
-	$(CARGO) nextest run --release --workspace --exclude inventory --exclude images --exclude httpd --exclude tests --no-fail-fast
-	$(CARGO) nextest run --release -p tests --no-fail-fast
+	HAUSMEISTER_BIN=$(CURDIR)/target/release $(CARGO) nextest run --release --locked --workspace
 
 bench: build boot image
 	tests/bench/run
@@ -60,8 +53,9 @@ deps:
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
 	fi
 
+# The whole workspace, so that the tests are built against the same artefacts.
 build: deps
-	$(CARGO) build --release --locked -p hausmeister -p netd -p deployd -p webui
+	$(CARGO) build --release --locked --workspace --bins
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile agent --target $(STATIC) -p agent
 
 # What PCs load from the network: signed boot loaders and kernel from Debian, and the agent as /init.

@@ -33,9 +33,9 @@ use std::time::Duration;
 
 use httpd::Limits;
 use images::store::{Store, StoreError};
-use inventory::Inventory;
 use inventory::ca::{Authority, CaError};
 use inventory::config::Site;
+use inventory::{Boxed, Inventory};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -120,7 +120,11 @@ impl Handle {
 ///
 /// # Errors
 /// See [`StartError`]; nothing is left running then.
-pub async fn run(site: &Site, config: Config, inventory: Inventory) -> Result<Handle, StartError> {
+pub fn run(site: &Site, config: Config, inventory: Inventory) -> Boxed<'_, Result<Handle, StartError>> {
+    Box::pin(start(site, config, inventory))
+}
+
+async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Handle, StartError> {
     allow_many_files();
     let signing = keys::signing_key(site)?;
     let authority = Authority::open(&site.keys_dir())?;

@@ -16,13 +16,14 @@ pub async fn run(config: ConfigFile, command: ImageCommand) -> anyhow::Result<()
     match command {
         ImageCommand::Import { file, name } => {
             let show = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            let version = deployd::import::import_image(&site, &inventory, &name, &file, move |done, total| {
-                if show {
-                    eprint!("\r{} of {} MiB", done >> 20, total >> 20);
-                }
-            })
-            .await
-            .with_context(|| format!("cannot import {}", file.display()))?;
+            let version =
+                deployd::import::import_image(&site, &inventory, &name, &file, move |done, total| {
+                    if show {
+                        eprint!("\r{} of {} MiB", done >> 20, total >> 20);
+                    }
+                })
+                .await
+                .with_context(|| format!("cannot import {}", file.display()))?;
             if show {
                 eprintln!();
             }

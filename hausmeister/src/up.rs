@@ -22,7 +22,7 @@ pub async fn run(config: ConfigFile) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot use the database {}", redacted(&site.database_url())))?;
 
-    let netd =
+    let mut netd =
         netd::run(&site, config.section("netd")?, inventory.clone()).await.context("netd cannot start")?;
     let deployd = deployd::run(&site, config.section("deployd")?, inventory.clone())
         .await
@@ -31,7 +31,11 @@ pub async fn run(config: ConfigFile) -> anyhow::Result<()> {
         webui::run(&site, config.section("webui")?, inventory.clone()).await.context("webui cannot start")?;
     tracing::info!(school = site.name, "all daemons run; stop with Ctrl-C or SIGTERM");
 
-    stop_requested().await?;
+    tokio::select! {
+        requested = stop_requested() => requested?,
+        // Better to be started again by the supervisor than half a server.
+        () = netd.ended() => anyhow::bail!("a part of netd ended by itself; its reason stands above"),
+    }
     tracing::info!("stopping");
     drop((webui, deployd, netd));
     inventory.close().await;

@@ -24,8 +24,8 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 
 pub use local::{local_addresses, local_name};
-pub use serve::{Handle, serve_plain, serve_tls};
 pub use rustls::Error as TlsError;
+pub use serve::{Handle, serve_plain, serve_tls};
 pub use tls::tls_config;
 
 /// Who is at the other end; every request carries it as an extension (`Extension<httpd::Peer>`).

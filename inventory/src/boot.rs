@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
-use crate::{Device, DeviceId, Inventory, MacAddr, Result, UnixMillis};
+use crate::{Answer, Device, DeviceId, Inventory, MacAddr, UnixMillis};
 
 /// What a PC boots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +50,12 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed. Rows that make no sense are left out: their PCs boot the environment.
-    pub async fn boot_view(&self) -> Result<BootView> {
-        let (devices, _) = self.devices().await?;
-        let (jobs, _) = self.open_jobs().await?;
-        Ok(BootView::new(&devices, &jobs.iter().map(|job| job.device).collect()))
+    pub fn boot_view(&self) -> Answer<'_, BootView> {
+        Box::pin(async move {
+            let (devices, _) = self.devices().await?;
+            let (jobs, _) = self.open_jobs().await?;
+            Ok(BootView::new(&devices, &jobs.iter().map(|job| job.device).collect()))
+        })
     }
 }
 

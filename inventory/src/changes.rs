@@ -1,7 +1,7 @@
 //! The change log: one increasing number for everything that anybody changed, who did it, and when.
 
 use crate::db::on_pool;
-use crate::{Error, Inventory, Result, UnixMillis};
+use crate::{Answer, Error, Inventory, UnixMillis};
 
 /// Who changes something, and when. Every write takes one and leaves it in the change log.
 #[derive(Debug, Clone, Copy)]
@@ -50,30 +50,34 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn changes_since(&self, seq: i64, limit: u32) -> Result<Vec<Change>> {
-        let rows: Vec<(i64, i64, String, String, String, String)> = on_pool!(self, pool => sqlx::query_as(
+    pub fn changes_since(&self, seq: i64, limit: u32) -> Answer<'_, Vec<Change>> {
+        Box::pin(async move {
+            let rows: Vec<(i64, i64, String, String, String, String)> = on_pool!(self, pool => sqlx::query_as(
             "SELECT seq, at, entity, entity_key, actor, action FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
             .bind(seq).bind(i64::from(limit)).fetch_all(pool).await)
         .map_err(Error::db("read the change log"))?;
-        Ok(rows
-            .into_iter()
-            .map(|(seq, at, entity, key, actor, action)| Change {
-                seq,
-                at: UnixMillis(at),
-                entity,
-                key,
-                actor,
-                action,
-            })
-            .collect())
+            Ok(rows
+                .into_iter()
+                .map(|(seq, at, entity, key, actor, action)| Change {
+                    seq,
+                    at: UnixMillis(at),
+                    entity,
+                    key,
+                    actor,
+                    action,
+                })
+                .collect())
+        })
     }
 
     /// Number of the newest change; 0 when there is none.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn last_change(&self) -> Result<i64> {
-        on_pool!(self, pool => sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM changes").fetch_one(pool).await)
+    pub fn last_change(&self) -> Answer<'_, i64> {
+        Box::pin(async move {
+            on_pool!(self, pool => sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM changes").fetch_one(pool).await)
             .map_err(Error::db("read the change log"))
+        })
     }
 }

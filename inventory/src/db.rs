@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
 
-use crate::{Error, Result};
+use crate::{Answer, Boxed, Error, Result};
 
 /// An open inventory. Clones share the connections.
 #[derive(Clone, Debug)]
@@ -84,12 +84,17 @@ impl Inventory {
     /// # Errors
     /// The database cannot be reached, is newer than this program, or its SQLite is older than 3.51.3, whose WAL mode can
     /// lose data with several connections.
-    pub async fn open(url: &str) -> Result<Self> {
-        let (changed, _) = watch::channel(0);
-        let pools =
-            if url.starts_with("postgres") { open_postgres(url).await? } else { open_sqlite(url).await? };
-        let watcher = Arc::new(watch_other_processes(url, &pools, changed.clone()).await?);
-        Ok(Self { pools, changed, watcher })
+    pub fn open(url: &str) -> Answer<'_, Self> {
+        Box::pin(async move {
+            let (changed, _) = watch::channel(0);
+            let pools = if url.starts_with("postgres") {
+                open_postgres(url).await?
+            } else {
+                open_sqlite(url).await?
+            };
+            let watcher = Arc::new(watch_other_processes(url, &pools, changed.clone()).await?);
+            Ok(Self { pools, changed, watcher })
+        })
     }
 
     /// A receiver that is marked changed after every commit, of this process at once and of others within 100 ms. The number
@@ -104,15 +109,17 @@ impl Inventory {
     }
 
     /// Ends all connections; what was committed stays.
-    pub async fn close(&self) {
+    pub fn close(&self) -> Boxed<'_, ()> {
         self.watcher.0.abort();
-        match &self.pools {
-            Pools::Sqlite { write, read } => {
-                read.close().await;
-                write.close().await;
+        Box::pin(async move {
+            match &self.pools {
+                Pools::Sqlite { write, read } => {
+                    read.close().await;
+                    write.close().await;
+                }
+                Pools::Postgres(pool) => pool.close().await,
             }
-            Pools::Postgres(pool) => pool.close().await,
-        }
+        })
     }
 }
 

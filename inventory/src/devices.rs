@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
 use crate::{
-    By, DeviceId, Error, Hostname, ImageId, Inventory, KeyFingerprint, MacAddr, Result, Room, RoomId,
+    Answer, By, DeviceId, Error, Hostname, ImageId, Inventory, KeyFingerprint, MacAddr, Result, Room, RoomId,
     UnixMillis,
 };
 
@@ -102,58 +102,63 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn devices(&self) -> Result<(Vec<Device>, Vec<Error>)> {
-        let (devices, interfaces): (Vec<DeviceRow>, Vec<InterfaceRow>) = on_pool!(self, pool => {
-            let devices = sqlx::query_as(
-                "SELECT d.id, d.name, r.id, r.name, d.key_fingerprint, d.hardware, d.desired_image, d.observed, d.last_seen
-                 FROM devices d JOIN rooms r ON r.id = d.room_id ORDER BY d.name")
-                .fetch_all(pool).await.map_err(Error::db("list devices"))?;
-            let interfaces = sqlx::query_as("SELECT mac, device_id, kind, reserved_ip FROM interfaces ORDER BY mac")
-                .fetch_all(pool).await.map_err(Error::db("list interfaces"))?;
-            (devices, interfaces)
-        });
-        let mut problems = Vec::new();
-        let mut by_device: HashMap<Uuid, Vec<Interface>> = HashMap::new();
-        for row in interfaces {
-            let device = row.1;
-            match interface(row) {
-                Ok(interface) => by_device.entry(device).or_default().push(interface),
-                Err(problem) => problems.push(problem),
+    pub fn devices(&self) -> Answer<'_, (Vec<Device>, Vec<Error>)> {
+        Box::pin(async move {
+            let (devices, interfaces): (Vec<DeviceRow>, Vec<InterfaceRow>) = on_pool!(self, pool => {
+                let devices = sqlx::query_as(
+                    "SELECT d.id, d.name, r.id, r.name, d.key_fingerprint, d.hardware, d.desired_image, d.observed, d.last_seen
+                     FROM devices d JOIN rooms r ON r.id = d.room_id ORDER BY d.name")
+                    .fetch_all(pool).await.map_err(Error::db("list devices"))?;
+                let interfaces = sqlx::query_as("SELECT mac, device_id, kind, reserved_ip FROM interfaces ORDER BY mac")
+                    .fetch_all(pool).await.map_err(Error::db("list interfaces"))?;
+                (devices, interfaces)
+            });
+            let mut problems = Vec::new();
+            let mut by_device: HashMap<Uuid, Vec<Interface>> = HashMap::new();
+            for row in interfaces {
+                let device = row.1;
+                match interface(row) {
+                    Ok(interface) => by_device.entry(device).or_default().push(interface),
+                    Err(problem) => problems.push(problem),
+                }
             }
-        }
-        let mut good = Vec::with_capacity(devices.len());
-        for row in devices {
-            let interfaces = by_device.remove(&row.0).unwrap_or_default();
-            match device(row, interfaces) {
-                Ok(device) => good.push(device),
-                Err(problem) => problems.push(problem),
+            let mut good = Vec::with_capacity(devices.len());
+            for row in devices {
+                let interfaces = by_device.remove(&row.0).unwrap_or_default();
+                match device(row, interfaces) {
+                    Ok(device) => good.push(device),
+                    Err(problem) => problems.push(problem),
+                }
             }
-        }
-        Ok((good, problems))
+            Ok((good, problems))
+        })
     }
 
     /// The device with that id.
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
-    pub async fn device(&self, id: DeviceId) -> Result<Option<Device>> {
-        self.device_where("d.id = $1", id.0).await
+    pub fn device(&self, id: DeviceId) -> Answer<'_, Option<Device>> {
+        Box::pin(async move { self.device_where("d.id = $1", id.0).await })
     }
 
     /// The device that authenticates with that key.
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
-    pub async fn device_by_key(&self, key: &KeyFingerprint) -> Result<Option<Device>> {
-        self.device_where("d.key_fingerprint = $1", key.to_string()).await
+    pub fn device_by_key<'a>(&'a self, key: &'a KeyFingerprint) -> Answer<'a, Option<Device>> {
+        Box::pin(async move { self.device_where("d.key_fingerprint = $1", key.to_string()).await })
     }
 
     /// The device that owns that card.
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
-    pub async fn device_by_mac(&self, mac: MacAddr) -> Result<Option<Device>> {
-        self.device_where("d.id = (SELECT device_id FROM interfaces WHERE mac = $1)", mac.to_string()).await
+    pub fn device_by_mac(&self, mac: MacAddr) -> Answer<'_, Option<Device>> {
+        Box::pin(async move {
+            self.device_where("d.id = (SELECT device_id FROM interfaces WHERE mac = $1)", mac.to_string())
+                .await
+        })
     }
 
     async fn device_where<V>(&self, condition: &'static str, value: V) -> Result<Option<Device>>
@@ -193,38 +198,42 @@ impl Inventory {
     ///
     /// # Errors
     /// Name, card or reserved address are taken, the room does not exist, or the database failed.
-    pub async fn create_device(&self, by: By<'_>, new: &NewDevice) -> Result<DeviceId> {
-        let id = DeviceId::random();
-        in_transaction!(self, "add a device", tx => {
-            insert_device!(tx, by, id, new, None::<String>, "{}", "", "")?;
-            record!(tx, by, "device", id, "created")?;
-            Ok(())
-        })?;
-        Ok(id)
+    pub fn create_device<'a>(&'a self, by: By<'a>, new: &'a NewDevice) -> Answer<'a, DeviceId> {
+        Box::pin(async move {
+            let id = DeviceId::random();
+            in_transaction!(self, "add a device", tx => {
+                insert_device!(tx, by, id, new, None::<String>, "{}", "", "")?;
+                record!(tx, by, "device", id, "created")?;
+                Ok(())
+            })?;
+            Ok(id)
+        })
     }
 
     /// Changes name, room and desired image of a device.
     ///
     /// # Errors
     /// The name is taken, the room or image does not exist, there is no such device, or the database failed.
-    pub async fn change_device(
-        &self,
-        by: By<'_>,
+    pub fn change_device<'a>(
+        &'a self,
+        by: By<'a>,
         id: DeviceId,
-        name: &Hostname,
+        name: &'a Hostname,
         room: RoomId,
         desired_image: Option<ImageId>,
-    ) -> Result<()> {
-        in_transaction!(self, "change a device", tx => {
-            let done = sqlx::query("UPDATE devices SET name = $1, room_id = $2, desired_image = $3 WHERE id = $4")
-                .bind(name.to_string()).bind(room.0).bind(desired_image.map(|i| i.0)).bind(id.0)
-                .execute(&mut *tx).await
-                .map_err(Error::unique("change a device", || format!("there is a device named {name} already")))?;
-            if done.rows_affected() == 0 {
-                return Err(Error::NotFound { what: "device", key: id.to_string() });
-            }
-            record!(tx, by, "device", id, "changed")?;
-            Ok(())
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "change a device", tx => {
+                let done = sqlx::query("UPDATE devices SET name = $1, room_id = $2, desired_image = $3 WHERE id = $4")
+                    .bind(name.to_string()).bind(room.0).bind(desired_image.map(|i| i.0)).bind(id.0)
+                    .execute(&mut *tx).await
+                    .map_err(Error::unique("change a device", || format!("there is a device named {name} already")))?;
+                if done.rows_affected() == 0 {
+                    return Err(Error::NotFound { what: "device", key: id.to_string() });
+                }
+                record!(tx, by, "device", id, "changed")?;
+                Ok(())
+            })
         })
     }
 
@@ -232,17 +241,19 @@ impl Inventory {
     ///
     /// # Errors
     /// The address is reserved for another card, no device has the card, or the database failed.
-    pub async fn reserve_address(&self, by: By<'_>, mac: MacAddr, ip: Option<Ipv4Addr>) -> Result<()> {
-        in_transaction!(self, "reserve an address", tx => {
-            let done = sqlx::query("UPDATE interfaces SET reserved_ip = $1 WHERE mac = $2")
-                .bind(ip.map(|ip| ip.to_string())).bind(mac.to_string())
-                .execute(&mut *tx).await
-                .map_err(Error::unique("reserve an address", || "the address is reserved for another card".into()))?;
-            if done.rows_affected() == 0 {
-                return Err(Error::NotFound { what: "network card", key: mac.to_string() });
-            }
-            record!(tx, by, "device", mac, "reserved")?;
-            Ok(())
+    pub fn reserve_address<'a>(&'a self, by: By<'a>, mac: MacAddr, ip: Option<Ipv4Addr>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "reserve an address", tx => {
+                let done = sqlx::query("UPDATE interfaces SET reserved_ip = $1 WHERE mac = $2")
+                    .bind(ip.map(|ip| ip.to_string())).bind(mac.to_string())
+                    .execute(&mut *tx).await
+                    .map_err(Error::unique("reserve an address", || "the address is reserved for another card".into()))?;
+                if done.rows_affected() == 0 {
+                    return Err(Error::NotFound { what: "network card", key: mac.to_string() });
+                }
+                record!(tx, by, "device", mac, "reserved")?;
+                Ok(())
+            })
         })
     }
 
@@ -250,15 +261,17 @@ impl Inventory {
     ///
     /// # Errors
     /// There is no such device, or the database failed.
-    pub async fn delete_device(&self, by: By<'_>, id: DeviceId) -> Result<()> {
-        in_transaction!(self, "delete a device", tx => {
-            let done = sqlx::query("DELETE FROM devices WHERE id = $1").bind(id.0).execute(&mut *tx).await
-                .map_err(Error::db("delete a device"))?;
-            if done.rows_affected() == 0 {
-                return Err(Error::NotFound { what: "device", key: id.to_string() });
-            }
-            record!(tx, by, "device", id, "deleted")?;
-            Ok(())
+    pub fn delete_device<'a>(&'a self, by: By<'a>, id: DeviceId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "delete a device", tx => {
+                let done = sqlx::query("DELETE FROM devices WHERE id = $1").bind(id.0).execute(&mut *tx).await
+                    .map_err(Error::db("delete a device"))?;
+                if done.rows_affected() == 0 {
+                    return Err(Error::NotFound { what: "device", key: id.to_string() });
+                }
+                record!(tx, by, "device", id, "deleted")?;
+                Ok(())
+            })
         })
     }
 
@@ -267,28 +280,30 @@ impl Inventory {
     ///
     /// # Errors
     /// There is no such device, or the database failed.
-    pub async fn observe_device(
-        &self,
-        by: By<'_>,
+    pub fn observe_device<'a>(
+        &'a self,
+        by: By<'a>,
         id: DeviceId,
-        observed: &Observed,
-        hardware: Option<&serde_json::Value>,
-    ) -> Result<()> {
-        let text = serde_json::to_string(observed).unwrap_or_else(|_| "{}".into());
-        in_transaction!(self, "note what was seen of a device", tx => {
-            let before: Option<(String, String)> = sqlx::query_as("SELECT observed, hardware FROM devices WHERE id = $1")
-                .bind(id.0).fetch_optional(&mut *tx).await.map_err(Error::db("find a device"))?;
-            let Some((before, hardware_before)) = before else {
-                return Err(Error::NotFound { what: "device", key: id.to_string() });
-            };
-            let hardware = hardware.map_or_else(|| hardware_before.clone(), ToString::to_string);
-            sqlx::query("UPDATE devices SET observed = $1, hardware = $2, last_seen = $3 WHERE id = $4")
-                .bind(text.clone()).bind(hardware.clone()).bind(by.at.0).bind(id.0)
-                .execute(&mut *tx).await.map_err(Error::db("note what was seen of a device"))?;
-            if before != text || hardware_before != hardware {
-                record!(tx, by, "device", id, "observed")?;
-            }
-            Ok(())
+        observed: &'a Observed,
+        hardware: Option<&'a serde_json::Value>,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let text = serde_json::to_string(observed).unwrap_or_else(|_| "{}".into());
+            in_transaction!(self, "note what was seen of a device", tx => {
+                let before: Option<(String, String)> = sqlx::query_as("SELECT observed, hardware FROM devices WHERE id = $1")
+                    .bind(id.0).fetch_optional(&mut *tx).await.map_err(Error::db("find a device"))?;
+                let Some((before, hardware_before)) = before else {
+                    return Err(Error::NotFound { what: "device", key: id.to_string() });
+                };
+                let hardware = hardware.map_or_else(|| hardware_before.clone(), ToString::to_string);
+                sqlx::query("UPDATE devices SET observed = $1, hardware = $2, last_seen = $3 WHERE id = $4")
+                    .bind(text.clone()).bind(hardware.clone()).bind(by.at.0).bind(id.0)
+                    .execute(&mut *tx).await.map_err(Error::db("note what was seen of a device"))?;
+                if before != text || hardware_before != hardware {
+                    record!(tx, by, "device", id, "observed")?;
+                }
+                Ok(())
+            })
         })
     }
 }

@@ -1,7 +1,18 @@
 //! What can go wrong with the inventory, sorted by who can do something about it.
 
+use std::pin::Pin;
+
 /// Result of every inventory function.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A future behind a pointer, for asynchronous functions that other crates call.
+///
+/// rustc compiles the body of an `async fn` again in every crate that awaits it, and with ours would come both database drivers, or a
+/// whole daemon: minutes of building and megabytes of copies. What is boxed in a plain function is compiled once.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What asynchronous functions of the inventory return: awaited, it is a [`Result`].
+pub type Answer<'a, T> = Boxed<'a, Result<T>>;
 
 /// An inventory function failed.
 #[derive(Debug, thiserror::Error)]

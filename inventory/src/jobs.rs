@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
-use crate::{By, DeviceId, Error, ImageId, Inventory, JobId, Result, UnixMillis};
+use crate::{Answer, By, DeviceId, Error, ImageId, Inventory, JobId, Result, UnixMillis};
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -175,54 +175,62 @@ impl Inventory {
     /// # Errors
     /// The device has an open job, or device or image do not exist, or the image has no version to deploy, or the database
     /// failed.
-    pub async fn create_job(&self, by: By<'_>, device: DeviceId, task: JobTask) -> Result<JobId> {
-        in_transaction!(self, "add a job", tx => insert_job!(tx, by, device, task))
+    pub fn create_job<'a>(&'a self, by: By<'a>, device: DeviceId, task: JobTask) -> Answer<'a, JobId> {
+        Box::pin(async move { in_transaction!(self, "add a job", tx => insert_job!(tx, by, device, task)) })
     }
 
     /// The newest jobs, newest first. A row that cannot be used costs only itself.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn jobs(&self, limit: u32) -> Result<(Vec<Job>, Vec<Error>)> {
-        let rows: Vec<Row> =
-            on_pool!(self, pool => sqlx::query_as(select!("ORDER BY created_at DESC, id LIMIT $1"))
+    pub fn jobs(&self, limit: u32) -> Answer<'_, (Vec<Job>, Vec<Error>)> {
+        Box::pin(async move {
+            let rows: Vec<Row> =
+                on_pool!(self, pool => sqlx::query_as(select!("ORDER BY created_at DESC, id LIMIT $1"))
             .bind(i64::from(limit)).fetch_all(pool).await)
-            .map_err(Error::db("list jobs"))?;
-        Ok(sorted(rows))
+                .map_err(Error::db("list jobs"))?;
+            Ok(sorted(rows))
+        })
     }
 
     /// All jobs that are queued or running.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn open_jobs(&self) -> Result<(Vec<Job>, Vec<Error>)> {
-        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn open_jobs(&self) -> Answer<'_, (Vec<Job>, Vec<Error>)> {
+        Box::pin(async move {
+            let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
             select!("WHERE state IN ('queued', 'running') ORDER BY created_at, id")).fetch_all(pool).await)
-        .map_err(Error::db("list open jobs"))?;
-        Ok(sorted(rows))
+            .map_err(Error::db("list open jobs"))?;
+            Ok(sorted(rows))
+        })
     }
 
     /// The open job of a device.
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
-    pub async fn open_job(&self, device: DeviceId) -> Result<Option<Job>> {
-        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn open_job(&self, device: DeviceId) -> Answer<'_, Option<Job>> {
+        Box::pin(async move {
+            let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
             select!("WHERE device_id = $1 AND state IN ('queued', 'running') ORDER BY created_at, id LIMIT 1"))
             .bind(device.0).fetch_optional(pool).await)
         .map_err(Error::db("find a job"))?;
-        row.map(job).transpose()
+            row.map(job).transpose()
+        })
     }
 
     /// One job.
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
-    pub async fn job(&self, id: JobId) -> Result<Option<Job>> {
-        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(select!("WHERE id = $1"))
+    pub fn job(&self, id: JobId) -> Answer<'_, Option<Job>> {
+        Box::pin(async move {
+            let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(select!("WHERE id = $1"))
             .bind(id.0).fetch_optional(pool).await)
-        .map_err(Error::db("find a job"))?;
-        row.map(job).transpose()
+            .map_err(Error::db("find a job"))?;
+            row.map(job).transpose()
+        })
     }
 
     /// Marks a queued job as running, with the version a deploy will write. A job that runs already goes on: its PC
@@ -230,16 +238,18 @@ impl Inventory {
     ///
     /// # Errors
     /// The job is over or gone, or the database failed.
-    pub async fn start_job(&self, by: By<'_>, id: JobId, version: Option<i64>) -> Result<()> {
-        in_transaction!(self, "start a job", tx => {
-            let done = sqlx::query(
-                "UPDATE jobs SET state = 'running', started_at = COALESCE(started_at, $1), version = COALESCE(version, $2)
-                 WHERE id = $3 AND state IN ('queued', 'running')")
-                .bind(by.at.0).bind(version).bind(id.0)
-                .execute(&mut *tx).await.map_err(Error::db("start a job"))?;
-            changed_one(done.rows_affected(), id)?;
-            record!(tx, by, "job", id, "started")?;
-            Ok(())
+    pub fn start_job<'a>(&'a self, by: By<'a>, id: JobId, version: Option<i64>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "start a job", tx => {
+                let done = sqlx::query(
+                    "UPDATE jobs SET state = 'running', started_at = COALESCE(started_at, $1), version = COALESCE(version, $2)
+                     WHERE id = $3 AND state IN ('queued', 'running')")
+                    .bind(by.at.0).bind(version).bind(id.0)
+                    .execute(&mut *tx).await.map_err(Error::db("start a job"))?;
+                changed_one(done.rows_affected(), id)?;
+                record!(tx, by, "job", id, "started")?;
+                Ok(())
+            })
         })
     }
 
@@ -247,16 +257,18 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn note_progress(&self, by: By<'_>, id: JobId, progress: &JobProgress) -> Result<bool> {
-        let text = serde_json::to_string(progress).unwrap_or_else(|_| "{}".into());
-        in_transaction!(self, "note a job's progress", tx => {
-            let done = sqlx::query("UPDATE jobs SET progress = $1 WHERE id = $2 AND state = 'running'")
-                .bind(text.clone()).bind(id.0)
-                .execute(&mut *tx).await.map_err(Error::db("note a job's progress"))?;
-            if done.rows_affected() == 1 {
-                record!(tx, by, "job", id, "progress")?;
-            }
-            Ok(done.rows_affected() == 1)
+    pub fn note_progress<'a>(&'a self, by: By<'a>, id: JobId, progress: &'a JobProgress) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let text = serde_json::to_string(progress).unwrap_or_else(|_| "{}".into());
+            in_transaction!(self, "note a job's progress", tx => {
+                let done = sqlx::query("UPDATE jobs SET progress = $1 WHERE id = $2 AND state = 'running'")
+                    .bind(text.clone()).bind(id.0)
+                    .execute(&mut *tx).await.map_err(Error::db("note a job's progress"))?;
+                if done.rows_affected() == 1 {
+                    record!(tx, by, "job", id, "progress")?;
+                }
+                Ok(done.rows_affected() == 1)
+            })
         })
     }
 
@@ -264,25 +276,27 @@ impl Inventory {
     ///
     /// # Errors
     /// The job was cancelled, failed or is gone, or the database failed.
-    pub async fn complete_job(&self, by: By<'_>, id: JobId, result: &JobResult) -> Result<()> {
-        let text = serde_json::to_string(result).unwrap_or_else(|_| "{}".into());
-        self.end_job(by, id, "done", text).await
+    pub fn complete_job<'a>(&'a self, by: By<'a>, id: JobId, result: &'a JobResult) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let text = serde_json::to_string(result).unwrap_or_else(|_| "{}".into());
+            self.end_job(by, id, "done", text).await
+        })
     }
 
     /// Ends a job without success.
     ///
     /// # Errors
     /// The job is over or gone, or the database failed.
-    pub async fn fail_job(&self, by: By<'_>, id: JobId, reason: &str) -> Result<()> {
-        self.end_job(by, id, "failed", reason.chars().take(2000).collect()).await
+    pub fn fail_job<'a>(&'a self, by: By<'a>, id: JobId, reason: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.end_job(by, id, "failed", reason.chars().take(2000).collect()).await })
     }
 
     /// Takes a job back.
     ///
     /// # Errors
     /// The job is over or gone, or the database failed.
-    pub async fn cancel_job(&self, by: By<'_>, id: JobId) -> Result<()> {
-        self.end_job(by, id, "cancelled", String::new()).await
+    pub fn cancel_job<'a>(&'a self, by: By<'a>, id: JobId) -> Answer<'a, ()> {
+        Box::pin(async move { self.end_job(by, id, "cancelled", String::new()).await })
     }
 
     async fn end_job(&self, by: By<'_>, id: JobId, state: &'static str, result: String) -> Result<()> {

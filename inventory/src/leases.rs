@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::db::{Pools, on_pool};
-use crate::{Error, Hostname, Inventory, MacAddr, Result, UnixMillis};
+use crate::{Answer, Error, Hostname, Inventory, MacAddr, Result, UnixMillis};
 
 /// A lease. Its address is the key: at most one client holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +50,13 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed. Rows that make no sense come in the second list.
-    pub async fn leases(&self) -> Result<(Vec<Lease>, Vec<Error>)> {
-        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn leases(&self) -> Answer<'_, (Vec<Lease>, Vec<Error>)> {
+        Box::pin(async move {
+            let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
             "SELECT ip, client, mac, hostname, state, expires_at FROM leases ORDER BY ip").fetch_all(pool).await)
         .map_err(Error::db("list leases"))?;
-        Ok(sorted(rows))
+            Ok(sorted(rows))
+        })
     }
 
     /// The leases that give a host name an address: those in use at `now` whose card belongs to a device or whose client told
@@ -62,25 +64,29 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed. Rows that make no sense come in the second list.
-    pub async fn named_leases(&self, now: UnixMillis) -> Result<(Vec<Lease>, Vec<Error>)> {
-        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn named_leases(&self, now: UnixMillis) -> Answer<'_, (Vec<Lease>, Vec<Error>)> {
+        Box::pin(async move {
+            let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
             "SELECT ip, client, mac, hostname, state, expires_at FROM leases
              WHERE state = 'active' AND expires_at > $1 AND (hostname IS NOT NULL OR mac IN (SELECT mac FROM interfaces))
              ORDER BY ip").bind(now.0).fetch_all(pool).await)
         .map_err(Error::db("list leases with names"))?;
-        Ok(sorted(rows))
+            Ok(sorted(rows))
+        })
     }
 
     /// The lease of one address.
     ///
     /// # Errors
     /// The database failed or the row makes no sense.
-    pub async fn lease(&self, ip: Ipv4Addr) -> Result<Option<Lease>> {
-        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn lease(&self, ip: Ipv4Addr) -> Answer<'_, Option<Lease>> {
+        Box::pin(async move {
+            let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
             "SELECT ip, client, mac, hostname, state, expires_at FROM leases WHERE ip = $1")
             .bind(i64::from(u32::from(ip))).fetch_optional(pool).await)
-        .map_err(Error::db("find a lease"))?;
-        row.map(lease).transpose()
+            .map_err(Error::db("find a lease"))?;
+            row.map(lease).transpose()
+        })
     }
 
     /// Writes leases durably in one transaction and returns the addresses that were accepted. An address that another
@@ -89,8 +95,9 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed; then nothing was written.
-    pub async fn commit_leases(&self, now: UnixMillis, leases: &[Lease]) -> Result<Vec<Ipv4Addr>> {
-        macro_rules! upsert {
+    pub fn commit_leases<'a>(&'a self, now: UnixMillis, leases: &'a [Lease]) -> Answer<'a, Vec<Ipv4Addr>> {
+        Box::pin(async move {
+            macro_rules! upsert {
             ($executor:expr, $part:expr) => {{
                 let mut sql = sqlx::QueryBuilder::new("INSERT INTO leases (ip, client, mac, hostname, state, expires_at) ");
                 sql.push_values($part, |mut row, lease| {
@@ -110,43 +117,45 @@ impl Inventory {
                 sql.build().execute($executor).await.map_err(Error::db("write leases"))?.rows_affected()
             }};
         }
-        macro_rules! upsert_all {
-            ($tx:expr) => {{
-                let mut written = 0;
-                for part in leases.chunks(ROWS_PER_STATEMENT) {
-                    written += upsert!(&mut *$tx, part);
+            macro_rules! upsert_all {
+                ($tx:expr) => {{
+                    let mut written = 0;
+                    for part in leases.chunks(ROWS_PER_STATEMENT) {
+                        written += upsert!(&mut *$tx, part);
+                    }
+                    $tx.commit().await.map_err(Error::db("write leases"))?;
+                    written
+                }};
+            }
+            // A single statement is a transaction by itself and costs one exchange with the engine where a transaction around it
+            // costs three; a lone client waits for nothing else.
+            let single = leases.len() <= ROWS_PER_STATEMENT;
+            let written = match &self.pools {
+                _ if leases.is_empty() => 0,
+                Pools::Sqlite { write, .. } if single => upsert!(write, leases),
+                Pools::Sqlite { write, .. } => {
+                    let mut tx =
+                        write.begin_with("BEGIN IMMEDIATE").await.map_err(Error::db("write leases"))?;
+                    upsert_all!(tx)
                 }
-                $tx.commit().await.map_err(Error::db("write leases"))?;
-                written
-            }};
-        }
-        // A single statement is a transaction by itself and costs one exchange with the engine where a transaction around it
-        // costs three; a lone client waits for nothing else.
-        let single = leases.len() <= ROWS_PER_STATEMENT;
-        let written = match &self.pools {
-            _ if leases.is_empty() => 0,
-            Pools::Sqlite { write, .. } if single => upsert!(write, leases),
-            Pools::Sqlite { write, .. } => {
-                let mut tx = write.begin_with("BEGIN IMMEDIATE").await.map_err(Error::db("write leases"))?;
-                upsert_all!(tx)
+                Pools::Postgres(pool) if single => upsert!(pool, leases),
+                Pools::Postgres(pool) => {
+                    let mut tx = pool.begin().await.map_err(Error::db("write leases"))?;
+                    upsert_all!(tx)
+                }
+            };
+            if written == leases.len() as u64 {
+                return Ok(leases.iter().map(|lease| lease.ip).collect());
             }
-            Pools::Postgres(pool) if single => upsert!(pool, leases),
-            Pools::Postgres(pool) => {
-                let mut tx = pool.begin().await.map_err(Error::db("write leases"))?;
-                upsert_all!(tx)
+            // Rare: another server had given some of them away. What stands there now tells which.
+            let mut accepted = Vec::with_capacity(leases.len());
+            for lease in leases {
+                if self.lease(lease.ip).await?.is_some_and(|row| row.client == lease.client) {
+                    accepted.push(lease.ip);
+                }
             }
-        };
-        if written == leases.len() as u64 {
-            return Ok(leases.iter().map(|lease| lease.ip).collect());
-        }
-        // Rare: another server had given some of them away. What stands there now tells which.
-        let mut accepted = Vec::with_capacity(leases.len());
-        for lease in leases {
-            if self.lease(lease.ip).await?.is_some_and(|row| row.client == lease.client) {
-                accepted.push(lease.ip);
-            }
-        }
-        Ok(accepted)
+            Ok(accepted)
+        })
     }
 }
 

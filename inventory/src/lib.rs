@@ -25,7 +25,7 @@ mod waiting;
 pub use changes::{By, Change};
 pub use db::Inventory;
 pub use devices::{Device, Interface, InterfaceKind, NewDevice, Observed};
-pub use error::{Error, Result};
+pub use error::{Answer, Boxed, Error, Result};
 pub use images::{Image, ImageVersion};
 pub use jobs::{Job, JobProgress, JobResult, JobState, JobTask};
 pub use leases::{Lease, LeaseState};

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
-use crate::{By, Cidr, Error, Inventory, NetworkId, ParseError, Result};
+use crate::{Answer, By, Cidr, Error, Inventory, NetworkId, ParseError, Result};
 
 /// A network of the school.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -106,58 +106,62 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn networks(&self) -> Result<(Vec<Network>, Vec<Error>)> {
-        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn networks(&self) -> Answer<'_, (Vec<Network>, Vec<Error>)> {
+        Box::pin(async move {
+            let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
             "SELECT id, name, cidr, router, pool_first, pool_last, lease_secs, mode FROM networks ORDER BY name")
             .fetch_all(pool).await)
         .map_err(Error::db("list networks"))?;
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for row in rows {
-            match network(row) {
-                Ok(network) => good.push(network),
-                Err(problem) => bad.push(problem),
+            let (mut good, mut bad) = (Vec::new(), Vec::new());
+            for row in rows {
+                match network(row) {
+                    Ok(network) => good.push(network),
+                    Err(problem) => bad.push(problem),
+                }
             }
-        }
-        Ok((good, bad))
+            Ok((good, bad))
+        })
     }
 
     /// Adds a network or replaces the one with the same id.
     ///
     /// # Errors
     /// Its parts do not fit together, its name is taken, it overlaps another network, or the database failed.
-    pub async fn put_network(&self, by: By<'_>, network: &Network) -> Result<()> {
-        network.check().map_err(|problem| Error::Conflict(problem.to_string()))?;
-        let (others, _) = self.networks().await?;
-        let overlaps = |other: &&Network| {
-            other.id != network.id
-                && (other.cidr.contains(network.cidr.network())
-                    || network.cidr.contains(other.cidr.network()))
-        };
-        if let Some(other) = others.iter().find(overlaps) {
-            return Err(Error::Conflict(format!(
-                "{} overlaps {} ({})",
-                network.cidr, other.name, other.cidr
-            )));
-        }
-        let mode = match network.mode {
-            DhcpMode::Server => "server",
-            DhcpMode::Proxy => "proxy",
-            DhcpMode::Off => "off",
-        };
-        in_transaction!(self, "save a network", tx => {
-            sqlx::query(
-                "INSERT INTO networks (id, name, cidr, router, pool_first, pool_last, lease_secs, mode)
+    pub fn put_network<'a>(&'a self, by: By<'a>, network: &'a Network) -> Answer<'a, ()> {
+        Box::pin(async move {
+            network.check().map_err(|problem| Error::Conflict(problem.to_string()))?;
+            let (others, _) = self.networks().await?;
+            let overlaps = |other: &&Network| {
+                other.id != network.id
+                    && (other.cidr.contains(network.cidr.network())
+                        || network.cidr.contains(other.cidr.network()))
+            };
+            if let Some(other) = others.iter().find(overlaps) {
+                return Err(Error::Conflict(format!(
+                    "{} overlaps {} ({})",
+                    network.cidr, other.name, other.cidr
+                )));
+            }
+            let mode = match network.mode {
+                DhcpMode::Server => "server",
+                DhcpMode::Proxy => "proxy",
+                DhcpMode::Off => "off",
+            };
+            in_transaction!(self, "save a network", tx => {
+                sqlx::query(
+                    "INSERT INTO networks (id, name, cidr, router, pool_first, pool_last, lease_secs, mode)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                  ON CONFLICT (id) DO UPDATE SET name = excluded.name, cidr = excluded.cidr, router = excluded.router,
                  pool_first = excluded.pool_first, pool_last = excluded.pool_last, lease_secs = excluded.lease_secs,
                  mode = excluded.mode")
-                .bind(network.id.0).bind(network.name.clone()).bind(network.cidr.to_string())
-                .bind(network.router.map(|r| r.to_string())).bind(network.pool_first.to_string())
-                .bind(network.pool_last.to_string()).bind(i64::from(network.lease_secs)).bind(mode)
-                .execute(&mut *tx).await
-                .map_err(Error::unique("save a network", || format!("there is a network named {:?} already", network.name)))?;
-            record!(tx, by, "network", network.id, "saved")?;
-            Ok(())
+                    .bind(network.id.0).bind(network.name.clone()).bind(network.cidr.to_string())
+                    .bind(network.router.map(|r| r.to_string())).bind(network.pool_first.to_string())
+                    .bind(network.pool_last.to_string()).bind(i64::from(network.lease_secs)).bind(mode)
+                    .execute(&mut *tx).await
+                    .map_err(Error::unique("save a network", || format!("there is a network named {:?} already", network.name)))?;
+                record!(tx, by, "network", network.id, "saved")?;
+                Ok(())
+            })
         })
     }
 
@@ -165,15 +169,17 @@ impl Inventory {
     ///
     /// # Errors
     /// There is no such network, or the database failed.
-    pub async fn delete_network(&self, by: By<'_>, id: NetworkId) -> Result<()> {
-        in_transaction!(self, "delete a network", tx => {
-            let done = sqlx::query("DELETE FROM networks WHERE id = $1").bind(id.0).execute(&mut *tx).await
-                .map_err(Error::db("delete a network"))?;
-            if done.rows_affected() == 0 {
-                return Err(Error::NotFound { what: "network", key: id.to_string() });
-            }
-            record!(tx, by, "network", id, "deleted")?;
-            Ok(())
+    pub fn delete_network<'a>(&'a self, by: By<'a>, id: NetworkId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "delete a network", tx => {
+                let done = sqlx::query("DELETE FROM networks WHERE id = $1").bind(id.0).execute(&mut *tx).await
+                    .map_err(Error::db("delete a network"))?;
+                if done.rows_affected() == 0 {
+                    return Err(Error::NotFound { what: "network", key: id.to_string() });
+                }
+                record!(tx, by, "network", id, "deleted")?;
+                Ok(())
+            })
         })
     }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
-use crate::{By, Error, Inventory, Result, UnixMillis, UserId};
+use crate::{Answer, By, Error, Inventory, Result, UnixMillis, UserId};
 
 /// A person who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,44 +33,51 @@ impl Inventory {
     ///
     /// # Errors
     /// The name is taken or unusable, or the database failed.
-    pub async fn create_user(
-        &self,
-        by: By<'_>,
-        name: &str,
-        password_hash: &str,
+    pub fn create_user<'a>(
+        &'a self,
+        by: By<'a>,
+        name: &'a str,
+        password_hash: &'a str,
         role: Role,
-    ) -> Result<UserId> {
-        let name = name.trim().to_lowercase();
-        if name.is_empty() || name.len() > 60 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(Error::Conflict("a user name must have 1 to 60 characters and no spaces".into()));
-        }
-        let id = UserId::random();
-        let Role::SchoolAdmin = role;
-        in_transaction!(self, "add a user", tx => {
-            sqlx::query("INSERT INTO users (id, name, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5)")
-                .bind(id.0).bind(name.clone()).bind(password_hash.to_owned()).bind("school_admin").bind(by.at.0)
-                .execute(&mut *tx).await
-                .map_err(Error::unique("add a user", || format!("there is a user named {name:?} already")))?;
-            record!(tx, by, "user", id, "created")?;
-            Ok(())
-        })?;
-        Ok(id)
+    ) -> Answer<'a, UserId> {
+        Box::pin(async move {
+            let name = name.trim().to_lowercase();
+            if name.is_empty() || name.len() > 60 || name.chars().any(|c| c.is_control() || c.is_whitespace())
+            {
+                return Err(Error::Conflict("a user name must have 1 to 60 characters and no spaces".into()));
+            }
+            let id = UserId::random();
+            let Role::SchoolAdmin = role;
+            in_transaction!(self, "add a user", tx => {
+                sqlx::query("INSERT INTO users (id, name, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5)")
+                    .bind(id.0).bind(name.clone()).bind(password_hash.to_owned()).bind("school_admin").bind(by.at.0)
+                    .execute(&mut *tx).await
+                    .map_err(Error::unique("add a user", || format!("there is a user named {name:?} already")))?;
+                record!(tx, by, "user", id, "created")?;
+                Ok(())
+            })?;
+            Ok(id)
+        })
     }
 
     /// Replaces a person's password hash and ends their sessions.
     ///
     /// # Errors
     /// There is no such person, or the database failed.
-    pub async fn set_password(&self, by: By<'_>, name: &str, password_hash: &str) -> Result<()> {
-        let user =
-            self.user_by_name(name).await?.ok_or(Error::NotFound { what: "user", key: name.to_owned() })?;
-        in_transaction!(self, "set a password", tx => {
-            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2").bind(password_hash.to_owned()).bind(user.id.0)
-                .execute(&mut *tx).await.map_err(Error::db("set a password"))?;
-            sqlx::query("DELETE FROM sessions WHERE user_id = $1").bind(user.id.0)
-                .execute(&mut *tx).await.map_err(Error::db("end sessions"))?;
-            record!(tx, by, "user", user.id, "password set")?;
-            Ok(())
+    pub fn set_password<'a>(&'a self, by: By<'a>, name: &'a str, password_hash: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let user = self
+                .user_by_name(name)
+                .await?
+                .ok_or(Error::NotFound { what: "user", key: name.to_owned() })?;
+            in_transaction!(self, "set a password", tx => {
+                sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2").bind(password_hash.to_owned()).bind(user.id.0)
+                    .execute(&mut *tx).await.map_err(Error::db("set a password"))?;
+                sqlx::query("DELETE FROM sessions WHERE user_id = $1").bind(user.id.0)
+                    .execute(&mut *tx).await.map_err(Error::db("end sessions"))?;
+                record!(tx, by, "user", user.id, "password set")?;
+                Ok(())
+            })
         })
     }
 
@@ -78,45 +85,51 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
-    pub async fn user_by_name(&self, name: &str) -> Result<Option<User>> {
-        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn user_by_name<'a>(&'a self, name: &'a str) -> Answer<'a, Option<User>> {
+        Box::pin(async move {
+            let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
             "SELECT id, name, password_hash, role FROM users WHERE name = $1")
             .bind(name.trim().to_lowercase()).fetch_optional(pool).await)
-        .map_err(Error::db("find a user"))?;
-        row.map(user).transpose()
+            .map_err(Error::db("find a user"))?;
+            row.map(user).transpose()
+        })
     }
 
     /// Whether anybody may sign in yet.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn has_users(&self) -> Result<bool> {
-        let count: i64 =
+    pub fn has_users(&self) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let count: i64 =
             on_pool!(self, pool => sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(pool).await)
                 .map_err(Error::db("count users"))?;
-        Ok(count > 0)
+            Ok(count > 0)
+        })
     }
 
     /// Begins a session. Only the hash of its token is stored. Sessions that ended are removed on the way.
     ///
     /// # Errors
     /// There is no such person, or the database failed.
-    pub async fn create_session(
-        &self,
-        by: By<'_>,
+    pub fn create_session<'a>(
+        &'a self,
+        by: By<'a>,
         user: UserId,
-        token_hash: &str,
+        token_hash: &'a str,
         expires_at: UnixMillis,
-    ) -> Result<()> {
-        in_transaction!(self, "begin a session", tx => {
-            sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(by.at.0)
-                .execute(&mut *tx).await.map_err(Error::db("remove old sessions"))?;
-            sqlx::query("INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")
-                .bind(token_hash.to_owned()).bind(user.0).bind(by.at.0).bind(expires_at.0)
-                .execute(&mut *tx).await
-                .map_err(Error::unique("begin a session", || "this session exists already".into()))?;
-            record!(tx, by, "user", user, "signed in")?;
-            Ok(())
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "begin a session", tx => {
+                sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(by.at.0)
+                    .execute(&mut *tx).await.map_err(Error::db("remove old sessions"))?;
+                sqlx::query("INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")
+                    .bind(token_hash.to_owned()).bind(user.0).bind(by.at.0).bind(expires_at.0)
+                    .execute(&mut *tx).await
+                    .map_err(Error::unique("begin a session", || "this session exists already".into()))?;
+                record!(tx, by, "user", user, "signed in")?;
+                Ok(())
+            })
         })
     }
 
@@ -124,24 +137,28 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
-    pub async fn session_user(&self, token_hash: &str, now: UnixMillis) -> Result<Option<User>> {
-        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn session_user<'a>(&'a self, token_hash: &'a str, now: UnixMillis) -> Answer<'a, Option<User>> {
+        Box::pin(async move {
+            let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
             "SELECT u.id, u.name, u.password_hash, u.role FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.token_hash = $1 AND s.expires_at > $2")
             .bind(token_hash.to_owned()).bind(now.0).fetch_optional(pool).await)
-        .map_err(Error::db("find a session"))?;
-        row.map(user).transpose()
+            .map_err(Error::db("find a session"))?;
+            row.map(user).transpose()
+        })
     }
 
     /// Ends a session.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn end_session(&self, token_hash: &str) -> Result<()> {
-        in_transaction!(self, "end a session", tx => {
-            sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(token_hash.to_owned())
-                .execute(&mut *tx).await.map_err(Error::db("end a session"))?;
-            Ok(())
+    pub fn end_session<'a>(&'a self, token_hash: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "end a session", tx => {
+                sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(token_hash.to_owned())
+                    .execute(&mut *tx).await.map_err(Error::db("end a session"))?;
+                Ok(())
+            })
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::devices::insert_device;
 use crate::jobs::insert_job;
 use crate::{
-    By, DeviceId, Error, Hostname, ImageId, Interface, InterfaceKind, Inventory, JobId, JobTask,
+    Answer, By, DeviceId, Error, Hostname, ImageId, Interface, InterfaceKind, Inventory, JobId, JobTask,
     KeyFingerprint, MacAddr, NewDevice, Result, RoomId, UnixMillis, WaitingId,
 };
 
@@ -62,20 +62,22 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn waiting(&self) -> Result<(Vec<Waiting>, Vec<Error>)> {
-        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn waiting(&self) -> Answer<'_, (Vec<Waiting>, Vec<Error>)> {
+        Box::pin(async move {
+            let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
             "SELECT id, key_fingerprint, code, hardware, address, rejected = $1, first_seen, last_seen
              FROM waiting ORDER BY first_seen DESC")
             .bind(true).fetch_all(pool).await)
-        .map_err(Error::db("read the waiting list"))?;
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for row in rows {
-            match waiting(row) {
-                Ok(entry) => good.push(entry),
-                Err(problem) => bad.push(problem),
+            .map_err(Error::db("read the waiting list"))?;
+            let (mut good, mut bad) = (Vec::new(), Vec::new());
+            for row in rows {
+                match waiting(row) {
+                    Ok(entry) => good.push(entry),
+                    Err(problem) => bad.push(problem),
+                }
             }
-        }
-        Ok((good, bad))
+            Ok((good, bad))
+        })
     }
 
     /// Notes an unknown PC and returns its entry with the code its screen must show. The list holds at most
@@ -84,54 +86,58 @@ impl Inventory {
     ///
     /// # Errors
     /// The list is full ([`Error::Conflict`]), or the database failed.
-    pub async fn see_waiting(&self, by: By<'_>, seen: &Sighting<'_>) -> Result<Waiting> {
-        let id: Uuid = in_transaction!(self, "note a waiting PC", tx => {
-            let known: Option<(Uuid,)> = sqlx::query_as(
-                "UPDATE waiting SET hardware = $1, address = $2, last_seen = $3 WHERE key_fingerprint = $4 RETURNING id")
-                .bind(seen.hardware.to_string()).bind(seen.address.to_owned()).bind(by.at.0).bind(seen.key.to_string())
-                .fetch_optional(&mut *tx).await.map_err(Error::db("note a waiting PC"))?;
-            if let Some((id,)) = known {
-                return Ok(id);
-            }
-            let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM waiting")
-                .fetch_one(&mut *tx).await.map_err(Error::db("count waiting PCs"))?;
-            if count >= WAITING_MAX {
-                let freed = sqlx::query(
-                    "DELETE FROM waiting WHERE id = (SELECT id FROM waiting WHERE last_seen < $1 ORDER BY last_seen LIMIT 1)")
-                    .bind(by.at.0 - SILENT_SECS * 1000)
-                    .execute(&mut *tx).await.map_err(Error::db("make room on the waiting list"))?;
-                if freed.rows_affected() == 0 {
-                    return Err(Error::Conflict("the waiting list is full; approve or reject PCs first".into()));
+    pub fn see_waiting<'a>(&'a self, by: By<'a>, seen: &'a Sighting<'a>) -> Answer<'a, Waiting> {
+        Box::pin(async move {
+            let id: Uuid = in_transaction!(self, "note a waiting PC", tx => {
+                let known: Option<(Uuid,)> = sqlx::query_as(
+                    "UPDATE waiting SET hardware = $1, address = $2, last_seen = $3 WHERE key_fingerprint = $4 RETURNING id")
+                    .bind(seen.hardware.to_string()).bind(seen.address.to_owned()).bind(by.at.0).bind(seen.key.to_string())
+                    .fetch_optional(&mut *tx).await.map_err(Error::db("note a waiting PC"))?;
+                if let Some((id,)) = known {
+                    return Ok(id);
                 }
-            }
-            let taken: Vec<String> = sqlx::query_scalar("SELECT code FROM waiting")
-                .fetch_all(&mut *tx).await.map_err(Error::db("read codes"))?;
-            let id = WaitingId::random();
-            sqlx::query(
-                "INSERT INTO waiting (id, key_fingerprint, code, hardware, address, rejected, first_seen, last_seen)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $7)")
-                .bind(id.0).bind(seen.key.to_string()).bind(fresh_code(&taken)).bind(seen.hardware.to_string())
-                .bind(seen.address.to_owned()).bind(false).bind(by.at.0)
-                .execute(&mut *tx).await.map_err(Error::db("note a waiting PC"))?;
-            record!(tx, by, "waiting", id, "arrived")?;
-            Ok(id.0)
-        })?;
-        self.waiting_entry(WaitingId(id))
-            .await?
-            .ok_or(Error::NotFound { what: "waiting PC", key: id.to_string() })
+                let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM waiting")
+                    .fetch_one(&mut *tx).await.map_err(Error::db("count waiting PCs"))?;
+                if count >= WAITING_MAX {
+                    let freed = sqlx::query(
+                        "DELETE FROM waiting WHERE id = (SELECT id FROM waiting WHERE last_seen < $1 ORDER BY last_seen LIMIT 1)")
+                        .bind(by.at.0 - SILENT_SECS * 1000)
+                        .execute(&mut *tx).await.map_err(Error::db("make room on the waiting list"))?;
+                    if freed.rows_affected() == 0 {
+                        return Err(Error::Conflict("the waiting list is full; approve or reject PCs first".into()));
+                    }
+                }
+                let taken: Vec<String> = sqlx::query_scalar("SELECT code FROM waiting")
+                    .fetch_all(&mut *tx).await.map_err(Error::db("read codes"))?;
+                let id = WaitingId::random();
+                sqlx::query(
+                    "INSERT INTO waiting (id, key_fingerprint, code, hardware, address, rejected, first_seen, last_seen)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $7)")
+                    .bind(id.0).bind(seen.key.to_string()).bind(fresh_code(&taken)).bind(seen.hardware.to_string())
+                    .bind(seen.address.to_owned()).bind(false).bind(by.at.0)
+                    .execute(&mut *tx).await.map_err(Error::db("note a waiting PC"))?;
+                record!(tx, by, "waiting", id, "arrived")?;
+                Ok(id.0)
+            })?;
+            self.waiting_entry(WaitingId(id))
+                .await?
+                .ok_or(Error::NotFound { what: "waiting PC", key: id.to_string() })
+        })
     }
 
     /// One entry of the waiting list.
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
-    pub async fn waiting_entry(&self, id: WaitingId) -> Result<Option<Waiting>> {
-        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+    pub fn waiting_entry(&self, id: WaitingId) -> Answer<'_, Option<Waiting>> {
+        Box::pin(async move {
+            let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
             "SELECT id, key_fingerprint, code, hardware, address, rejected = $2, first_seen, last_seen
              FROM waiting WHERE id = $1")
             .bind(id.0).bind(true).fetch_optional(pool).await)
-        .map_err(Error::db("read the waiting list"))?;
-        row.map(waiting).transpose()
+            .map_err(Error::db("read the waiting list"))?;
+            row.map(waiting).transpose()
+        })
     }
 
     /// Makes a waiting PC a device: with that name, in that room, and with a job when an image is given. A device that was
@@ -141,72 +147,74 @@ impl Inventory {
     /// # Errors
     /// The entry is gone, the name belongs to another device, a card belongs to another device, the image has no version,
     /// or the database failed.
-    pub async fn approve(
-        &self,
-        by: By<'_>,
+    pub fn approve<'a>(
+        &'a self,
+        by: By<'a>,
         id: WaitingId,
-        name: &Hostname,
+        name: &'a Hostname,
         room: RoomId,
         image: Option<ImageId>,
         replace: Option<DeviceId>,
-    ) -> Result<(DeviceId, Option<JobId>)> {
-        let entry = self
-            .waiting_entry(id)
-            .await?
-            .ok_or_else(|| Error::NotFound { what: "waiting PC", key: id.to_string() })?;
-        let cards = cards(&entry.hardware);
-        let text =
-            |key: &str| entry.hardware.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-        let (serial, uuid) = (text("serial"), text("uuid"));
-        in_transaction!(self, "approve a PC", tx => {
-            let existing: Option<(Uuid, Option<String>)> = match replace {
-                Some(device) => sqlx::query_as("SELECT id, NULL FROM devices WHERE id = $1").bind(device.0)
-                    .fetch_optional(&mut *tx).await.map_err(Error::db("find a device"))?,
-                None => sqlx::query_as("SELECT id, key_fingerprint FROM devices WHERE name = $1").bind(name.to_string())
-                    .fetch_optional(&mut *tx).await.map_err(Error::db("find a device"))?,
-            };
-            let device = match existing {
-                Some((_, Some(_))) => {
-                    return Err(Error::Conflict(format!(
-                        "{name} is an approved device; choose another name, or replace that device")));
-                }
-                Some((device, None)) => {
-                    sqlx::query(
-                        "UPDATE devices SET name = $1, room_id = $2, key_fingerprint = $3, hardware = $4, serial = $5,
-                         smbios_uuid = $6, desired_image = COALESCE($7, desired_image) WHERE id = $8")
-                        .bind(name.to_string()).bind(room.0).bind(entry.key.to_string()).bind(entry.hardware.to_string())
-                        .bind(serial.clone()).bind(uuid.clone()).bind(image.map(|i| i.0)).bind(device)
-                        .execute(&mut *tx).await
-                        .map_err(Error::unique("approve a PC", || format!("there is a device named {name} already")))?;
-                    for card in &cards {
-                        let done = sqlx::query(
-                            "INSERT INTO interfaces (mac, device_id, kind, reserved_ip) VALUES ($1, $2, $3, NULL)
-                             ON CONFLICT (mac) DO UPDATE SET kind = excluded.kind WHERE interfaces.device_id = $2")
-                            .bind(card.mac.to_string()).bind(device).bind(crate::devices::kind_text(card.kind))
-                            .execute(&mut *tx).await.map_err(Error::db("add a network card"))?;
-                        if done.rows_affected() == 0 {
-                            return Err(Error::Conflict(format!(
-                                "the network card {} belongs to another device", card.mac)));
-                        }
+    ) -> Answer<'a, (DeviceId, Option<JobId>)> {
+        Box::pin(async move {
+            let entry = self
+                .waiting_entry(id)
+                .await?
+                .ok_or_else(|| Error::NotFound { what: "waiting PC", key: id.to_string() })?;
+            let cards = cards(&entry.hardware);
+            let text =
+                |key: &str| entry.hardware.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+            let (serial, uuid) = (text("serial"), text("uuid"));
+            in_transaction!(self, "approve a PC", tx => {
+                let existing: Option<(Uuid, Option<String>)> = match replace {
+                    Some(device) => sqlx::query_as("SELECT id, NULL FROM devices WHERE id = $1").bind(device.0)
+                        .fetch_optional(&mut *tx).await.map_err(Error::db("find a device"))?,
+                    None => sqlx::query_as("SELECT id, key_fingerprint FROM devices WHERE name = $1").bind(name.to_string())
+                        .fetch_optional(&mut *tx).await.map_err(Error::db("find a device"))?,
+                };
+                let device = match existing {
+                    Some((_, Some(_))) => {
+                        return Err(Error::Conflict(format!(
+                            "{name} is an approved device; choose another name, or replace that device")));
                     }
-                    DeviceId(device)
-                }
-                None => {
-                    let new = NewDevice { name: name.clone(), room, desired_image: image, interfaces: cards.clone() };
-                    let device = DeviceId::random();
-                    insert_device!(tx, by, device, &new, Some(entry.key.to_string()), entry.hardware, serial, uuid)?;
-                    device
-                }
-            };
-            let job = match image {
-                Some(image) => Some(insert_job!(tx, by, device, JobTask::Deploy { image, version: None })?),
-                None => None,
-            };
-            sqlx::query("DELETE FROM waiting WHERE id = $1").bind(id.0)
-                .execute(&mut *tx).await.map_err(Error::db("approve a PC"))?;
-            record!(tx, by, "waiting", id, "approved")?;
-            record!(tx, by, "device", device, "approved")?;
-            Ok((device, job))
+                    Some((device, None)) => {
+                        sqlx::query(
+                            "UPDATE devices SET name = $1, room_id = $2, key_fingerprint = $3, hardware = $4, serial = $5,
+                             smbios_uuid = $6, desired_image = COALESCE($7, desired_image) WHERE id = $8")
+                            .bind(name.to_string()).bind(room.0).bind(entry.key.to_string()).bind(entry.hardware.to_string())
+                            .bind(serial.clone()).bind(uuid.clone()).bind(image.map(|i| i.0)).bind(device)
+                            .execute(&mut *tx).await
+                            .map_err(Error::unique("approve a PC", || format!("there is a device named {name} already")))?;
+                        for card in &cards {
+                            let done = sqlx::query(
+                                "INSERT INTO interfaces (mac, device_id, kind, reserved_ip) VALUES ($1, $2, $3, NULL)
+                                 ON CONFLICT (mac) DO UPDATE SET kind = excluded.kind WHERE interfaces.device_id = $2")
+                                .bind(card.mac.to_string()).bind(device).bind(crate::devices::kind_text(card.kind))
+                                .execute(&mut *tx).await.map_err(Error::db("add a network card"))?;
+                            if done.rows_affected() == 0 {
+                                return Err(Error::Conflict(format!(
+                                    "the network card {} belongs to another device", card.mac)));
+                            }
+                        }
+                        DeviceId(device)
+                    }
+                    None => {
+                        let new = NewDevice { name: name.clone(), room, desired_image: image, interfaces: cards.clone() };
+                        let device = DeviceId::random();
+                        insert_device!(tx, by, device, &new, Some(entry.key.to_string()), entry.hardware, serial, uuid)?;
+                        device
+                    }
+                };
+                let job = match image {
+                    Some(image) => Some(insert_job!(tx, by, device, JobTask::Deploy { image, version: None })?),
+                    None => None,
+                };
+                sqlx::query("DELETE FROM waiting WHERE id = $1").bind(id.0)
+                    .execute(&mut *tx).await.map_err(Error::db("approve a PC"))?;
+                record!(tx, by, "waiting", id, "approved")?;
+                record!(tx, by, "device", device, "approved")?;
+                Ok((device, job))
+            })
         })
     }
 
@@ -214,15 +222,17 @@ impl Inventory {
     ///
     /// # Errors
     /// The entry is gone, or the database failed.
-    pub async fn reject(&self, by: By<'_>, id: WaitingId) -> Result<()> {
-        in_transaction!(self, "reject a PC", tx => {
-            let done = sqlx::query("UPDATE waiting SET rejected = $1 WHERE id = $2").bind(true).bind(id.0)
-                .execute(&mut *tx).await.map_err(Error::db("reject a PC"))?;
-            if done.rows_affected() == 0 {
-                return Err(Error::NotFound { what: "waiting PC", key: id.to_string() });
-            }
-            record!(tx, by, "waiting", id, "rejected")?;
-            Ok(())
+    pub fn reject<'a>(&'a self, by: By<'a>, id: WaitingId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "reject a PC", tx => {
+                let done = sqlx::query("UPDATE waiting SET rejected = $1 WHERE id = $2").bind(true).bind(id.0)
+                    .execute(&mut *tx).await.map_err(Error::db("reject a PC"))?;
+                if done.rows_affected() == 0 {
+                    return Err(Error::NotFound { what: "waiting PC", key: id.to_string() });
+                }
+                record!(tx, by, "waiting", id, "rejected")?;
+                Ok(())
+            })
         })
     }
 
@@ -230,12 +240,14 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn forget_waiting(&self, by: By<'_>, id: WaitingId) -> Result<()> {
-        in_transaction!(self, "forget a waiting PC", tx => {
-            sqlx::query("DELETE FROM waiting WHERE id = $1").bind(id.0)
-                .execute(&mut *tx).await.map_err(Error::db("forget a waiting PC"))?;
-            record!(tx, by, "waiting", id, "forgotten")?;
-            Ok(())
+    pub fn forget_waiting<'a>(&'a self, by: By<'a>, id: WaitingId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "forget a waiting PC", tx => {
+                sqlx::query("DELETE FROM waiting WHERE id = $1").bind(id.0)
+                    .execute(&mut *tx).await.map_err(Error::db("forget a waiting PC"))?;
+                record!(tx, by, "waiting", id, "forgotten")?;
+                Ok(())
+            })
         })
     }
 }

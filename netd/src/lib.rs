@@ -15,8 +15,8 @@ pub use config::Config;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use inventory::Inventory;
 use inventory::config::Site;
+use inventory::{Boxed, Inventory};
 
 /// Why netd cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,11 @@ impl Handle {
 ///
 /// # Errors
 /// A port cannot be opened, or the inventory cannot be read. What is wrong inside the inventory is no error but a notice.
-pub async fn run(site: &Site, config: Config, inventory: Inventory) -> Result<Handle, Error> {
+pub fn run(site: &Site, config: Config, inventory: Inventory) -> Boxed<'_, Result<Handle, Error>> {
+    Box::pin(start(site, config, inventory))
+}
+
+async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Handle, Error> {
     let everywhere = |port| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
     let dns = dns::Config {
         listen: vec![everywhere(config.dns_port)],

@@ -1,6 +1,11 @@
 //! Rules about the code itself that no compiler checks: who may depend on whom, and what an engine may name.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken rule should end the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a broken rule should end the test"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,7 +41,16 @@ const PURE: &[&str] = &[
 ];
 
 const IMPURE: &[&str] = &[
-    "tokio::", "sqlx::", "axum::", "UdpSocket", "TcpStream", "TcpListener", "Instant::now", "SystemTime", "clock::", "std::fs",
+    "tokio::",
+    "sqlx::",
+    "axum::",
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+    "Instant::now",
+    "SystemTime",
+    "clock::",
+    "std::fs",
     "rand::rng",
 ];
 
@@ -44,8 +58,10 @@ const IMPURE: &[&str] = &[
 fn daemons_do_not_depend_on_each_other() {
     let mut known = BTreeSet::from(["tests".to_owned()]);
     for (name, allowed) in DIRECTIONS {
-        let manifest: toml::Table = fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap().parse().unwrap();
-        let dependencies = manifest.get("dependencies").and_then(|d| d.as_table()).cloned().unwrap_or_default();
+        let manifest: toml::Table =
+            fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap().parse().unwrap();
+        let dependencies =
+            manifest.get("dependencies").and_then(|d| d.as_table()).cloned().unwrap_or_default();
         for (other, _) in DIRECTIONS {
             if dependencies.contains_key(*other) {
                 assert!(allowed.contains(other), "{name} must not depend on {other}");
@@ -91,8 +107,11 @@ fn engines_name_no_socket_clock_or_database() {
 
 #[test]
 fn nothing_is_left_half_done() {
-    let markers: Vec<String> =
-        ["todo!", "unimplemented!", "dbg!"].iter().map(|m| format!("{m}(")).chain(["#[ign".to_owned() + "ore"]).collect();
+    let markers: Vec<String> = ["todo!", "unimplemented!", "dbg!"]
+        .iter()
+        .map(|m| format!("{m}("))
+        .chain(["#[ign".to_owned() + "ore"])
+        .collect();
     for (path, text) in rust_files(&root()) {
         for marker in &markers {
             assert!(!text.contains(marker.as_str()), "{path} holds {marker}");

@@ -6,9 +6,9 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use httpd::Limits;
-use inventory::Inventory;
 use inventory::ca::{Authority, CaError};
 use inventory::config::Site;
+use inventory::{Boxed, Inventory};
 use tokio::net::TcpListener;
 
 use crate::app::App;
@@ -68,7 +68,11 @@ pub enum StartError {
 ///
 /// # Errors
 /// See [`StartError`].
-pub async fn run(site: &Site, config: Config, inventory: Inventory) -> Result<Handle, StartError> {
+pub fn run(site: &Site, config: Config, inventory: Inventory) -> Boxed<'_, Result<Handle, StartError>> {
+    Box::pin(start(site, config, inventory))
+}
+
+async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Handle, StartError> {
     let authority = Authority::open(&site.keys_dir())?;
     let (addresses, names) = subjects(site, config.listen.ip());
     let certificate = authority.issue_server(&addresses, &names)?;

@@ -41,7 +41,7 @@ fn school_with_kernel() -> (School, Vec<u8>) {
 #[test]
 fn files_come_whole_with_their_length() {
     let (school, kernel) = school_with_kernel();
-    let length = format!("content-length: {}\r\n", kernel.len());
+    let length = format!("Content-Length: {}\r\n", kernel.len());
     for path in ["/boot/vmlinuz", "/boot//vmlinuz", "//boot/vmlinuz"] {
         let (head, body) = request(&school, "GET", path, "");
         assert!(head.contains(&length) && !head.contains("chunked"), "{head}");
@@ -58,7 +58,7 @@ fn a_part_of_a_file_can_be_asked_for() {
     let (school, kernel) = school_with_kernel();
     let (head, body) = request(&school, "GET", "/boot/vmlinuz", "Range: bytes=200000-700000\r\n");
     assert_eq!(status(&head), "206");
-    assert!(head.contains(&format!("content-range: bytes 200000-700000/{}\r\n", kernel.len())), "{head}");
+    assert!(head.contains(&format!("Content-Range: bytes 200000-700000/{}\r\n", kernel.len())), "{head}");
     assert_eq!(body, kernel[200_000..=700_000]);
     let (head, _) = request(&school, "GET", "/boot/vmlinuz", "Range: bytes=99999999-\r\n");
     assert!(status(&head) == "416" && head.contains(&format!("bytes */{}", kernel.len())), "{head}");
@@ -140,7 +140,7 @@ fn what_a_card_boots_follows_the_inventory() {
         assert!(text.contains("by-mac/$net_default_mac.cfg"), "{path}");
         // GRUB asks for the length first.
         let (head, body) = request(&school, "HEAD", path, "");
-        assert!(head.contains(&format!("content-length: {}\r\n", text.len())) && body.is_empty(), "{head}");
+        assert!(head.contains(&format!("Content-Length: {}\r\n", text.len())) && body.is_empty(), "{head}");
     }
 }
 

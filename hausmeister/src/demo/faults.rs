@@ -17,6 +17,7 @@ impl Story {
         self.wait_transferred(name, 30)?;
         let config = self.pc(name)?.config.clone();
         let before = self.address_of(name)?;
+        ensure!(!before.is_empty(), "the page shows no address of {name}");
         let Pc { vm, device, .. } = self.pcs.remove(name).context("it is gone")?;
         vm.pull_plug()?;
         self.milestone(&format!("the plug of {name} is pulled"));
