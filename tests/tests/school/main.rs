@@ -1,0 +1,12 @@
+//! A school's server and its clients with real parts only, in network namespaces of their own. Needs root, the programs in
+//! target/release, and the Debian packages that `make test-all` installs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken promise should end the test"
+)]
+
+mod processes;
+mod support;
