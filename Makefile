@@ -13,6 +13,7 @@ SHELL := /bin/bash
 
 CARGO     := cargo
 STATIC    := x86_64-unknown-linux-gnu
+BUILD_AGENT := RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile agent --target $(STATIC) -p agent
 AGENT     := target/$(STATIC)/agent/agent
 COMMAND   := target/release/hausmeister
 PACKAGES  := target/boot-packages
@@ -39,6 +40,7 @@ test: build boot image
 	HAUSMEISTER_BIN=$(CURDIR)/target/release $(CARGO) nextest run --release --locked --workspace
 
 bench: build boot image
+	$(BUILD_AGENT) --example folder_pc
 	tests/bench/run
 
 lint:
@@ -56,7 +58,7 @@ deps:
 # The whole workspace, so that the tests are built against the same artefacts.
 build: deps
 	$(CARGO) build --release --locked --workspace --bins
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile agent --target $(STATIC) -p agent
+	$(BUILD_AGENT)
 
 # What PCs load from the network: signed boot loaders and kernel from Debian, and the agent as /init.
 boot: build

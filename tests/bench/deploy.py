@@ -12,6 +12,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import lab
@@ -166,8 +167,8 @@ def measure(image, rate_mbit):
 
 
 def main():
-    with Lab() as place:
-        image = make_image(place.dir)
+    with tempfile.TemporaryDirectory(prefix="hausmeister-bench-") as folder:
+        image = make_image(folder)
         for name, rate in (("deploy_vs_limit", 1000), ("deploy_vs_limit_fast_net", None)):
             ours, limit, used = measure(image, rate)
             report(name=name, ours=round(used / ours / 1e6, 1), peer=round(used / limit / 1e6, 1),
