@@ -8,20 +8,23 @@
 //! | installed system     | no       | *idle*                                                                       |
 //!
 //! The while is short after a deploy, so that the PC is usable soon; longer after an approval, so that a person who has just
-//! approved it has the time to choose an image; and longest after a failure, so that somebody can read the screen. A device
-//! without a job boots its own disk from then on ([`inventory::boot::Boot::LocalDisk`]).
+//! approved it has the time to choose an image; longer after a failure, so that somebody can read the screen; and longest when
+//! the PC comes back, because its disk starts nothing and only a job can help. A device without a job boots its own disk from
+//! then on ([`inventory::boot::Boot::LocalDisk`]).
 
 use std::time::Duration;
 
 use images::protocol::RunsIn;
 
-/// How this PC's last job in this session ended.
+/// What went before in this PC's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// With success.
+    /// Its job ended with success.
     Done,
-    /// Without, or it was taken back.
+    /// Its job ended without, or was taken back.
     Failed,
+    /// It was sent to its own disk and is here again: nothing starts from it.
+    CameBack,
 }
 
 /// What to do about an agent that asks for work.
@@ -47,6 +50,7 @@ pub(crate) fn next_step(runs_in: RunsIn, open_job: bool, idle: Duration, last: O
                 Some(Ended::Done) => AFTER_SUCCESS,
                 None => AFTER_HELLO,
                 Some(Ended::Failed) => AFTER_FAILURE,
+                Some(Ended::CameBack) => AFTER_RETURN,
             };
             match grace.checked_sub(idle) {
                 None | Some(Duration::ZERO) => Step::Reboot,
@@ -59,6 +63,7 @@ pub(crate) fn next_step(runs_in: RunsIn, open_job: bool, idle: Duration, last: O
 const AFTER_SUCCESS: Duration = Duration::from_secs(2);
 const AFTER_HELLO: Duration = Duration::from_secs(30);
 const AFTER_FAILURE: Duration = Duration::from_secs(300);
+const AFTER_RETURN: Duration = Duration::from_secs(900);
 
 #[cfg(test)]
 mod tests {
@@ -84,6 +89,8 @@ mod tests {
         check(BootEnvironment, false, 2, Some(Ended::Done), Step::Reboot);
         check(BootEnvironment, false, 299, Some(Ended::Failed), Step::WaitFor(secs(1)));
         check(BootEnvironment, false, 3000, Some(Ended::Failed), Step::Reboot);
+        check(BootEnvironment, false, 0, Some(Ended::CameBack), Step::WaitFor(secs(900)));
+        check(BootEnvironment, true, 0, Some(Ended::CameBack), Step::GiveJob);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use inventory::Inventory;
 use inventory::config::{ConfigFile, Language, Site};
+use inventory::{DhcpMode, Inventory, Network};
 
-use crate::host::{Interface, Transport, holder_of, interfaces_with_addresses};
+use crate::host::{Holder, Interface, Transport, has_interface, holder_of, interfaces_with_addresses};
 use crate::init::SIGNING_KEY;
 
 /// How bad a finding is.
@@ -96,8 +96,8 @@ pub async fn findings(config_path: &Path) -> Vec<Finding> {
     capabilities(&mut report);
     let interfaces = interfaces(&mut report, &config.netd);
     ports(&mut report, &config);
-    database(&mut report, &config.site, &interfaces).await;
-    other_dhcp_servers(&mut report, &interfaces).await;
+    let networks = database(&mut report, &config.site, &interfaces).await;
+    other_dhcp_servers(&mut report, &interfaces, &networks).await;
     report.findings
 }
 
@@ -235,24 +235,34 @@ fn missing_capabilities(status: &str) -> Vec<&'static str> {
 
 fn interfaces(report: &mut Report, netd: &netd::Config) -> Vec<Interface> {
     let found = interfaces_with_addresses().unwrap_or_default();
-    if netd.interfaces.is_empty() {
+    // netd then serves all that have an address.
+    let names = match netd.interfaces.as_slice() {
+        [] => found.iter().map(|interface| interface.name.clone()).collect(),
+        named => named.to_vec(),
+    };
+    if names.is_empty() {
         report.bad(
             Level::Error,
-            ("[netd] nennt keine Netzkarte".into(), "[netd] names no interface".into()),
-            ("interfaces = [\"…\"] setzen", "set interfaces = [\"…\"]"),
+            ("keine Netzkarte hat eine IPv4-Adresse".into(), "no interface has an IPv4 address".into()),
+            (
+                "der Netzkarte zur Schule eine feste Adresse geben",
+                "give the one towards the school a fixed address",
+            ),
         );
     }
     let mut served = Vec::new();
-    for name in &netd.interfaces {
-        let carrier = fs::read_to_string(format!("/sys/class/net/{name}/carrier")).unwrap_or_default();
+    for name in &names {
         match found.iter().find(|interface| interface.name == *name) {
-            None if Path::new("/sys/class/net").join(name).exists() => report.bad(
+            None if has_interface(name) => report.bad(
                 Level::Error,
                 (
                     format!("Netzkarte {name} ist aus oder hat keine IPv4-Adresse"),
                     format!("interface {name} is down or has no IPv4 address"),
                 ),
-                ("ihr eine feste Adresse geben", "give it a fixed address"),
+                (
+                    "sie einschalten und ihr eine feste Adresse geben",
+                    "switch it on and give it a fixed address",
+                ),
             ),
             None => report.bad(
                 Level::Error,
@@ -260,7 +270,12 @@ fn interfaces(report: &mut Report, netd: &netd::Config) -> Vec<Interface> {
                 ("[netd] interfaces berichtigen", "correct [netd] interfaces"),
             ),
             Some(interface) => {
-                if carrier.trim() == "0" {
+                if interface.has_link {
+                    report.ok(
+                        format!("Netzkarte {name} hat {}", interface.address),
+                        format!("interface {name} has {}", interface.address),
+                    );
+                } else {
                     report.bad(
                         Level::Warning,
                         (
@@ -268,11 +283,6 @@ fn interfaces(report: &mut Report, netd: &netd::Config) -> Vec<Interface> {
                             format!("interface {name} has no link"),
                         ),
                         ("Kabel und Switch prüfen", "check cable and switch"),
-                    );
-                } else {
-                    report.ok(
-                        format!("Netzkarte {name} hat {}", interface.address),
-                        format!("interface {name} has {}", interface.address),
                     );
                 }
                 served.push(interface.clone());
@@ -297,12 +307,20 @@ fn ports(report: &mut Report, config: &Config) {
     for (transport, port, what) in wanted {
         let proto = if transport == Transport::Udp { "udp" } else { "tcp" };
         match holder_of(transport, port) {
-            None => free.push(format!("{port}/{proto}")),
-            Some((name, pid)) if OWN.contains(&name.as_str()) => report.ok(
+            Holder::Nobody => free.push(format!("{port}/{proto}")),
+            Holder::Program { name, pid } if OWN.contains(&name.as_str()) => report.ok(
                 format!("Port {port}/{proto} ({what}) hält unser {name} (Prozess {pid})"),
                 format!("port {port}/{proto} ({what}) is held by our {name} (process {pid})"),
             ),
-            Some((name, pid)) => report.bad(
+            Holder::Hidden => report.bad(
+                Level::Error,
+                (
+                    format!("Port {port}/{proto} ({what}) ist belegt; von wem, ist ohne mehr Rechte nicht zu sehen"),
+                    format!("port {port}/{proto} ({what}) is taken; by whom cannot be seen without more privileges"),
+                ),
+                ("als root ausführen", "run as root"),
+            ),
+            Holder::Program { name, pid } => report.bad(
                 Level::Error,
                 (
                     format!("Port {port}/{proto} ({what}) ist von {name} (Prozess {pid}) belegt"),
@@ -318,7 +336,8 @@ fn ports(report: &mut Report, config: &Config) {
     }
 }
 
-async fn database(report: &mut Report, site: &Site, interfaces: &[Interface]) {
+/// Returns the networks, as far as they can be used.
+async fn database(report: &mut Report, site: &Site, interfaces: &[Interface]) -> Vec<Network> {
     let inventory = match Inventory::open(&site.database_url()).await {
         Ok(inventory) => inventory,
         Err(error) => {
@@ -328,7 +347,7 @@ async fn database(report: &mut Report, site: &Site, interfaces: &[Interface]) {
                 (format!("Datenbank: {error}{cause}"), format!("database: {error}{cause}")),
                 ("Adresse, Rechte und freien Platz prüfen", "check its address, permissions and free space"),
             );
-            return;
+            return Vec::new();
         }
     };
     let (networks, problems) = inventory.networks().await.unwrap_or_default();
@@ -371,49 +390,69 @@ async fn database(report: &mut Report, site: &Site, interfaces: &[Interface]) {
         );
     }
     inventory.close().await;
+    networks
 }
 
-async fn other_dhcp_servers(report: &mut Report, interfaces: &[Interface]) {
+async fn other_dhcp_servers(report: &mut Report, interfaces: &[Interface], networks: &[Network]) {
     for interface in interfaces {
-        match netd::dhcp::probe(&interface.name, PROBE).await {
-            Err(error) => report.bad(
-                Level::Warning,
-                (
-                    format!(
-                        "auf {} konnte nicht nach anderen DHCP-Servern gesehen werden: {error}",
-                        interface.name
+        let name = &interface.name;
+        let servers = match netd::dhcp::probe(name, PROBE).await {
+            Ok(servers) => servers,
+            Err(error) => {
+                report.bad(
+                    Level::Warning,
+                    (
+                        format!("auf {name} konnte nicht nach anderen DHCP-Servern gesehen werden: {error}"),
+                        format!("could not look for other DHCP servers on {name}: {error}"),
                     ),
-                    format!("could not look for other DHCP servers on {}: {error}", interface.name),
-                ),
-                ("als root ausführen", "run as root"),
-            ),
-            Ok(servers) => {
-                let foreign: Vec<String> = servers
-                    .iter()
-                    .filter(|seen| !interfaces.iter().any(|own| own.address == seen.server))
-                    .map(|seen| seen.server.to_string())
-                    .collect();
-                if foreign.is_empty() {
-                    report.ok(
-                        format!("kein anderer DHCP-Server auf {}", interface.name),
-                        format!("no other DHCP server on {}", interface.name),
-                    );
-                } else {
-                    let list = foreign.join(", ");
-                    report.bad(
-                        Level::Warning,
-                        (
-                            format!("auf {} antwortet ein anderer DHCP-Server: {list}", interface.name),
-                            format!("another DHCP server answers on {}: {list}", interface.name),
-                        ),
-                        (
-                            "ihn abschalten, oder das Netz auf Proxy-Betrieb stellen",
-                            "switch it off, or set the network to proxy mode",
-                        ),
-                    );
-                }
+                    ("als root ausführen", "run as root"),
+                );
+                continue;
             }
-        }
+        };
+        let foreign: Vec<String> = servers
+            .iter()
+            .filter(|seen| !interfaces.iter().any(|own| own.address == seen.server))
+            .map(|seen| seen.server.to_string())
+            .collect();
+        let mode = networks.iter().find(|n| n.cidr.contains(interface.address)).map(|n| n.mode);
+        dhcp_server_beside_ours(report, name, mode, &foreign.join(", "));
+    }
+}
+
+/// What it means that those other servers (none: empty) answer on an interface where ours does this.
+fn dhcp_server_beside_ours(report: &mut Report, name: &str, mode: Option<DhcpMode>, foreign: &str) {
+    match (mode, foreign) {
+        (Some(DhcpMode::Proxy), "") => report.bad(
+            Level::Warning,
+            (
+                format!("auf {name} gibt niemand Adressen: das Netz steht auf Proxy-Betrieb, kein anderer DHCP-Server antwortet"),
+                format!("nobody gives addresses on {name}: its network is in proxy mode, and no other DHCP server answers"),
+            ),
+            (
+                "den anderen DHCP-Server einschalten, oder den Betrieb des Netzes auf Server stellen",
+                "switch the other DHCP server on, or set the network to server mode",
+            ),
+        ),
+        (_, "") => report.ok(
+            format!("kein anderer DHCP-Server auf {name}"),
+            format!("no other DHCP server on {name}"),
+        ),
+        (Some(DhcpMode::Proxy | DhcpMode::Off), _) => report.ok(
+            format!("die Adressen auf {name} gibt, wie eingestellt, der DHCP-Server {foreign}"),
+            format!("addresses on {name} come, as set, from the DHCP server {foreign}"),
+        ),
+        (Some(DhcpMode::Server) | None, _) => report.bad(
+            Level::Warning,
+            (
+                format!("auf {name} antwortet ein anderer DHCP-Server: {foreign}"),
+                format!("another DHCP server answers on {name}: {foreign}"),
+            ),
+            (
+                "ihn abschalten, oder das Netz auf Proxy-Betrieb stellen",
+                "switch it off, or set the network to proxy mode",
+            ),
+        ),
     }
 }
 
@@ -439,6 +478,20 @@ mod tests {
         assert!(missing_capabilities("Name:\tx\nCapEff:\t000001ffffffffff\n").is_empty());
         assert_eq!(missing_capabilities("CapEff:\t0000000000000400\n"), ["CAP_NET_ADMIN", "CAP_NET_RAW"]);
         assert_eq!(missing_capabilities("").len(), 3);
+    }
+
+    #[test]
+    fn another_dhcp_server_is_wrong_only_where_ours_gives_addresses() {
+        let level = |mode, foreign: &str| {
+            let mut report = Report { language: Language::En, findings: Vec::new() };
+            dhcp_server_beside_ours(&mut report, "br0", mode, foreign);
+            report.findings.iter().map(|finding| finding.level).max()
+        };
+        assert_eq!(level(Some(DhcpMode::Server), "10.0.0.2"), Some(Level::Warning));
+        assert_eq!(level(Some(DhcpMode::Server), ""), Some(Level::Ok));
+        assert_eq!(level(Some(DhcpMode::Proxy), "10.0.0.2"), Some(Level::Ok));
+        assert_eq!(level(Some(DhcpMode::Proxy), ""), Some(Level::Warning));
+        assert_eq!(level(None, "10.0.0.2"), Some(Level::Warning));
     }
 
     #[tokio::test]

@@ -17,6 +17,14 @@ pub struct Interface {
     pub network: Cidr,
     /// The default gateway in that network, if another machine is it.
     pub gateway: Option<Ipv4Addr>,
+    /// Whether there is something at the other end of its cable.
+    pub has_link: bool,
+}
+
+/// Whether there is an interface of that name, whatever its state.
+#[must_use]
+pub fn has_interface(name: &str) -> bool {
+    nix::net::if_::if_nametoindex(name).is_ok()
 }
 
 /// All interfaces but loopback that are up and have an IPv4 address, with the first one each.
@@ -40,7 +48,8 @@ pub fn interfaces_with_addresses() -> anyhow::Result<Vec<Interface>> {
         }
         let network = Cidr::containing(address, u8::try_from(u32::from(mask).leading_ones()).unwrap_or(32));
         let gateway = default_gateway(&routes, &entry.interface_name);
-        found.push(Interface { name: entry.interface_name, address, network, gateway });
+        let has_link = entry.flags.contains(nix::net::if_::InterfaceFlags::IFF_RUNNING);
+        found.push(Interface { name: entry.interface_name, address, network, gateway, has_link });
     }
     Ok(found)
 }
@@ -65,9 +74,25 @@ pub enum Transport {
     Tcp,
 }
 
-/// The program that holds a port in this network namespace: its name and process id.
+/// Who has a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody.
+    Nobody,
+    /// A program that this user may look at.
+    Program {
+        /// Its name.
+        name: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// A program of somebody with more privileges, or of another container.
+    Hidden,
+}
+
+/// Who has a port in this network namespace.
 #[must_use]
-pub fn holder_of(transport: Transport, port: u16) -> Option<(String, u32)> {
+pub fn holder_of(transport: Transport, port: u16) -> Holder {
     let files = match transport {
         Transport::Udp => ["/proc/net/udp", "/proc/net/udp6"],
         Transport::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
@@ -76,7 +101,13 @@ pub fn holder_of(transport: Transport, port: u16) -> Option<(String, u32)> {
     for file in files {
         inodes.extend(socket_inodes(&fs::read_to_string(file).unwrap_or_default(), transport, port));
     }
-    if inodes.is_empty() { None } else { process_with_socket(&inodes) }
+    if inodes.is_empty() {
+        return Holder::Nobody;
+    }
+    match process_with_socket(&inodes) {
+        Some((name, pid)) => Holder::Program { name, pid },
+        None => Holder::Hidden,
+    }
 }
 
 /// Inodes of the sockets bound to a port, from the text of /proc/net/{udp,tcp}{,6}.
@@ -130,9 +161,9 @@ mod tests {
     fn the_holder_of_a_port_is_found() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
-        let (_, pid) = holder_of(Transport::Udp, port).expect("this very process");
-        assert_eq!(pid, std::process::id());
+        let holder = holder_of(Transport::Udp, port);
+        assert!(matches!(holder, Holder::Program { pid, .. } if pid == std::process::id()), "{holder:?}");
         drop(socket);
-        assert_eq!(holder_of(Transport::Udp, port), None);
+        assert_eq!(holder_of(Transport::Udp, port), Holder::Nobody);
     }
 }

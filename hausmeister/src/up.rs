@@ -22,13 +22,15 @@ pub async fn run(config: ConfigFile) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot use the database {}", redacted(&site.database_url())))?;
 
-    let mut netd =
-        netd::run(&site, config.section("netd")?, inventory.clone()).await.context("netd cannot start")?;
+    let mut netd = netd::run(&site, config.section("netd")?, inventory.clone())
+        .await
+        .context("netd cannot start; `hausmeister check` tells what is in its way")?;
     let deployd = deployd::run(&site, config.section("deployd")?, inventory.clone())
         .await
-        .context("deployd cannot start")?;
-    let webui =
-        webui::run(&site, config.section("webui")?, inventory.clone()).await.context("webui cannot start")?;
+        .context("deployd cannot start; `hausmeister check` tells what is in its way")?;
+    let webui = webui::run(&site, config.section("webui")?, inventory.clone())
+        .await
+        .context("webui cannot start; `hausmeister check` tells what is in its way")?;
     tracing::info!(school = site.name, "all daemons run; stop with Ctrl-C or SIGTERM");
 
     tokio::select! {

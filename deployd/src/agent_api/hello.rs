@@ -55,7 +55,7 @@ async fn known(
     };
     let hardware = hardware_json(hello)?;
     api.inventory.observe_device(by(), device.id, &observed, Some(&hardware)).await?;
-    api.sessions.hello(device.id, now);
+    api.sessions.hello(device.id, hello.runs_in, now);
     tracing::info!(device.id = %device.id, agent.version = hello.agent_version, runs_in = ?hello.runs_in, "an agent has started");
     Ok(Json(HelloReply::Approved {
         device: device.id.to_string(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use images::protocol::Phase;
+use images::protocol::{Phase, RunsIn};
 use inventory::{DeviceId, JobId, KeyFingerprint, WaitingId};
 
 use crate::policy::Ended;
@@ -28,6 +28,7 @@ struct Session {
     idle_since: Option<Instant>,
     last: Option<Ended>,
     noted_at: Option<Instant>,
+    sent_to_disk: bool,
 }
 
 impl Sessions {
@@ -37,9 +38,18 @@ impl Sessions {
     }
 
     /// An approved agent has started.
-    pub(crate) fn hello(&self, device: DeviceId, now: Instant) {
-        let session = Session { idle_since: Some(now), last: None, noted_at: Some(now) };
-        self.lock().devices.insert(device, session);
+    pub(crate) fn hello(&self, device: DeviceId, runs_in: RunsIn, now: Instant) {
+        let mut inner = self.lock();
+        let before = inner.devices.get(&device).copied().unwrap_or_default();
+        let came_back = before.sent_to_disk && runs_in == RunsIn::BootEnvironment;
+        let last = came_back.then_some(Ended::CameBack);
+        let session = Session { idle_since: Some(now), last, noted_at: Some(now), sent_to_disk: false };
+        inner.devices.insert(device, session);
+    }
+
+    /// The device is told to start its own disk.
+    pub(crate) fn sent_to_disk(&self, device: DeviceId) {
+        self.lock().devices.entry(device).or_default().sent_to_disk = true;
     }
 
     /// A job of the device has ended.
@@ -173,11 +183,27 @@ mod tests {
         let (sessions, start) = (Sessions::default(), inventory::clock::instant());
         let (device, job) = (DeviceId::random(), JobId::random());
         let at = |secs| start + Duration::from_secs(secs);
-        sessions.hello(device, at(0));
+        sessions.hello(device, RunsIn::BootEnvironment, at(0));
         assert_eq!(sessions.idle(device, at(10)), (Duration::from_secs(10), None));
         sessions.ended(device, job, Ended::Done, at(20));
         assert_eq!(sessions.idle(device, at(25)), (Duration::from_secs(5), Some(Ended::Done)));
-        sessions.hello(device, at(30));
+        sessions.hello(device, RunsIn::BootEnvironment, at(30));
         assert_eq!(sessions.idle(device, at(30)), (Duration::ZERO, None));
+    }
+
+    #[test]
+    fn a_pc_that_was_sent_to_its_disk_and_is_here_again_came_back() {
+        let (sessions, now) = (Sessions::default(), inventory::clock::instant());
+        let device = DeviceId::random();
+        let last = || sessions.idle(device, now).1;
+        sessions.hello(device, RunsIn::BootEnvironment, now);
+        sessions.sent_to_disk(device);
+        sessions.hello(device, RunsIn::BootEnvironment, now);
+        assert_eq!(last(), Some(Ended::CameBack));
+        sessions.sent_to_disk(device);
+        sessions.hello(device, RunsIn::InstalledSystem, now);
+        assert_eq!(last(), None);
+        sessions.hello(device, RunsIn::BootEnvironment, now);
+        assert_eq!(last(), None);
     }
 }

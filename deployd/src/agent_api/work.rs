@@ -59,6 +59,7 @@ pub(super) async fn work(
                 None => continue,
             },
             (Step::Reboot, _) => {
+                api.sessions.sent_to_disk(device.id);
                 tracing::info!("nothing to do; the PC restarts from its own disk");
                 return Ok(Json(Work::Reboot));
             }

@@ -8,5 +8,7 @@
     reason = "a broken promise should end the test"
 )]
 
+mod boot_ways;
+mod check;
 mod processes;
 mod support;

@@ -26,9 +26,13 @@ impl Lan {
     /// A bridge with the server's address, and taps `br0-tap0`, … for virtual PCs.
     pub(crate) fn new(taps: usize) -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
+        // A bridge without a live port has no carrier: a cable whose other end answers nobody is one.
         let mut commands = format!(
             "link set lo up\n\
              link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
+             link add {BRIDGE}-a type veth peer name {BRIDGE}-b\n\
+             link set {BRIDGE}-a master {BRIDGE} up\n\
+             link set {BRIDGE}-b arp off up\n\
              address add {SERVER}/24 dev {BRIDGE}\n\
              link set {BRIDGE} up\n"
         );
@@ -37,29 +41,20 @@ impl Lan {
             commands += &format!("tuntap add {tap} mode tap\nlink set {tap} master {BRIDGE} up\n");
         }
         ip(&commands);
-        let lan = Self { cables: Cell::new(0) };
-        // A bridge without a live port has no carrier. This one only listens.
-        let _ = lan.cable("link set eth0 arp off up");
-        lan
+        Self { cables: Cell::new(0) }
     }
 
     /// A computer that is switched on and has no address.
     pub(crate) fn computer(&self, mac: &str) -> Computer {
-        let namespace = self.cable(&format!("link set eth0 address {mac} up"));
-        Computer { namespace, mac: mac.to_owned() }
-    }
-
-    /// A new namespace with `eth0`, whose other end is plugged into the bridge; it lives as long as the file or a program in it.
-    fn cable(&self, commands: &str) -> File {
-        let number = self.cables.replace(self.cables.get() + 1);
-        let namespace = new_namespace();
-        let path = path_of(&namespace);
+        let cable = self.cables.replace(self.cables.get() + 1);
+        let computer = Computer { namespace: new_namespace(), mac: mac.to_owned() };
+        let namespace = path_of(&computer.namespace);
         ip(&format!(
-            "link add cable{number} type veth peer name eth0 netns {path}\nlink set cable{number} master {BRIDGE} up\n"
+            "link add cable{cable} type veth peer name eth0 netns {namespace}\n\
+             link set cable{cable} master {BRIDGE} up\n"
         ));
-        let mut inside = Command::new("nsenter");
-        run_ip(inside.arg(format!("--net={path}")).arg("ip"), &format!("link set lo up\n{commands}\n"));
-        namespace
+        run_ip(&mut computer.command("ip"), &format!("link set lo up\nlink set eth0 address {mac} up\n"));
+        computer
     }
 }
 

@@ -58,6 +58,13 @@ impl School {
         command
     }
 
+    /// `hausmeister check`.
+    pub(crate) fn hausmeister_check(&self) -> Command {
+        let mut command = self.hausmeister();
+        command.arg("check");
+        command
+    }
+
     /// Starts one daemon as a process of its own; it answers when this returns.
     pub(crate) fn start(&self, daemon: &str) -> Process {
         let ready = match daemon {
