@@ -20,7 +20,11 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
     let file = ConfigFile::read(&Arguments::parse().config)?;
     let (site, config) = (file.site()?, file.section("deployd")?);
     let inventory = Inventory::open(&site.database_url()).await.context("cannot open the inventory")?;

@@ -19,7 +19,10 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
     let file = ConfigFile::read(&Arguments::parse().config)?;
     let site = file.site()?;
     let inventory = Inventory::open(&site.database_url()).await.context("cannot open the database")?;

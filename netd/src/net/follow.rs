@@ -253,11 +253,12 @@ impl Follower {
         let mut ports: HashMap<LinkId, Arc<Port>> = HashMap::new();
         let mut unopened = Vec::new();
         for link in &links {
-            let kept =
-                before.get(&link.id).filter(|port| port.link.name == link.name && port.link.mac == link.mac);
-            match kept
-                .map_or_else(|| Port::open(&self.config, link).map(Arc::new), |port| Ok(Arc::clone(port)))
-            {
+            let opened = match before.get(&link.id).filter(|port| port.link.name == link.name) {
+                Some(port) if port.link == *link => Ok(Arc::clone(port)),
+                Some(port) => port.renewed(link).map(Arc::new),
+                None => Port::open(&self.config, link).map(Arc::new),
+            };
+            match opened {
                 Ok(port) => {
                     ports.insert(link.id, port);
                 }

@@ -51,6 +51,21 @@ impl Port {
             raw,
         })
     }
+
+    /// The same sockets, for the same interface under another hardware address or with other addresses, as a bridge has when a port
+    /// is added: the ports are not free for new sockets while the old ones are open.
+    pub(super) fn renewed(&self, link: &Link) -> Result<Self, Error> {
+        let same = |socket: &OwnedFd| {
+            socket.try_clone().map_err(|source| Error::System { op: "keep a socket", source })
+        };
+        Ok(Self {
+            link: link.clone(),
+            dhcp: same(&self.dhcp)?,
+            dhcp_port: self.dhcp_port,
+            proxy: same(&self.proxy)?,
+            raw: same(&self.raw)?,
+        })
+    }
 }
 
 fn udp_socket(interface: &str, port: u16) -> io::Result<Socket> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::support::api::Api;
-use super::support::lan::{Computer, Lan, SERVER};
+use super::support::lan::{Computer, Lan, SERVER, ip};
 use super::support::postgres::Postgres;
 use super::support::school::{School, ZONE};
 use super::support::{eventually, succeed, within};
@@ -45,6 +45,16 @@ fn a_killed_webui_keeps_what_it_acknowledged_on_postgresql() {
     let postgres = Postgres::start();
     let school = School::set_up_on(Lan::new(0), Some(&postgres.database("school")));
     a_killed_webui_keeps_what_it_acknowledged(&school);
+}
+
+#[test]
+fn a_bridge_that_changes_its_hardware_address_is_served_on() {
+    let school = School::set_up(Lan::new(0));
+    let netd = school.start("netd");
+    ip("link set br0 address 52:54:00:60:00:01\n");
+    eventually("netd sees it", || netd.said().contains("serving DHCP interfaces=[\"br0\"]").then_some(()));
+    assert!(!netd.said().contains("interfaces=[]"), "{}", netd.said());
+    assert!(school.lan.computer("52:54:00:60:00:02").ask_for_an_address().is_some());
 }
 
 /// A PC is known to deployd, approved in webui, and served by netd, each within a second of the other's write.
