@@ -1,5 +1,6 @@
 //! The images that can be served: the store, and the manifests that are in use kept in memory once for all PCs.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -126,6 +127,12 @@ fn load(store: &Store, id: ManifestId, key: &VerifyingKey) -> Result<ServedImage
     chunks.sort_unstable();
     chunks.dedup();
     Ok(ServedImage { bytes: bytes.into(), chunks })
+}
+
+/// Bytes that are free for us on the file system of a folder; `None` when it does not tell.
+pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
+    let stat = nix::sys::statvfs::statvfs(dir).ok()?;
+    Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
 /// A school deploys one or two images at a time; each may take up to 128 MiB here.

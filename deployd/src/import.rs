@@ -11,6 +11,7 @@ use images::store::{Store, StoreError};
 use inventory::config::Site;
 use inventory::{By, Inventory, UnixMillis};
 
+use crate::catalogue::free_bytes;
 use crate::keys::{KeyError, signing_key};
 
 /// Why there is no new version. The image store and the inventory are as they were, but for chunks that a next attempt
@@ -36,6 +37,17 @@ pub enum ImportError {
         /// Why.
         source: CaptureError,
     },
+    /// The file system is as full as it may become.
+    #[error(
+        "{} may fill up no further: {} MiB stay free for the database (reserve_mib in [deployd]); free some space there",
+        path.display(), reserve_bytes >> 20
+    )]
+    Full {
+        /// Folder of the image store.
+        path: PathBuf,
+        /// What stays free.
+        reserve_bytes: u64,
+    },
     /// The store does not take it.
     #[error("the image store does not take the image")]
     Store(#[from] StoreError),
@@ -50,6 +62,7 @@ pub enum ImportError {
 /// Reads a raw disk image into the store and adds it as the newest version of the image `name`, which is made if there is
 /// none. Returns the version's number. A running `deployd` may use the store at the same time.
 ///
+/// `reserve_bytes` of the store's file system stay free, as in [`crate::Config::reserve_mib`]: the database may lie there too.
 /// `progress` is called often with the used bytes that were read and all used bytes.
 ///
 /// # Errors
@@ -59,6 +72,7 @@ pub async fn import_image(
     inventory: &Inventory,
     name: &str,
     path: &Path,
+    reserve_bytes: u64,
     progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> Result<i64, ImportError> {
     let key = signing_key(site)?;
@@ -69,8 +83,9 @@ pub async fn import_image(
     let image = inventory.ensure_image(by(), &name).await?;
     let (store_dir, path) = (site.store_dir(), path.to_owned());
     let made_at = by().at;
+    let source = Source { name, path, made_at };
     let read =
-        tokio::task::spawn_blocking(move || read(&store_dir, &key, &name, &path, made_at, progress)).await;
+        tokio::task::spawn_blocking(move || read(&store_dir, reserve_bytes, &key, &source, progress)).await;
     match read.unwrap_or_else(|error| Err(ImportError::Interrupted(error))) {
         Ok((manifest, used_bytes)) => {
             Ok(inventory.add_version(by(), image, &manifest.to_string(), used_bytes).await?)
@@ -84,27 +99,45 @@ pub async fn import_image(
     }
 }
 
+struct Source {
+    /// Of the image.
+    name: String,
+    /// Of the file.
+    path: PathBuf,
+    made_at: UnixMillis,
+}
+
 fn read(
     store_dir: &Path,
+    reserve_bytes: u64,
     key: &SigningKey,
-    name: &str,
-    path: &Path,
-    made_at: UnixMillis,
+    source: &Source,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(ManifestId, u64), ImportError> {
-    let disk =
-        FileDev::open_read(path).map_err(|source| ImportError::Open { path: path.to_owned(), source })?;
-    let failed = |source| ImportError::Capture { path: path.to_owned(), source };
+    let path = &source.path;
+    let disk = FileDev::open_read(path).map_err(|source| ImportError::Open { path: path.clone(), source })?;
+    let failed = |source| ImportError::Capture { path: path.clone(), source };
     let plan = capture::plan(&disk).map_err(failed)?;
     for warning in &plan.warnings {
         tracing::warn!(path = %path.display(), "{warning}");
     }
     let store = Store::open(store_dir)?;
-    let (manifest, _) = capture::run(&disk, &plan, name, made_at.0, &store, &mut |at| {
+    let has_room = || free_bytes(store_dir).is_none_or(|free| free >= reserve_bytes);
+    let full = || ImportError::Full { path: store_dir.to_owned(), reserve_bytes };
+    // Before the first chunk too: what is on its way when room ends is stored still, and repeated attempts would add up.
+    if !has_room() {
+        return Err(full());
+    }
+    let mut room = true;
+    let captured = capture::run(&disk, &plan, &source.name, source.made_at.0, &store, &mut |at| {
         progress(at.read_bytes, at.total_bytes);
-        ControlFlow::Continue(())
-    })
-    .map_err(failed)?;
+        room = has_room();
+        if room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    if !room {
+        return Err(full());
+    }
+    let (manifest, _) = captured.map_err(failed)?;
     let id = store.publish(&manifest.sign(key))?;
     Ok((id, plan.total_bytes()))
 }

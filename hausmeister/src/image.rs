@@ -16,12 +16,13 @@ pub async fn run(config: ConfigFile, command: ImageCommand) -> anyhow::Result<()
     match command {
         ImageCommand::Import { file, name } => {
             let show = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            let version =
-                deployd::import::import_image(&site, &inventory, &name, &file, move |done, total| {
-                    if show {
-                        eprint!("\r{} of {} MiB", done >> 20, total >> 20);
-                    }
-                })
+            let tell = move |done: u64, total: u64| {
+                if show {
+                    eprint!("\r{} of {} MiB", done >> 20, total >> 20);
+                }
+            };
+            let reserve = config.section::<deployd::Config>("deployd")?.reserve_mib.saturating_mul(1 << 20);
+            let version = deployd::import::import_image(&site, &inventory, &name, &file, reserve, tell)
                 .await
                 .with_context(|| format!("cannot import {}", file.display()))?;
             if show {

@@ -22,6 +22,7 @@ use super::deploy::chain;
 use super::error::ApiError;
 use super::work::ignore_if_over;
 use super::{Api, MEMORY_UNIT, MEMORY_UNITS, OwnJob, blocking, body_of, by, wire};
+use crate::catalogue::free_bytes;
 
 /// Tells which chunks have to be uploaded.
 pub(super) async fn missing(
@@ -157,12 +158,6 @@ fn take_in(store: &Store, dir: &Path, reserve_bytes: u64, body: &[u8]) -> Result
     }
     store.ingest(&chunks)?;
     Ok(())
-}
-
-/// Bytes that are free for us on the file system of `dir`; `None` when it does not tell.
-fn free_bytes(dir: &Path) -> Option<u64> {
-    let stat = nix::sys::statvfs::statvfs(dir).ok()?;
-    Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
 struct Signed {

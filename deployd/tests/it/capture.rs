@@ -161,7 +161,7 @@ fn a_file_on_the_server_becomes_a_version() {
     let import = |name: &str, path: &std::path::Path| {
         let telling = telling.clone();
         let tell = move |done, total| *telling.lock().unwrap() = (done, total);
-        school.block(deployd::import::import_image(&school.site, &school.inventory, name, path, tell))
+        school.block(deployd::import::import_image(&school.site, &school.inventory, name, path, 0, tell))
     };
     assert_eq!(import("Debian 12", &path).unwrap(), 1);
     let (done, total) = *seen.lock().unwrap();

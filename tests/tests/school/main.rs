@@ -10,5 +10,6 @@
 
 mod boot_ways;
 mod check;
+mod full_disk;
 mod processes;
 mod support;

@@ -119,6 +119,11 @@ impl School {
         succeed(self.hausmeister().args(["image", "import", "--name", image]).arg(&disk));
     }
 
+    /// What `hausmeister image list` says.
+    pub(crate) fn list_images(&self) -> String {
+        succeed(self.hausmeister().args(["image", "list"]))
+    }
+
     fn ca(&self) -> String {
         std::fs::read_to_string(self.data().join("keys/ca.pem")).unwrap()
     }
