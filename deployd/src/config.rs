@@ -16,7 +16,7 @@ pub struct Config {
     pub server_address: Option<Ipv4Addr>,
     /// More arguments for the boot environment's kernel.
     pub kernel_arguments: KernelArguments,
-    /// Mebibytes that captures leave free on the file system of the image store.
+    /// Mebibytes that captures and imports leave free on the file system of the image store.
     pub reserve_mib: u64,
 }
 

@@ -137,7 +137,7 @@ impl SmallDisk {
 
     fn free_mib(&self) -> u64 {
         let stat = nix::sys::statvfs::statvfs(&self.mounted).unwrap();
-        stat.blocks_available() * stat.fragment_size() >> 20
+        (stat.blocks_available() * stat.fragment_size()) >> 20
     }
 }
 
