@@ -141,6 +141,13 @@ impl SmallDisk {
     }
 }
 
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Else the folder could not be removed.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.mounted).status();
+    }
+}
+
 fn disk(school: &School) -> PathBuf {
     let path: &Path = &school.dir.path().join("small.img");
     make_disk(path, 4);
