@@ -1,3 +1,5 @@
+//! The key in a TPM, against swtpm and against chips that misbehave.
+
 use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::process::{Child, Command};

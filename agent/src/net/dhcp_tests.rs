@@ -1,3 +1,5 @@
+//! The DHCP client against a server played by hand.
+
 use super::*;
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x77, 0, 2];

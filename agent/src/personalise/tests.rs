@@ -1,3 +1,5 @@
+//! Personalising systems that are folders or file systems in files.
+
 use std::fs;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What the screen shows in each scene.
+
 use expect_test::{Expect, expect};
 use images::protocol::Phase;
 

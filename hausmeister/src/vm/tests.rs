@@ -1,3 +1,5 @@
+//! The command lines that virtual PCs are started with.
+
 use super::*;
 
 fn config() -> VmConfig {

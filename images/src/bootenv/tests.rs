@@ -1,3 +1,5 @@
+//! The boot environment from made-up Debian packages.
+
 use std::io::Read as _;
 use std::os::unix::fs::symlink;
 

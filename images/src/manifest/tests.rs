@@ -1,3 +1,5 @@
+//! Manifests there and back, and damaged ones.
+
 use super::*;
 use crate::used::FsKind;
 use ed25519_dalek::SigningKey;

@@ -1,3 +1,5 @@
+//! The chunk store: several users, kills, damage.
+
 use super::*;
 use crate::manifest::{ChunkTable, Filesystem, Header, Identity, Partition, TableKind};
 use crate::used::FsKind;

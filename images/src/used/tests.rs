@@ -1,3 +1,5 @@
+//! Which parts of a file system are in use.
+
 use super::*;
 use crate::blockdev::MemDev;
 use proptest::prelude::*;
