@@ -26,7 +26,8 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
   iproute2 ovmf qemu-system-x86 procps
 # Real clients and oracles for the tests; peers for the benchmarks.
 test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
-  postgresql python3 swtpm tftp-hpa udhcpc
+  mount postgresql python3 swtpm tftp-hpa udhcpc
+test: WITH_TESTS := --tests
 bench: PACKAGES_NEEDED += kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa curl
 
 .PHONY: demo test bench lint deps build boot image clean
@@ -55,9 +56,9 @@ deps:
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
 	fi
 
-# The whole workspace, so that the tests are built against the same artefacts.
+# For the tests together with them: one set of features, every crate compiled once.
 build: deps
-	$(CARGO) build --release --locked --workspace --bins
+	$(CARGO) build --release --locked --workspace --bins $(WITH_TESTS)
 	$(BUILD_AGENT)
 
 # What PCs load from the network: signed boot loaders and kernel from Debian, and the agent as /init.

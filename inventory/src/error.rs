@@ -53,6 +53,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the database has no room left on its disk; what was tried is undone.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        let code = source.as_database_error().and_then(|error| error.code());
+        // SQLITE_FULL, and PostgreSQL's disk_full.
+        code.is_some_and(|code| code == "13" || code == "53100")
+    }
+
     pub(crate) fn db(op: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| Self::Database { op, source }
     }

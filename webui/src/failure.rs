@@ -35,6 +35,8 @@ pub(crate) enum Failure {
     Wait(u64),
     /// The server has too much to do.
     Busy,
+    /// The server's disk is full.
+    DiskFull,
     /// Our fault; logged where it happened.
     Internal,
 }
@@ -65,6 +67,7 @@ impl Failure {
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
             Self::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -122,6 +125,13 @@ impl Failure {
                 ("Gerade ist zu viel zu tun.", "In ein paar Sekunden noch einmal versuchen."),
                 ("There is too much to do at the moment.", "Try again in a few seconds."),
             ),
+            Self::DiskFull => (
+                (
+                    "Die Festplatte des Servers ist voll; geändert wurde nichts.",
+                    "Auf dem Server Platz schaffen und noch einmal versuchen.",
+                ),
+                ("The server's disk is full; nothing was changed.", "Make room on the server and try again."),
+            ),
             Self::Internal => (
                 (
                     "Bei uns ist etwas schiefgegangen; geändert wurde nichts.",
@@ -146,6 +156,7 @@ impl From<inventory::Error> for Failure {
         match error {
             inventory::Error::NotFound { .. } => Self::Gone,
             inventory::Error::Conflict(text) => Self::Refused(Problem::Inventory(text)),
+            full if full.is_disk_full() => Self::DiskFull,
             other => {
                 let cause = other.source().map(ToString::to_string).unwrap_or_default();
                 tracing::error!(error = %other, cause, "the inventory failed a page");

@@ -137,8 +137,7 @@ impl Api {
             Refused::Store(error) => ApiError::Internal(chain(&error)),
             Refused::Full => {
                 let error = ApiError::NoSpace;
-                let remedy =
-                    "free space in the data folder, for example by deleting images that are not needed";
+                let remedy = "free space on the data folder's disk, or move the data folder to a larger one";
                 self.notices.raise(SPACE, &error.to_string(), remedy).await;
                 let failed = self.inventory.fail_job(by(), own.job.id, &error.for_people()).await;
                 match ignore_if_over(failed) {

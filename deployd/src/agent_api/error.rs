@@ -97,9 +97,7 @@ impl ApiError {
             Self::ListFull(_) => "look at the waiting list on the server",
             Self::Incomplete(_) => "upload them and publish again",
             Self::Damaged(_) => "capture or import the image again, or deploy an older version",
-            Self::NoSpace => {
-                "free space in the data folder of the server, for example by deleting images, and start the job anew"
-            }
+            Self::NoSpace => "free space on the disk of the server's data folder, and start the job anew",
             Self::Busy(_) => "wait and ask again; if it stays so, look at the server's log",
             Self::Internal(_) => "look at the server's log",
         }

@@ -59,7 +59,7 @@ pub enum StoreError {
     },
     /// The disk is full. Everything that was accepted before is kept.
     #[error(
-        "no space left for the image store in {path}: free some space or delete images that are not needed"
+        "no space left for the image store in {path}: free some space there, or move the data folder to a larger disk"
     )]
     Full {
         /// The folder.
