@@ -18,7 +18,7 @@ use images::protocol::RunsIn;
 
 /// What went before in this PC's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum Before {
     /// Its job ended with success.
     Done,
     /// Its job ended without, or was taken back.
@@ -41,16 +41,16 @@ pub(crate) enum Step {
 }
 
 /// Decides. `idle` is the time since the agent said hello, or since its last job ended.
-pub(crate) fn next_step(runs_in: RunsIn, open_job: bool, idle: Duration, last: Option<Ended>) -> Step {
+pub(crate) fn next_step(runs_in: RunsIn, open_job: bool, idle: Duration, last: Option<Before>) -> Step {
     match (runs_in, open_job) {
         (RunsIn::BootEnvironment, true) => Step::GiveJob,
         (RunsIn::InstalledSystem, _) => Step::Wait,
         (RunsIn::BootEnvironment, false) => {
             let grace = match last {
-                Some(Ended::Done) => AFTER_SUCCESS,
+                Some(Before::Done) => AFTER_SUCCESS,
                 None => AFTER_HELLO,
-                Some(Ended::Failed) => AFTER_FAILURE,
-                Some(Ended::CameBack) => AFTER_RETURN,
+                Some(Before::Failed) => AFTER_FAILURE,
+                Some(Before::CameBack) => AFTER_RETURN,
             };
             match grace.checked_sub(idle) {
                 None | Some(Duration::ZERO) => Step::Reboot,
@@ -81,23 +81,23 @@ mod tests {
             );
         };
         check(BootEnvironment, true, 0, None, Step::GiveJob);
-        check(BootEnvironment, true, 1000, Some(Ended::Failed), Step::GiveJob);
+        check(BootEnvironment, true, 1000, Some(Before::Failed), Step::GiveJob);
         check(BootEnvironment, false, 0, None, Step::WaitFor(secs(30)));
         check(BootEnvironment, false, 29, None, Step::WaitFor(secs(1)));
         check(BootEnvironment, false, 30, None, Step::Reboot);
-        check(BootEnvironment, false, 0, Some(Ended::Done), Step::WaitFor(secs(2)));
-        check(BootEnvironment, false, 2, Some(Ended::Done), Step::Reboot);
-        check(BootEnvironment, false, 299, Some(Ended::Failed), Step::WaitFor(secs(1)));
-        check(BootEnvironment, false, 3000, Some(Ended::Failed), Step::Reboot);
-        check(BootEnvironment, false, 0, Some(Ended::CameBack), Step::WaitFor(secs(900)));
-        check(BootEnvironment, true, 0, Some(Ended::CameBack), Step::GiveJob);
+        check(BootEnvironment, false, 0, Some(Before::Done), Step::WaitFor(secs(2)));
+        check(BootEnvironment, false, 2, Some(Before::Done), Step::Reboot);
+        check(BootEnvironment, false, 299, Some(Before::Failed), Step::WaitFor(secs(1)));
+        check(BootEnvironment, false, 3000, Some(Before::Failed), Step::Reboot);
+        check(BootEnvironment, false, 0, Some(Before::CameBack), Step::WaitFor(secs(900)));
+        check(BootEnvironment, true, 0, Some(Before::CameBack), Step::GiveJob);
     }
 
     #[test]
     fn an_installed_system_is_never_restarted_under_its_user() {
         for job in [false, true] {
             for idle in [0, 10_000] {
-                for last in [None, Some(Ended::Done), Some(Ended::Failed)] {
+                for last in [None, Some(Before::Done), Some(Before::Failed)] {
                     let step = next_step(InstalledSystem, job, Duration::from_secs(idle), last);
                     assert_eq!(step, Step::Wait);
                 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use images::protocol::{Phase, RunsIn};
 use inventory::{DeviceId, JobId, KeyFingerprint, WaitingId};
 
-use crate::policy::Ended;
+use crate::policy::Before;
 
 /// Memory about agents.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ struct Inner {
 #[derive(Debug, Clone, Copy, Default)]
 struct Session {
     idle_since: Option<Instant>,
-    last: Option<Ended>,
+    last: Option<Before>,
     noted_at: Option<Instant>,
     sent_to_disk: bool,
 }
@@ -42,7 +42,7 @@ impl Sessions {
         let mut inner = self.lock();
         let before = inner.devices.get(&device).copied().unwrap_or_default();
         let came_back = before.sent_to_disk && runs_in == RunsIn::BootEnvironment;
-        let last = came_back.then_some(Ended::CameBack);
+        let last = came_back.then_some(Before::CameBack);
         let session = Session { idle_since: Some(now), last, noted_at: Some(now), sent_to_disk: false };
         inner.devices.insert(device, session);
     }
@@ -53,7 +53,7 @@ impl Sessions {
     }
 
     /// A job of the device has ended.
-    pub(crate) fn ended(&self, device: DeviceId, job: JobId, ended: Ended, now: Instant) {
+    pub(crate) fn ended(&self, device: DeviceId, job: JobId, ended: Before, now: Instant) {
         let mut inner = self.lock();
         let session = inner.devices.entry(device).or_default();
         session.last = Some(ended);
@@ -68,11 +68,11 @@ impl Sessions {
         let mut inner = self.lock();
         let session = inner.devices.entry(device).or_default();
         session.idle_since = None;
-        session.last = Some(Ended::Failed);
+        session.last = Some(Before::Failed);
     }
 
     /// How long the device has had nothing to do, and how its last job ended.
-    pub(crate) fn idle(&self, device: DeviceId, now: Instant) -> (Duration, Option<Ended>) {
+    pub(crate) fn idle(&self, device: DeviceId, now: Instant) -> (Duration, Option<Before>) {
         let mut inner = self.lock();
         let session = inner.devices.entry(device).or_default();
         let since = *session.idle_since.get_or_insert(now);
@@ -185,8 +185,8 @@ mod tests {
         let at = |secs| start + Duration::from_secs(secs);
         sessions.hello(device, RunsIn::BootEnvironment, at(0));
         assert_eq!(sessions.idle(device, at(10)), (Duration::from_secs(10), None));
-        sessions.ended(device, job, Ended::Done, at(20));
-        assert_eq!(sessions.idle(device, at(25)), (Duration::from_secs(5), Some(Ended::Done)));
+        sessions.ended(device, job, Before::Done, at(20));
+        assert_eq!(sessions.idle(device, at(25)), (Duration::from_secs(5), Some(Before::Done)));
         sessions.hello(device, RunsIn::BootEnvironment, at(30));
         assert_eq!(sessions.idle(device, at(30)), (Duration::ZERO, None));
     }
@@ -199,7 +199,7 @@ mod tests {
         sessions.hello(device, RunsIn::BootEnvironment, now);
         sessions.sent_to_disk(device);
         sessions.hello(device, RunsIn::BootEnvironment, now);
-        assert_eq!(last(), Some(Ended::CameBack));
+        assert_eq!(last(), Some(Before::CameBack));
         sessions.sent_to_disk(device);
         sessions.hello(device, RunsIn::InstalledSystem, now);
         assert_eq!(last(), None);

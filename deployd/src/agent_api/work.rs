@@ -19,7 +19,7 @@ use super::hello::runs_in;
 use super::{Api, Caller, OwnJob, blocking, by, json_of};
 use crate::catalogue::CatalogueError;
 use crate::hardware::{clean, text};
-use crate::policy::{Ended, Step, next_step};
+use crate::policy::{Before, Step, next_step};
 use crate::stop::stopped;
 
 #[derive(Deserialize)]
@@ -202,7 +202,7 @@ pub(super) async fn finish(
             let reason = reason.unwrap_or_else(|| "the PC gave no reason; look at its screen".into());
             tracing::warn!(job.id = %job.id, "a job failed: {reason}");
             api.inventory.fail_job(by(), job.id, &reason).await?;
-            Ended::Failed
+            Before::Failed
         }
         Finish::Ok { bytes, transferred, disk, resumed_bytes } => {
             let (manifest, version) = match job.task {
@@ -229,7 +229,7 @@ pub(super) async fn finish(
             };
             api.inventory.complete_job(by(), job.id, &result).await?;
             tracing::info!(job.id = %job.id, job.bytes = bytes, job.transferred = transferred, "a job is done");
-            Ended::Done
+            Before::Done
         }
     };
     api.sessions.ended(device.id, job.id, ended, inventory::clock::instant());
