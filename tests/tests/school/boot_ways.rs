@@ -6,7 +6,7 @@ use std::time::Duration;
 use hausmeister::vm::{Extras, Firmware, VirtualPc, VmConfig};
 use serde_json::Value;
 
-use super::support::lan::{Lan, tap_name};
+use super::support::lan::Lan;
 use super::support::school::School;
 use super::support::{Process, within};
 
@@ -73,7 +73,7 @@ fn switch_on(school: &School, firmware: Firmware, http_boot: bool) -> VirtualPc 
         memory_mib: 512,
         disk: school.dir.path().join("pc.disk"),
         disk_bytes: 64 << 20,
-        tap: tap_name(0),
+        tap: school.lan.bridge.tap(0).unwrap(),
         mac: MAC.to_owned(),
         serial_number: SERIAL.to_owned(),
         log: school.log("pc"),

@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use hausmeister::vm::Network;
 use nix::sched::{CloneFlags, unshare};
 
 use super::command;
@@ -19,6 +20,7 @@ pub(crate) const BRIDGE: &str = "br0";
 
 /// The network that this test's thread, and what it starts, has moved into.
 pub(crate) struct Lan {
+    pub(crate) bridge: Network,
     cables: Cell<usize>,
 }
 
@@ -26,22 +28,8 @@ impl Lan {
     /// A bridge with the server's address, and taps `br0-tap0`, … for virtual PCs.
     pub(crate) fn new(taps: usize) -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
-        // A bridge without a live port has no carrier: a cable whose other end answers nobody is one.
-        let mut commands = format!(
-            "link set lo up\n\
-             link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
-             link add {BRIDGE}-a type veth peer name {BRIDGE}-b\n\
-             link set {BRIDGE}-a master {BRIDGE} up\n\
-             link set {BRIDGE}-b arp off up\n\
-             address add {SERVER}/24 dev {BRIDGE}\n\
-             link set {BRIDGE} up\n"
-        );
-        for tap in 0..taps {
-            let tap = tap_name(tap);
-            commands += &format!("tuntap add {tap} mode tap\nlink set {tap} master {BRIDGE} up\n");
-        }
-        ip(&commands);
-        Self { cables: Cell::new(0) }
+        let bridge = Network::lay_out(BRIDGE, &format!("{SERVER}/24"), taps).unwrap();
+        Self { bridge, cables: Cell::new(0) }
     }
 
     /// A computer that is switched on and has no address.
@@ -120,11 +108,6 @@ fn new_namespace() -> File {
 
 fn path_of(namespace: &File) -> String {
     format!("/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd())
-}
-
-/// Name of a tap.
-pub(crate) fn tap_name(number: usize) -> String {
-    format!("{BRIDGE}-tap{number}")
 }
 
 /// Carries out commands of `ip` where the test is.
