@@ -12,6 +12,7 @@ pub mod config;
 mod db;
 mod devices;
 mod error;
+mod gate;
 mod images;
 mod jobs;
 mod leases;
@@ -26,6 +27,7 @@ pub use changes::{By, Change};
 pub use db::Inventory;
 pub use devices::{Device, Interface, InterfaceKind, NewDevice, Observed};
 pub use error::{Answer, Boxed, Error, Result};
+pub use gate::Level;
 pub use images::{Image, ImageVersion};
 pub use jobs::{Job, JobProgress, JobResult, JobState, JobTask};
 pub use leases::{Lease, LeaseState};
@@ -33,8 +35,8 @@ pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
 pub use rooms::Room;
 pub use types::{
-    Cidr, DeviceId, Hostname, ImageId, JobId, KeyFingerprint, MacAddr, NetworkId, ParseError, RoomId,
-    UnixMillis, UserId, VersionId, WaitingId,
+    Cidr, DeviceId, FilterId, GroupId, Hostname, ImageId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId,
+    ParseError, RoomId, RuleId, UnixMillis, UserId, VersionId, WaitingId,
 };
 pub use users::{Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

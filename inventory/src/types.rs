@@ -289,6 +289,14 @@ macro_rules! ids {
     )*};
 }
 ids!(
+    /// A class or another group of people and devices.
+    GroupId,
+    /// A rule of the gate.
+    RuleId,
+    /// A list of domain names.
+    ListId,
+    /// What "filtered" means for some of the school.
+    FilterId,
     /// A room of the school.
     RoomId,
     /// A managed device.

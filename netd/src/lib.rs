@@ -3,6 +3,7 @@
 //! [`run`] starts all of them on one inventory and returns a [`Handle`]; dropping it stops them.
 
 mod chain;
+pub mod clients;
 pub mod config;
 pub mod dhcp;
 pub mod dns;

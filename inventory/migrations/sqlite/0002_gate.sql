@@ -1,0 +1,100 @@
+-- Who may use the internet, where and until when. Paired with ../postgres/0002_gate.sql.
+
+-- A list of domain names (and, where addresses make sense, of networks): written by the school in `names`, or fetched from `source`
+-- into a file of the data folder.
+CREATE TABLE name_lists (
+    id BLOB PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    source TEXT,
+    names TEXT NOT NULL,
+    entries INTEGER NOT NULL,
+    problem TEXT,
+    updated_at INTEGER
+) STRICT;
+
+-- What "filtered" means for some of the school.
+CREATE TABLE filters (
+    id BLOB PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    safe_search INTEGER NOT NULL,
+    youtube TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE filter_lists (
+    filter_id BLOB NOT NULL REFERENCES filters (id) ON DELETE CASCADE,
+    list_id BLOB NOT NULL REFERENCES name_lists (id) ON DELETE CASCADE,
+    action TEXT NOT NULL,
+    PRIMARY KEY (filter_id, list_id)
+) STRICT;
+
+-- Classes and other groups of people and devices.
+CREATE TABLE school_groups (
+    id BLOB PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    level TEXT,
+    list_id BLOB REFERENCES name_lists (id) ON DELETE SET NULL,
+    filter_id BLOB REFERENCES filters (id) ON DELETE SET NULL
+) STRICT;
+
+CREATE TABLE members (
+    group_id BLOB NOT NULL REFERENCES school_groups (id) ON DELETE CASCADE,
+    user_id BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    PRIMARY KEY (group_id, user_id)
+) STRICT;
+CREATE INDEX members_user ON members (user_id);
+
+CREATE TABLE device_groups (
+    device_id BLOB NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+    group_id BLOB NOT NULL REFERENCES school_groups (id) ON DELETE CASCADE,
+    PRIMARY KEY (device_id, group_id)
+) STRICT;
+
+-- A device's number in the kernel's tables. It never belongs to another device, not even after this one is deleted.
+CREATE TABLE device_numbers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    device_id BLOB NOT NULL UNIQUE REFERENCES devices (id) ON DELETE CASCADE
+) STRICT;
+INSERT INTO device_numbers (device_id) SELECT id FROM devices ORDER BY created_at, name;
+
+ALTER TABLE devices ADD COLUMN owner_id BLOB REFERENCES users (id) ON DELETE SET NULL;
+ALTER TABLE devices ADD COLUMN staff INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE rooms ADD COLUMN level TEXT;
+ALTER TABLE rooms ADD COLUMN list_id BLOB REFERENCES name_lists (id) ON DELETE SET NULL;
+ALTER TABLE rooms ADD COLUMN filter_id BLOB REFERENCES filters (id) ON DELETE SET NULL;
+
+-- Without a level the gate leaves a network alone.
+ALTER TABLE networks ADD COLUMN level TEXT;
+ALTER TABLE networks ADD COLUMN list_id BLOB REFERENCES name_lists (id) ON DELETE SET NULL;
+ALTER TABLE networks ADD COLUMN filter_id BLOB REFERENCES filters (id) ON DELETE SET NULL;
+ALTER TABLE networks ADD COLUMN nat INTEGER NOT NULL DEFAULT 0;
+
+-- Rules with a time. A rule that ended stays for the history.
+CREATE TABLE gate_rules (
+    id BLOB PRIMARY KEY,
+    layer TEXT NOT NULL,
+    target_kind TEXT NOT NULL,
+    target_id BLOB NOT NULL,
+    level TEXT NOT NULL,
+    list_id BLOB REFERENCES name_lists (id) ON DELETE SET NULL,
+    starts_at INTEGER NOT NULL,
+    ends_at INTEGER,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX gate_rules_ends ON gate_rules (ends_at);
+
+-- A device that belongs to another room for a while.
+CREATE TABLE visits (
+    device_id BLOB PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+    room_id BLOB NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
+    ends_at INTEGER NOT NULL
+) STRICT;
+
+-- What the kernel was read to enforce.
+CREATE TABLE gate_confirmed (
+    device_id BLOB PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+    level TEXT NOT NULL,
+    ends_at INTEGER,
+    confirmed_at INTEGER NOT NULL
+) STRICT;
