@@ -98,10 +98,11 @@ fn write_config(path: &Path, args: &InitArgs, interfaces: &[Interface]) -> anyho
         text += &format!("database = {}\n", quoted(database));
     }
     text += &format!(
-        "\n[netd]\ninterfaces = [{}]\ndns_forwarders = [{}]\n\n[deployd]\nkernel_arguments = {}\n\n[webui]\n",
+        "\n[netd]\ninterfaces = [{}]\ndns_forwarders = [{}]\n\n[deployd]\nkernel_arguments = {}\n\n[webui]\npage_listen = \"0.0.0.0:{}\"\n",
         list(interfaces.iter().map(|i| i.name.clone()).collect()),
         list(args.dns_forwarders.iter().map(Ipv4Addr::to_string).collect()),
         quoted(&args.kernel_arguments),
+        netd::Config::default().page_port,
     );
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;

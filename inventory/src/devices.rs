@@ -161,6 +161,20 @@ impl Inventory {
         })
     }
 
+    /// The device for whose card that address is reserved.
+    ///
+    /// # Errors
+    /// The database failed, or the row makes no sense.
+    pub fn device_by_reservation(&self, ip: Ipv4Addr) -> Answer<'_, Option<Device>> {
+        Box::pin(async move {
+            self.device_where(
+                "d.id = (SELECT device_id FROM interfaces WHERE reserved_ip = $1)",
+                ip.to_string(),
+            )
+            .await
+        })
+    }
+
     async fn device_where<V>(&self, condition: &'static str, value: V) -> Result<Option<Device>>
     where
         V: Send
@@ -319,6 +333,8 @@ macro_rules! insert_device {
             .bind($serial.to_string()).bind($uuid.to_string()).bind(new.desired_image.map(|i| i.0)).bind($by.at.0)
             .execute(&mut *$tx).await
             .map_err($crate::Error::unique("add a device", || format!("there is a device named {} already", new.name)))?;
+        sqlx::query("INSERT INTO device_numbers (device_id) VALUES ($1)").bind($id.0)
+            .execute(&mut *$tx).await.map_err($crate::Error::db("number a device"))?;
         for interface in &new.interfaces {
             sqlx::query("INSERT INTO interfaces (mac, device_id, kind, reserved_ip) VALUES ($1, $2, $3, $4)")
                 .bind(interface.mac.to_string()).bind($id.0)

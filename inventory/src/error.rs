@@ -70,6 +70,13 @@ impl Error {
     pub(crate) fn unique(op: &'static str, taken: impl Fn() -> String) -> impl Fn(sqlx::Error) -> Self {
         move |source| match source.as_database_error() {
             Some(e) if e.is_unique_violation() => Self::Conflict(taken()),
+            _ => Self::reference(op)(source),
+        }
+    }
+
+    /// Like [`Error::db`], but a violated reference is the caller's conflict and says so.
+    pub(crate) fn reference(op: &'static str) -> impl Fn(sqlx::Error) -> Self {
+        move |source| match source.as_database_error() {
             Some(e) if e.is_foreign_key_violation() => Self::Conflict(format!(
                 "could not {op}: something it refers to is missing, or something still refers to it"
             )),

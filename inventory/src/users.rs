@@ -1,11 +1,13 @@
 //! People who may sign in, and their sessions.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
-use crate::{Answer, By, Error, Inventory, Result, UnixMillis, UserId};
+use crate::{Answer, By, Error, Inventory, ParseError, Result, UnixMillis, UserId};
 
 /// A person who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +22,62 @@ pub struct User {
     pub role: Role,
 }
 
-/// What a person may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a person may do: see the table of roles in webui.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything in one school.
     SchoolAdmin,
+    /// Devices, rooms and images, but no people.
+    DeviceOfficer,
+    /// Roles and reports of a school, but no technical settings.
+    HeadTeacher,
+    /// Rooms and classes in lessons.
+    Teacher,
+    /// Imports of people.
+    Secretary,
+    /// Their own status and devices.
+    Pupil,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 6] = [
+        Self::SchoolAdmin,
+        Self::DeviceOfficer,
+        Self::HeadTeacher,
+        Self::Teacher,
+        Self::Secretary,
+        Self::Pupil,
+    ];
+
+    /// Its name in the database and the API.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::SchoolAdmin => "school_admin",
+            Self::DeviceOfficer => "device_officer",
+            Self::HeadTeacher => "head_teacher",
+            Self::Teacher => "teacher",
+            Self::Secretary => "secretary",
+            Self::Pupil => "pupil",
+        }
+    }
+
+    /// Whether this person's own devices are left alone when a room or class is locked.
+    #[must_use]
+    pub fn is_staff(self) -> bool {
+        self != Self::Pupil
+    }
+}
+
+impl FromStr for Role {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let found = Self::ALL.into_iter().find(|role| role.text() == text);
+        found.ok_or(ParseError::new("role", text, "there is no such role"))
+    }
 }
 
 impl Inventory {
@@ -47,10 +99,9 @@ impl Inventory {
                 return Err(Error::Conflict("a user name must have 1 to 60 characters and no spaces".into()));
             }
             let id = UserId::random();
-            let Role::SchoolAdmin = role;
             in_transaction!(self, "add a user", tx => {
                 sqlx::query("INSERT INTO users (id, name, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5)")
-                    .bind(id.0).bind(name.clone()).bind(password_hash.to_owned()).bind("school_admin").bind(by.at.0)
+                    .bind(id.0).bind(name.clone()).bind(password_hash.to_owned()).bind(role.text()).bind(by.at.0)
                     .execute(&mut *tx).await
                     .map_err(Error::unique("add a user", || format!("there is a user named {name:?} already")))?;
                 record!(tx, by, "user", id, "created")?;
@@ -92,6 +143,40 @@ impl Inventory {
             .bind(name.trim().to_lowercase()).fetch_optional(pool).await)
             .map_err(Error::db("find a user"))?;
             row.map(user).transpose()
+        })
+    }
+
+    /// The person with that id.
+    ///
+    /// # Errors
+    /// The database failed, or the row makes no sense.
+    pub fn user(&self, id: UserId) -> Answer<'_, Option<User>> {
+        Box::pin(async move {
+            let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+            "SELECT id, name, password_hash, role FROM users WHERE id = $1")
+            .bind(id.0).fetch_optional(pool).await)
+            .map_err(Error::db("find a user"))?;
+            row.map(user).transpose()
+        })
+    }
+
+    /// All people by name. A row that cannot be used is reported in the second list.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn users(&self) -> Answer<'_, (Vec<User>, Vec<Error>)> {
+        Box::pin(async move {
+            let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
+            "SELECT id, name, password_hash, role FROM users ORDER BY name").fetch_all(pool).await)
+            .map_err(Error::db("list users"))?;
+            let (mut good, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
+            for row in rows {
+                match user(row) {
+                    Ok(user) => good.push(user),
+                    Err(problem) => bad.push(problem),
+                }
+            }
+            Ok((good, bad))
         })
     }
 
@@ -166,9 +251,6 @@ impl Inventory {
 type Row = (Uuid, String, String, String);
 
 fn user((id, name, password_hash, role): Row) -> Result<User> {
-    let role = match role.as_str() {
-        "school_admin" => Role::SchoolAdmin,
-        other => return Err(Error::row("users", &name)(format!("unknown role {other:?}"))),
-    };
+    let role = role.parse().map_err(|e: ParseError| Error::row("users", &name)(e.to_string()))?;
     Ok(User { id: UserId(id), name, password_hash, role })
 }

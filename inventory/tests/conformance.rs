@@ -11,10 +11,12 @@ use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::time::Duration;
 
+use inventory::gate::{Confirmed, Layer, NewRule, Of, RoomControl, RoomGate, Target};
+use inventory::lessons::Grid;
 use inventory::{
     By, DhcpMode, Error, Interface, InterfaceKind, Inventory, JobProgress, JobResult, JobState, JobTask,
-    KeyFingerprint, Lease, LeaseState, Network, NetworkId, NewDevice, Observed, Role, Sighting, UnixMillis,
-    WAITING_MAX,
+    KeyFingerprint, Lease, LeaseState, Level, Network, NetworkId, NewDevice, Observed, Role, Sighting,
+    UnixMillis, WAITING_MAX,
 };
 
 type Promise = fn(Open) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -51,6 +53,12 @@ const PROMISES: &[(&str, Promise)] = promises![
     the_change_log_tells_who_did_what_in_order,
     notices_appear_and_disappear_with_their_cause,
     the_boot_decision_follows_the_inventory,
+    a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_each_other,
+    rules_about_nothing_and_rules_that_end_before_they_begin_are_refused,
+    the_gate_is_told_of_rooms_groups_owners_and_visits,
+    devices_keep_their_numbers_and_numbers_are_never_reused,
+    what_the_kernel_enforces_is_written_down,
+    lessons_are_kept,
 ];
 
 const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };
@@ -514,5 +522,156 @@ mod postgres {
     #[expect(clippy::disallowed_methods, reason = "a deadline for a process outside of the test")]
     fn now() -> Instant {
         Instant::now()
+    }
+}
+
+fn rule(layer: Layer, target: Target, level: Level, from: u64, to: Option<u64>) -> NewRule {
+    let at = |secs| BY.at.plus_secs(secs);
+    NewRule { layer, target, setting: level.into(), starts_at: at(from), ends_at: to.map(at) }
+}
+
+async fn a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_each_other(open: Open) {
+    let inventory = open.inventory().await;
+    let room = Target::Room(inventory.create_room(BY, "Raum 204").await.unwrap().id);
+    inventory.add_rules(BY, &[rule(Layer::Grant, room, Level::On, 0, Some(100))]).await.unwrap();
+    inventory.add_rules(BY, &[rule(Layer::Grant, room, Level::Off, 50, Some(70))]).await.unwrap();
+    inventory.add_rules(BY, &[rule(Layer::Grant, room, Level::On, 200, None)]).await.unwrap();
+    for _ in 0..2 {
+        inventory.add_rules(BY, &[rule(Layer::Exam, room, Level::AllowList, 0, Some(80))]).await.unwrap();
+    }
+    let (book, problems) = inventory.gate_book(BY.at).await.unwrap();
+    assert!(problems.is_empty());
+    let mut spans: Vec<_> = book
+        .rules()
+        .map(|rule| {
+            (
+                rule.layer.text(),
+                (rule.starts_at.0 - BY.at.0) / 1000,
+                rule.ends_at.map(|e| (e.0 - BY.at.0) / 1000),
+            )
+        })
+        .collect();
+    spans.sort_unstable();
+    let grants = [("grant", 0, Some(50)), ("grant", 50, Some(70)), ("grant", 200, None)];
+    assert_eq!(spans, [&[("exam", 0, Some(80)), ("exam", 0, Some(80))][..], &grants[..]].concat());
+
+    let later = By { at: BY.at.plus_secs(60), ..BY };
+    assert_eq!(
+        inventory.end_rules(later, Layer::Grant, room).await.unwrap(),
+        2,
+        "the one that runs and the one to come"
+    );
+    let (book, _) = inventory.gate_book(later.at).await.unwrap();
+    let exam = book.rules().find(|rule| rule.layer == Layer::Exam).unwrap().id;
+    assert!(book.rules().all(|rule| rule.layer == Layer::Exam || !rule.holds(later.at)));
+    inventory.end_rule(later, exam).await.unwrap();
+    assert!(matches!(inventory.end_rule(later, exam).await, Err(Error::NotFound { .. })));
+}
+
+async fn rules_about_nothing_and_rules_that_end_before_they_begin_are_refused(open: Open) {
+    let inventory = open.inventory().await;
+    let nowhere = Target::Room(inventory::RoomId::random());
+    let room = Target::Room(inventory.create_room(BY, "Raum 204").await.unwrap().id);
+    let good = rule(Layer::Grant, room, Level::On, 0, Some(100));
+    let refused = inventory.add_rules(BY, &[good, rule(Layer::Grant, nowhere, Level::On, 0, None)]).await;
+    assert!(matches!(refused, Err(Error::NotFound { what: "room", .. })));
+    conflict(inventory.add_rules(BY, &[good, rule(Layer::Grant, room, Level::On, 5, Some(5))]).await);
+    assert_eq!(inventory.gate_book(BY.at).await.unwrap().0.rules().count(), 0, "all or none");
+}
+
+async fn the_gate_is_told_of_rooms_groups_owners_and_visits(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let other = inventory.create_room(BY, "Raum 205").await.unwrap();
+    let class = inventory.create_group(BY, "7b").await.unwrap();
+    let carts = inventory.create_group(BY, "iPad-Wagen").await.unwrap();
+    let pupil = inventory.create_user(BY, "lea", "x", Role::Pupil).await.unwrap();
+    let teacher = inventory.create_user(BY, "herr-kurz", "x", Role::Teacher).await.unwrap();
+    inventory.add_to_group(BY, class.id, &[pupil, teacher], &[]).await.unwrap();
+    inventory.add_to_group(BY, carts.id, &[], &[device]).await.unwrap();
+    inventory.set_owner(BY, device, Some(pupil), false).await.unwrap();
+    inventory.set_visit(BY, device, Some((other.id, BY.at.plus_secs(60)))).await.unwrap();
+    inventory
+        .set_room_gate(
+            BY,
+            other.id,
+            RoomGate { setting: Some(Level::Off.into()), control: RoomControl::Inside },
+        )
+        .await
+        .unwrap();
+
+    let told = async |of| inventory.gate_devices(of).await.unwrap().0;
+    let all = told(Of::School).await;
+    let [told_one] = all.as_slice() else { panic!("{all:?}") };
+    let subject = &told_one.subject;
+    assert_eq!((subject.device, subject.staff, subject.owner), (device, false, Some(pupil)));
+    assert_eq!(HashSet::from_iter(subject.groups.iter().copied()), HashSet::from([class.id, carts.id]));
+    assert_eq!(subject.room_at(BY.at), other.id);
+    let (book, _) = inventory.gate_book(BY.at).await.unwrap();
+    assert_eq!(book.verdict(subject, BY.at).setting, Some(Level::Off.into()));
+    assert_eq!(book.verdict(subject, BY.at.plus_secs(60)).setting, None);
+    assert_eq!(inventory.room_gate(other.id).await.unwrap().control, RoomControl::Inside);
+    for target in [
+        Target::Room(other.id),
+        Target::Room(subject.room),
+        Target::Group(class.id),
+        Target::Group(carts.id),
+        Target::Device(device),
+        Target::User(pupil),
+    ] {
+        assert_eq!(told(Of::Target(target)).await, all, "{target:?}");
+    }
+    assert!(told(Of::Target(Target::User(teacher))).await.is_empty());
+    inventory.set_owner(BY, device, Some(teacher), false).await.unwrap();
+    assert!(
+        told(Of::School).await.iter().all(|device| device.subject.staff),
+        "what belongs to a teacher is the staff's"
+    );
+    let groups = inventory.groups_of(teacher).await.unwrap();
+    assert_eq!(groups, [class]);
+}
+
+async fn devices_keep_their_numbers_and_numbers_are_never_reused(open: Open) {
+    let inventory = open.inventory().await;
+    let (first, second) = (approved(&inventory, 1).await, approved(&inventory, 2).await);
+    let numbers = async || -> Vec<(u32, inventory::DeviceId)> {
+        let (devices, _) = inventory.gate_devices(Of::School).await.unwrap();
+        devices.iter().map(|device| (device.number, device.subject.device)).collect()
+    };
+    assert_eq!(numbers().await, [(1, first), (2, second)]);
+    inventory.delete_device(BY, second).await.unwrap();
+    let third = approved(&inventory, 3).await;
+    assert_eq!(numbers().await, [(1, first), (3, third)]);
+}
+
+async fn what_the_kernel_enforces_is_written_down(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let ends = Some(BY.at.plus_secs(5));
+    let gone = inventory::DeviceId::random();
+    inventory.confirm_levels(BY, &[(device, Level::On, ends), (gone, Level::On, None)]).await.unwrap();
+    inventory.confirm_levels(BY, &[(device, Level::Filtered, ends)]).await.unwrap();
+    for of in [Of::School, Of::Target(Target::Device(device))] {
+        let confirmed = inventory.confirmed_levels(of).await.unwrap();
+        let expected = Confirmed { level: Level::Filtered, ends_at: ends, at: BY.at };
+        assert_eq!(confirmed.into_iter().collect::<Vec<_>>(), [(device, expected)]);
+    }
+}
+
+async fn lessons_are_kept(open: Open) {
+    let inventory = open.inventory().await;
+    assert_eq!(inventory.grid().await.unwrap(), Grid::default());
+    let (week, wrong) = inventory::lessons::parse_week("1;8:00;8:45\n2;8:50;9:35\nSa;1;9:00;9:45");
+    assert!(wrong.is_empty());
+    let holiday = inventory::lessons::SpecialDays {
+        first: "2026-12-21".parse().unwrap(),
+        last: "2027-01-05".parse().unwrap(),
+        name: "Weihnachtsferien".into(),
+        lessons: Vec::new(),
+    };
+    let grid = Grid { week, special: vec![holiday] };
+    for _ in 0..2 {
+        inventory.set_grid(BY, &grid).await.unwrap();
+        assert_eq!(inventory.grid().await.unwrap(), grid);
     }
 }

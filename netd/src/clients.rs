@@ -22,7 +22,7 @@ pub struct Client {
 }
 
 /// Everybody who may ask: an immutable snapshot that is replaced as a whole.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Clients {
     /// Devices by their addresses.
     pub devices: HashMap<IpAddr, Client>,

@@ -24,6 +24,8 @@ pub struct Config {
     pub boot_http_port: u16,
     /// Port of the TLS server that agents are sent to, as in `agent_listen` of `[deployd]`.
     pub agent_port: u16,
+    /// Port of the plain HTTP page that tells a locked device why, as in `page_listen` of `[webui]`.
+    pub page_port: u16,
     /// More kernel arguments of the boot environment where netd itself writes the boot script.
     pub kernel_arguments: String,
 }
@@ -39,6 +41,7 @@ impl Default for Config {
             proxy_dhcp_port: 4011,
             boot_http_port: 8067,
             agent_port: 8443,
+            page_port: 8068,
             kernel_arguments: String::new(),
         }
     }

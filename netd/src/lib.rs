@@ -1,4 +1,4 @@
-//! `netd`: DHCP, DNS and TFTP for the school's network.
+//! `netd`: DHCP, DNS, TFTP and the gate for the school's network.
 //!
 //! [`run`] starts all of them on one inventory and returns a [`Handle`]; dropping it stops them.
 
@@ -7,6 +7,7 @@ pub mod clients;
 pub mod config;
 pub mod dhcp;
 pub mod dns;
+pub mod gate;
 pub mod net;
 pub mod ra;
 pub mod tftp;
@@ -31,6 +32,9 @@ pub enum Error {
     /// TFTP.
     #[error("TFTP cannot start")]
     Tftp(#[from] tftp::Error),
+    /// The gate.
+    #[error("the gate cannot read the inventory")]
+    Gate(#[from] inventory::Error),
 }
 
 /// The running daemon; it stops when this is dropped.
@@ -39,6 +43,7 @@ pub struct Handle {
     dhcp: net::Handle,
     dns: dns::Handle,
     tftp: tftp::Handle,
+    gate: gate::Handle,
     _routers: ra::Handle,
 }
 
@@ -61,17 +66,24 @@ impl Handle {
         &self.tftp
     }
 
+    /// The gate.
+    #[must_use]
+    pub fn gate(&self) -> &gate::Handle {
+        &self.gate
+    }
+
     /// Waits until one of the servers ended, which none does by itself.
     pub async fn ended(&mut self) {
         tokio::select! {
             () = self.dhcp.ended() => {}
             () = self.dns.ended() => {}
             () = self.tftp.ended() => {}
+            () = self.gate.ended() => {}
         }
     }
 }
 
-/// Starts DHCP, DNS and TFTP; they answer when this returns.
+/// Starts the gate, DHCP, DNS and TFTP; they answer when this returns.
 ///
 /// # Errors
 /// A port cannot be opened, or the inventory cannot be read. What is wrong inside the inventory is no error but a notice.
@@ -108,13 +120,16 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     };
     let routers = ra::serve(&config.interfaces);
     // What DHCP names to its clients answers before DHCP does.
+    let gate = gate::Config { dns_port: config.dns_port, page_port: config.page_port };
+    let gate = gate::serve(gate, inventory.clone()).await?;
     let tftp = tftp::serve(tftp, inventory.clone()).await?;
     let dns = dns::serve(dns, inventory.clone()).await?;
-    let dhcp = net::serve(dhcp, inventory, Some(dns.lease_signal())).await?;
+    let told = vec![dns.lease_signal(), gate.lease_signal()];
+    let dhcp = net::serve(dhcp, inventory, told).await?;
     for (interface, address) in dhcp.addresses() {
         tracing::info!(interface, %address, "serving DHCP");
     }
-    Ok(Handle { dhcp, dns, tftp, _routers: routers })
+    Ok(Handle { dhcp, dns, tftp, gate, _routers: routers })
 }
 
 /// This machine's host name, if it can be a DNS label.

@@ -26,6 +26,10 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 /// Folders and files whose code is told the time and hands out effects: no socket, no clock, no database, no runtime.
 const PURE: &[&str] = &[
     "inventory/src/boot.rs",
+    "inventory/src/gate/decide.rs",
+    "netd/src/gate/plan.rs",
+    "netd/src/gate/script.rs",
+    "netd/src/gate/state.rs",
     "netd/src/dhcp/codec.rs",
     "netd/src/dhcp/engine.rs",
     "netd/src/dhcp/options.rs",

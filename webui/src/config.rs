@@ -12,11 +12,17 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where plain HTTP is answered with a redirect to HTTPS, for people who type the bare name; off when absent.
     pub redirect_listen: Option<SocketAddr>,
+    /// Where locked devices are led to that ask for something over plain HTTP, as in `page_port` of `[netd]`; off when absent.
+    pub page_listen: Option<SocketAddr>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, HTTPS_PORT)), redirect_listen: None }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, HTTPS_PORT)),
+            redirect_listen: None,
+            page_listen: None,
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     CrossSite,
     /// Nobody is signed in.
     NotSignedIn,
+    /// Whoever is signed in may not do this.
+    Forbidden,
     /// Too many wrong passwords; wait that many seconds.
     Wait(u64),
     /// The server has too much to do.
@@ -63,7 +65,7 @@ impl Failure {
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Refused(_) => StatusCode::CONFLICT,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
             Self::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -120,6 +122,13 @@ impl Failure {
             Self::NotSignedIn => (
                 ("Dafür muss man angemeldet sein.", "Bitte anmelden."),
                 ("This needs a sign-in.", "Please sign in."),
+            ),
+            Self::Forbidden => (
+                (
+                    "Das dürfen Sie hier nicht.",
+                    "Die Schuladministration kann es tun oder das Recht dazu geben.",
+                ),
+                ("You may not do this here.", "The school's admin can do it, or give you the right."),
             ),
             Self::Busy => (
                 ("Gerade ist zu viel zu tun.", "In ein paar Sekunden noch einmal versuchen."),

@@ -27,6 +27,16 @@ pub(crate) fn time(lang: Lang, at: UnixMillis) -> String {
     in_zone(lang, at, &TimeZone::system())
 }
 
+/// The time of day in the machine's zone: `10:43`.
+pub(crate) fn clock(at: UnixMillis) -> String {
+    let instant = Timestamp::from_millisecond(at.0).unwrap_or_default();
+    match instant.to_zoned(TimeZone::system()).strftime("%H:%M").to_string() {
+        // Midnight ends the day that it is told on.
+        midnight if midnight == "00:00" => "24:00".into(),
+        time => time,
+    }
+}
+
 fn in_zone(lang: Lang, at: UnixMillis, zone: &TimeZone) -> String {
     let Ok(instant) = Timestamp::from_millisecond(at.0) else { return "–".into() };
     let pattern = match lang {

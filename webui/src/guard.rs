@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use inventory::{Role, User, clock};
+use inventory::clock;
 use serde::Serialize;
 
 use crate::app::{App, SignedIn};
@@ -18,6 +18,7 @@ use crate::failure::{Failed, Failure};
 use crate::lang::Lang;
 use crate::page::Page;
 use crate::problem::Said;
+use crate::rights::{self, Right};
 use crate::session;
 
 /// Who may call a route.
@@ -25,26 +26,20 @@ use crate::session;
 pub(crate) enum Access {
     /// Anybody.
     Public,
-    /// Whoever may do everything in the school.
-    Admin,
-}
-
-/// The one place where permission is decided.
-fn may(user: &User, access: Access) -> bool {
-    match (user.role, access) {
-        (Role::SchoolAdmin, Access::Admin | Access::Public) => true,
-    }
+    /// Whoever is signed in and has the right.
+    Needs(Right),
 }
 
 /// Layer of every route that is not public: finds the session's person and lets them pass if they may.
 pub(crate) async fn admit(
-    State((app, access)): State<(App, Access)>,
+    State((app, right)): State<(App, Right)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let signed_in = match signed_in(&app, request.headers()).await {
-        Ok(Some(signed_in)) if may(&signed_in.user, access) => signed_in,
-        Ok(_) => return turned_away(request.method(), request.uri()),
+        Ok(Some(signed_in)) if rights::has(signed_in.user.role, right) => signed_in,
+        Ok(Some(_)) => return Failure::Forbidden.into_response(),
+        Ok(None) => return turned_away(request.method(), request.uri()),
         Err(failure) => return failure.into_response(),
     };
     request.extensions_mut().insert(signed_in);

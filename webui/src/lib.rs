@@ -13,11 +13,13 @@ mod fields;
 mod format;
 mod guard;
 mod lang;
+mod lessons;
 mod live;
 mod page;
 mod pages;
 pub mod password;
 mod problem;
+mod rights;
 mod routes;
 mod session;
 mod start;
@@ -25,6 +27,7 @@ mod suggest;
 mod texts;
 mod throttle;
 mod views;
+mod why;
 
 #[cfg(test)]
 mod testing;

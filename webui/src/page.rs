@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use inventory::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, SignedIn};
@@ -17,6 +18,7 @@ use crate::failure::{Answer, Failure};
 use crate::lang::Lang;
 use crate::pages::assets;
 use crate::problem::{Problem, Said};
+use crate::rights::{self, Right};
 use crate::session::{cookie, set_cookie};
 use crate::texts::Texts;
 
@@ -31,6 +33,9 @@ pub(crate) enum Here {
     Jobs,
     Networks,
     Changes,
+    Room,
+    Classes,
+    Status,
     /// No entry: sign-in and error pages.
     Nowhere,
 }
@@ -54,6 +59,8 @@ pub(crate) struct Page {
     pub(crate) school: String,
     /// Name of the person who is signed in.
     pub(crate) user: Option<String>,
+    /// Their role.
+    pub(crate) role: Option<Role>,
     pub(crate) here: Here,
     pub(crate) flash: Option<Flash>,
     /// Whether the page can be fetched again to see what changed: not the answer to a form.
@@ -67,20 +74,30 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Entries of the menu: where they lead, what they are called, whether this is it.
-    pub(crate) fn menu(&self) -> [(&'static str, &'static str, bool); 8] {
+    /// Entries of the menu that the person may open: where they lead, what they are called, whether this is it.
+    pub(crate) fn menu(&self) -> Vec<(&'static str, &'static str, bool)> {
         let t = self.t;
-        [
-            ("/", t.overview, Here::Overview),
-            ("/waiting", t.waiting_list, Here::Waiting),
-            ("/devices", t.devices, Here::Devices),
-            ("/rooms", t.rooms, Here::Rooms),
-            ("/images", t.images, Here::Images),
-            ("/jobs", t.jobs, Here::Jobs),
-            ("/networks", t.networks, Here::Networks),
-            ("/changes", t.changes, Here::Changes),
-        ]
-        .map(|(path, name, here)| (path, name, here == self.here))
+        let may = |right| self.role.is_some_and(|role| rights::has(role, right));
+        let teaches = |right| may(right) && !may(Right::Devices);
+        let all = [
+            ("/room", t.my_room, Here::Room, teaches(Right::Lessons)),
+            ("/classes", t.my_classes, Here::Classes, teaches(Right::Lessons)),
+            ("/", t.overview, Here::Overview, may(Right::Devices)),
+            ("/waiting", t.waiting_list, Here::Waiting, may(Right::Devices)),
+            ("/devices", t.devices, Here::Devices, may(Right::Devices)),
+            ("/rooms", t.rooms, Here::Rooms, may(Right::Devices)),
+            ("/images", t.images, Here::Images, may(Right::Devices)),
+            ("/jobs", t.jobs, Here::Jobs, may(Right::Devices)),
+            ("/networks", t.networks, Here::Networks, may(Right::School)),
+            ("/room", t.lessons, Here::Room, may(Right::Lessons) && may(Right::Devices)),
+            ("/classes", t.classes, Here::Classes, may(Right::Lessons) && may(Right::Devices)),
+            ("/changes", t.changes, Here::Changes, may(Right::History)),
+            ("/status", t.status, Here::Status, !may(Right::Devices)),
+        ];
+        all.into_iter()
+            .filter(|(_, _, _, may)| *may)
+            .map(|(path, name, here, _)| (path, name, here == self.here))
+            .collect()
     }
 
     /// The other languages.
@@ -96,6 +113,7 @@ impl Page {
             t: Texts::of(lang),
             school: school.to_owned(),
             user: None,
+            role: None,
             here: Here::Nowhere,
             flash: None,
             live: false,
@@ -112,6 +130,7 @@ pub(crate) struct Visit {
     pub(crate) lang: Lang,
     school: String,
     user: Option<String>,
+    role: Option<Role>,
     flash: Option<Flash>,
     fragment: bool,
     /// Address of the page; the answer to a form has none to come back to.
@@ -126,6 +145,7 @@ impl FromRequestParts<App> for Visit {
             lang: Lang::of(&parts.headers, app.school.lang),
             school: app.school.name.clone(),
             user: parts.extensions.get::<SignedIn>().map(|s| s.user.name.clone()),
+            role: parts.extensions.get::<SignedIn>().map(|s| s.user.role),
             flash: flash(&parts.headers),
             fragment: is_fragment(&parts.uri),
             path: (parts.method == Method::GET).then(|| path_of(&parts.uri)),
@@ -138,6 +158,7 @@ impl Visit {
     pub(crate) fn page(&self, here: Here) -> Page {
         let mut page = Page {
             user: self.user.clone(),
+            role: self.role,
             here,
             flash: self.flash.clone().filter(|_| !self.fragment),
             live: self.user.is_some() && self.path.is_some(),

@@ -6,6 +6,7 @@ pub(crate) mod device;
 pub(crate) mod devices;
 pub(crate) mod images;
 pub(crate) mod jobs;
+pub(crate) mod lesson;
 pub(crate) mod networks;
 pub(crate) mod overview;
 pub(crate) mod rooms;

@@ -33,6 +33,10 @@ pub enum PasswordError {
 /// # Errors
 /// The password is too short or too long.
 pub fn hash(password: &str) -> Result<String, PasswordError> {
+    hash_in(password, &mut vec![Block::default(); MEMORY_KIB as usize])
+}
+
+fn hash_in(password: &str, memory: &mut [Block]) -> Result<String, PasswordError> {
     if password.chars().count() < PASSWORD_CHARS_MIN {
         return Err(PasswordError::TooShort);
     }
@@ -44,7 +48,7 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     let mut output = [0; HASH_BYTES];
     let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).map_err(PasswordError::Hash)?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(password.as_bytes(), &salt, &mut output)
+        .hash_password_into_with_memory(password.as_bytes(), &salt, &mut output, memory)
         .map_err(PasswordError::Hash)?;
     Ok(format!(
         "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${}${}",
@@ -57,16 +61,15 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Busy;
 
-/// Checks passwords. Clones share the threads, which end with the last clone.
+/// Checks and hashes passwords. Clones share the threads, which end with the last clone.
 #[derive(Clone)]
 pub(crate) struct Checker {
-    queue: SyncSender<Check>,
+    queue: SyncSender<Work>,
 }
 
-struct Check {
-    password: String,
-    hash: Option<String>,
-    answer: oneshot::Sender<bool>,
+enum Work {
+    Check { password: String, hash: Option<String>, answer: oneshot::Sender<bool> },
+    Hash { password: String, answer: oneshot::Sender<Result<String, PasswordError>> },
 }
 
 impl Checker {
@@ -90,22 +93,44 @@ impl Checker {
             return Ok(false);
         }
         let (answer, answered) = oneshot::channel();
-        let check = Check { password: password.to_owned(), hash: hash.map(str::to_owned), answer };
-        match self.queue.try_send(check) {
+        self.wait(
+            Work::Check { password: password.to_owned(), hash: hash.map(str::to_owned), answer },
+            answered,
+        )
+        .await
+    }
+
+    /// The hash of a new password, or what is wrong with it.
+    pub(crate) async fn hash(&self, password: &str) -> Result<Result<String, PasswordError>, Busy> {
+        let (answer, answered) = oneshot::channel();
+        let password = password.chars().take(PASSWORD_BYTES_MAX + 1).collect();
+        self.wait(Work::Hash { password, answer }, answered).await
+    }
+
+    async fn wait<T>(&self, work: Work, answered: oneshot::Receiver<T>) -> Result<T, Busy> {
+        match self.queue.try_send(work) {
             Ok(()) => answered.await.map_err(|_| Busy),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Busy),
         }
     }
 }
 
-fn work(checks: &Mutex<Receiver<Check>>) {
+fn work(checks: &Mutex<Receiver<Work>>) {
     let mut memory = vec![Block::default(); MEMORY_KIB as usize];
     loop {
         // The lock is held while waiting: the other thread waits for the lock instead, and works meanwhile.
         let next = checks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(check) = next else { return };
+        let Ok(next) = next else { return };
         // The person may have gone; then the answer is nobody's.
-        let _ = check.answer.send(verify(&check.password, check.hash.as_deref(), &mut memory));
+        match next {
+            Work::Check { password, hash, answer } => {
+                let _ = answer.send(verify(&password, hash.as_deref(), &mut memory));
+            }
+            Work::Hash { password, answer } => {
+                let _ = answer
+                    .send(hash_in(&password, memory.get_mut(..MEMORY_KIB as usize).unwrap_or_default()));
+            }
+        }
     }
 }
 

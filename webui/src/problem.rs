@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use inventory::{NetworkProblem, ParseError};
 
 use crate::lang::Lang;
+use crate::password::{PASSWORD_CHARS_MIN, PasswordError};
 
 /// Why a wish is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(crate) enum Problem {
     WhichCard,
     /// Name or password are wrong.
     WrongPassword,
+    /// A new password cannot be used.
+    Password(PasswordError),
     /// Too many wrong passwords.
     TooManyAttempts(u64),
 }
@@ -115,6 +118,16 @@ impl Problem {
             Self::WrongPassword => (
                 "Name oder Kennwort stimmen nicht; auf Großschreibung achten".into(),
                 "Name or password are wrong; mind capital letters".into(),
+            ),
+            Self::Password(error) => (
+                match error {
+                    PasswordError::TooShort => {
+                        format!("Das Kennwort braucht mindestens {PASSWORD_CHARS_MIN} Zeichen")
+                    }
+                    PasswordError::TooLong => "Das Kennwort ist zu lang".into(),
+                    PasswordError::Hash(_) => "Das Kennwort lässt sich nicht verwenden".into(),
+                },
+                error.to_string(),
             ),
             Self::TooManyAttempts(secs) => (
                 format!(
@@ -280,6 +293,19 @@ const CONFLICTS: &[(&str, &str)] = &[
         "a user name must have 1 to 60 characters and no spaces",
         "Ein Anmeldename hat 1 bis 60 Zeichen, keine Leerzeichen",
     ),
+    ("{} rules at once are more than {}", "{} Regeln auf einmal sind mehr als {}"),
+    ("the rule would end before it begins", "Die Regel würde enden, bevor sie beginnt"),
+    ("this rule exists already", "Diese Regel gibt es schon"),
+    (
+        "there is a group named {} already",
+        "Eine Klasse oder Gruppe namens {} gibt es schon; einen anderen Namen wählen",
+    ),
+    (
+        "a group's name must have 1 to 60 printable characters",
+        "Ein Gruppenname hat 1 bis 60 druckbare Zeichen",
+    ),
+    ("lesson {} is there twice", "Die {}. Stunde steht zweimal da"),
+    ("two entries begin on {}", "Zwei Einträge beginnen am {}"),
     ("{} overlaps {} ({})", "{} überschneidet sich mit {} ({}); einen anderen Adressbereich wählen"),
     (
         "could not {}: something it refers to is missing, or something still refers to it",
@@ -311,6 +337,8 @@ const PARSE_PROBLEMS: &[(&str, &str)] = &[
         "host bits are set; write the network's first address",
         "das ist nicht die erste Adresse des Netzes; die erste angeben",
     ),
+    ("expected on, filtered, allow_list or off", "erwartet wird on, filtered, allow_list oder off"),
+    ("there is no such role", "diese Rolle gibt es nicht"),
     ("expected a UUID", "eine UUID wird erwartet"),
 ];
 
@@ -326,10 +354,14 @@ mod tests {
     /// Reads the inventory's source: whoever adds a refusal there is told to translate it here.
     #[test]
     fn every_refusal_of_the_inventory_exists_in_german() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inventory/src");
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../inventory/src")];
         let mut found = 0;
-        for file in fs::read_dir(folder).unwrap() {
-            let source = fs::read_to_string(file.unwrap().path()).unwrap();
+        while let Some(path) = folders.pop() {
+            if path.is_dir() {
+                folders.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+                continue;
+            }
+            let source = fs::read_to_string(path).unwrap();
             for marker in ["Error::Conflict(", "Self::Conflict(", "Error::unique("] {
                 for (at, _) in source.match_indices(marker) {
                     // Tests match on the variant; they have no literal directly behind it.

@@ -9,8 +9,9 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::guard::Access::{Admin, Public};
-use crate::guard::{self, Access};
+use crate::guard;
+use crate::guard::Access::{self, Needs, Public};
+use crate::rights::Right::{self, Devices, History, Lessons, Own, People, School};
 use crate::{api, live, pages};
 
 /// One thing that can be called.
@@ -22,20 +23,35 @@ pub(crate) struct Route {
     handler: MethodRouter<App>,
 }
 
-fn get<H: Handler<T, App>, T: 'static>(access: Access, path: &'static str, handler: H) -> Route {
-    Route { method: Method::GET, path, access, handler: on(MethodFilter::GET, handler) }
+fn route<H: Handler<T, App>, T: 'static>(
+    method: Method,
+    right: Right,
+    path: &'static str,
+    handler: H,
+) -> Route {
+    let filter = match method {
+        Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
+        Method::DELETE => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    };
+    Route { method, path, access: Needs(right), handler: on(filter, handler) }
 }
 
-fn post<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: Method::POST, path, access: Admin, handler: on(MethodFilter::POST, handler) }
+fn get<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, handler: H) -> Route {
+    route(Method::GET, right, path, handler)
 }
 
-fn put<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: Method::PUT, path, access: Admin, handler: on(MethodFilter::PUT, handler) }
+fn post<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, handler: H) -> Route {
+    route(Method::POST, right, path, handler)
 }
 
-fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: Method::DELETE, path, access: Admin, handler: on(MethodFilter::DELETE, handler) }
+fn put<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, handler: H) -> Route {
+    route(Method::PUT, right, path, handler)
+}
+
+fn delete<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, handler: H) -> Route {
+    route(Method::DELETE, right, path, handler)
 }
 
 impl Route {
@@ -53,82 +69,108 @@ pub(crate) fn table() -> Vec<Route> {
 }
 
 fn page_routes() -> Vec<Route> {
-    use pages::{assets, changes, device, devices, images, jobs, networks, overview, rooms, signin, waiting};
+    use pages::{
+        assets, changes, device, devices, images, jobs, lesson, networks, overview, rooms, signin, waiting,
+    };
     vec![
-        get(Public, "/signin", signin::show),
-        post("/signin", signin::sign_in).public(),
-        post("/signout", signin::sign_out).public(),
-        post("/language", signin::language).public(),
-        get(Public, "/assets/{file}", assets::file),
-        get(Public, "/hausmeister-ca.crt", assets::authority),
-        get(Public, "/healthz", assets::health),
-        get(Admin, "/", overview::show),
-        get(Admin, "/events", live::events),
-        get(Admin, "/waiting", waiting::show),
-        post("/waiting/{id}/approve", waiting::approve),
-        post("/waiting/{id}/reject", waiting::reject),
-        post("/waiting/{id}/forget", waiting::forget),
-        get(Admin, "/devices", devices::show),
-        get(Admin, "/devices/{id}", device::show),
-        post("/devices/{id}", device::change),
-        post("/devices/{id}/reservation", device::reserve),
-        get(Admin, "/devices/{id}/deploy", device::confirm_deploy),
-        post("/devices/{id}/deploy", device::deploy),
-        get(Admin, "/devices/{id}/capture", device::confirm_capture),
-        post("/devices/{id}/capture", device::capture),
-        get(Admin, "/devices/{id}/delete", device::confirm_delete),
-        post("/devices/{id}/delete", device::delete),
-        get(Admin, "/rooms", rooms::show),
-        post("/rooms", rooms::create),
-        post("/rooms/{id}", rooms::rename),
-        post("/rooms/{id}/delete", rooms::delete),
-        get(Admin, "/images", images::show),
-        get(Admin, "/images/{id}/delete", images::confirm_delete),
-        post("/images/{id}/delete", images::delete),
-        get(Admin, "/jobs", jobs::show),
-        post("/jobs/{id}/cancel", jobs::cancel),
-        get(Admin, "/networks", networks::show),
-        get(Admin, "/networks/new", networks::fresh),
-        post("/networks/new", networks::create),
-        get(Admin, "/networks/{id}", networks::edit),
-        post("/networks/{id}", networks::save),
-        get(Admin, "/networks/{id}/delete", networks::confirm_delete),
-        post("/networks/{id}/delete", networks::delete),
-        get(Admin, "/changes", changes::show),
+        get(Own, "/signin", signin::show).public(),
+        post(Own, "/signin", signin::sign_in).public(),
+        post(Own, "/signout", signin::sign_out).public(),
+        post(Own, "/language", signin::language).public(),
+        get(Own, "/assets/{file}", assets::file).public(),
+        get(Own, "/hausmeister-ca.crt", assets::authority).public(),
+        get(Own, "/healthz", assets::health).public(),
+        get(Own, "/", overview::show),
+        get(Own, "/events", live::events),
+        get(Devices, "/waiting", waiting::show),
+        post(Devices, "/waiting/{id}/approve", waiting::approve),
+        post(Devices, "/waiting/{id}/reject", waiting::reject),
+        post(Devices, "/waiting/{id}/forget", waiting::forget),
+        get(Devices, "/devices", devices::show),
+        get(Devices, "/devices/{id}", device::show),
+        post(Devices, "/devices/{id}", device::change),
+        post(Devices, "/devices/{id}/reservation", device::reserve),
+        get(Devices, "/devices/{id}/deploy", device::confirm_deploy),
+        post(Devices, "/devices/{id}/deploy", device::deploy),
+        get(Devices, "/devices/{id}/capture", device::confirm_capture),
+        post(Devices, "/devices/{id}/capture", device::capture),
+        get(Devices, "/devices/{id}/delete", device::confirm_delete),
+        post(Devices, "/devices/{id}/delete", device::delete),
+        get(Devices, "/rooms", rooms::show),
+        post(Devices, "/rooms", rooms::create),
+        post(Devices, "/rooms/{id}", rooms::rename),
+        post(Devices, "/rooms/{id}/delete", rooms::delete),
+        get(Devices, "/images", images::show),
+        get(Devices, "/images/{id}/delete", images::confirm_delete),
+        post(Devices, "/images/{id}/delete", images::delete),
+        get(Devices, "/jobs", jobs::show),
+        post(Devices, "/jobs/{id}/cancel", jobs::cancel),
+        get(School, "/networks", networks::show),
+        get(School, "/networks/new", networks::fresh),
+        post(School, "/networks/new", networks::create),
+        get(School, "/networks/{id}", networks::edit),
+        post(School, "/networks/{id}", networks::save),
+        get(School, "/networks/{id}/delete", networks::confirm_delete),
+        post(School, "/networks/{id}/delete", networks::delete),
+        get(History, "/changes", changes::show),
+        get(Lessons, "/room", lesson::my_room),
+        get(Lessons, "/room/{id}", lesson::room),
+        post(Lessons, "/room/{id}", lesson::set_room),
+        get(Lessons, "/classes", lesson::my_classes),
+        get(Lessons, "/class/{id}", lesson::class),
+        post(Lessons, "/class/{id}", lesson::set_class),
+        get(Own, "/status", lesson::status),
     ]
 }
 
 fn api_routes() -> Vec<Route> {
-    use api::{read, session, write};
+    use api::{gate, read, session, write};
     vec![
-        post("/api/v1/session", session::begin).public(),
-        delete("/api/v1/session", session::end),
-        get(Admin, "/api/v1/devices", read::devices),
-        get(Admin, "/api/v1/devices/{id}", read::device),
-        get(Admin, "/api/v1/waiting", read::waiting),
-        get(Admin, "/api/v1/rooms", read::rooms),
-        get(Admin, "/api/v1/images", read::images),
-        get(Admin, "/api/v1/jobs", read::jobs),
-        get(Admin, "/api/v1/jobs/{id}", read::job),
-        get(Admin, "/api/v1/networks", read::networks),
-        get(Admin, "/api/v1/notices", read::notices),
-        get(Admin, "/api/v1/changes", read::changes),
-        post("/api/v1/waiting/{id}/approve", write::approve),
-        post("/api/v1/waiting/{id}/reject", write::reject),
-        delete("/api/v1/waiting/{id}", write::forget),
-        put("/api/v1/devices/{id}", write::change_device),
-        delete("/api/v1/devices/{id}", write::delete_device),
-        post("/api/v1/devices/{id}/deploy", write::deploy),
-        post("/api/v1/devices/{id}/capture", write::capture),
-        post("/api/v1/devices/{id}/reservation", write::reserve),
-        post("/api/v1/jobs/{id}/cancel", write::cancel_job),
-        post("/api/v1/rooms", write::create_room),
-        put("/api/v1/rooms/{id}", write::rename_room),
-        delete("/api/v1/rooms/{id}", write::delete_room),
-        delete("/api/v1/images/{id}", write::delete_image),
-        post("/api/v1/networks", write::create_network),
-        put("/api/v1/networks/{id}", write::put_network),
-        delete("/api/v1/networks/{id}", write::delete_network),
+        post(Own, "/api/v1/session", session::begin).public(),
+        delete(Own, "/api/v1/session", session::end),
+        get(Devices, "/api/v1/devices", read::devices),
+        get(Devices, "/api/v1/devices/{id}", read::device),
+        get(Devices, "/api/v1/waiting", read::waiting),
+        get(Devices, "/api/v1/rooms", read::rooms),
+        get(Devices, "/api/v1/images", read::images),
+        get(Devices, "/api/v1/jobs", read::jobs),
+        get(Devices, "/api/v1/jobs/{id}", read::job),
+        get(School, "/api/v1/networks", read::networks),
+        get(Devices, "/api/v1/notices", read::notices),
+        get(History, "/api/v1/changes", read::changes),
+        post(Devices, "/api/v1/waiting/{id}/approve", write::approve),
+        post(Devices, "/api/v1/waiting/{id}/reject", write::reject),
+        delete(Devices, "/api/v1/waiting/{id}", write::forget),
+        put(Devices, "/api/v1/devices/{id}", write::change_device),
+        delete(Devices, "/api/v1/devices/{id}", write::delete_device),
+        post(Devices, "/api/v1/devices/{id}/deploy", write::deploy),
+        post(Devices, "/api/v1/devices/{id}/capture", write::capture),
+        post(Devices, "/api/v1/devices/{id}/reservation", write::reserve),
+        post(Devices, "/api/v1/jobs/{id}/cancel", write::cancel_job),
+        post(Devices, "/api/v1/rooms", write::create_room),
+        put(Devices, "/api/v1/rooms/{id}", write::rename_room),
+        delete(Devices, "/api/v1/rooms/{id}", write::delete_room),
+        delete(Devices, "/api/v1/images/{id}", write::delete_image),
+        post(School, "/api/v1/networks", write::create_network),
+        put(School, "/api/v1/networks/{id}", write::put_network),
+        delete(School, "/api/v1/networks/{id}", write::delete_network),
+        put(School, "/api/v1/networks/{id}/gate", gate::guard_network),
+        put(School, "/api/v1/rooms/{id}/gate", gate::set_room),
+        get(Lessons, "/api/v1/gate/rooms/{id}", gate::room),
+        post(Lessons, "/api/v1/gate/rooms/{id}", gate::grant_room),
+        delete(Lessons, "/api/v1/gate/rooms/{id}", gate::end_room),
+        get(Lessons, "/api/v1/gate/groups/{id}", gate::group),
+        post(Lessons, "/api/v1/gate/groups/{id}", gate::grant_group),
+        delete(Lessons, "/api/v1/gate/groups/{id}", gate::end_group),
+        get(Lessons, "/api/v1/gate/devices/{id}", gate::device),
+        post(Lessons, "/api/v1/gate/devices/{id}", gate::grant_device),
+        delete(Lessons, "/api/v1/gate/devices/{id}", gate::end_device),
+        put(Devices, "/api/v1/devices/{id}/owner", gate::set_owner),
+        get(People, "/api/v1/people", gate::people),
+        post(People, "/api/v1/people", gate::create_person),
+        get(People, "/api/v1/groups", gate::groups),
+        post(People, "/api/v1/groups", gate::create_group),
+        post(People, "/api/v1/groups/{id}/members", gate::add_members),
     ]
 }
 
@@ -138,7 +180,7 @@ pub(crate) fn router(app: App) -> Router {
     for route in table() {
         let handler = match route.access {
             Public => route.handler,
-            access => route.handler.layer(from_fn_with_state((app.clone(), access), guard::admit)),
+            Needs(right) => route.handler.layer(from_fn_with_state((app.clone(), right), guard::admit)),
         };
         router = router.route(route.path, handler);
     }

@@ -14,13 +14,14 @@ use tokio::net::TcpListener;
 use crate::app::App;
 use crate::config::HTTPS_PORT;
 use crate::live::Live;
-use crate::{Config, routes};
+use crate::{Config, routes, why};
 
 /// The running web interface. Dropping it stops it.
 #[derive(Debug)]
 pub struct Handle {
     https: httpd::Handle,
     redirect: Option<httpd::Handle>,
+    _page: Option<httpd::Handle>,
     _following: crate::live::Following,
 }
 
@@ -83,19 +84,20 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let listener = bind(config.listen).await?;
     let limits = Limits { connections: 512, per_address: 96, ..Limits::default() };
     let listen = |source| StartError::Listen { address: config.listen, source };
-    let https = httpd::serve_tls(listener, tls, routes::router(app), limits).map_err(listen)?;
-    let redirect = match config.redirect_listen {
-        None => None,
-        Some(address) => {
-            let listener = bind(address).await?;
-            let limits = Limits { connections: 128, per_address: 16, ..Limits::default() };
-            let router = redirect(https.address().port());
-            let listen = |source| StartError::Listen { address, source };
-            Some(httpd::serve_plain(listener, router, limits).map_err(listen)?)
-        }
-    };
+    let https = httpd::serve_tls(listener, tls, routes::router(app.clone()), limits).map_err(listen)?;
+    let redirect = plain(config.redirect_listen, redirect(https.address().port())).await?;
+    let page = plain(config.page_listen, why::router(app)).await?;
     tracing::info!(address = %https.address(), "webui serves the pages");
-    Ok(Handle { https, redirect, _following: following })
+    Ok(Handle { https, redirect, _page: page, _following: following })
+}
+
+/// Serves a router over plain HTTP, if there is an address to do so.
+async fn plain(address: Option<SocketAddr>, router: Router) -> Result<Option<httpd::Handle>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = bind(address).await?;
+    let limits = Limits { connections: 128, per_address: 16, ..Limits::default() };
+    let listen = |source| StartError::Listen { address, source };
+    httpd::serve_plain(listener, router, limits).map(Some).map_err(listen)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

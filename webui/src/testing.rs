@@ -68,6 +68,16 @@ impl Desk {
         Self { inventory, school, router, cookie, following: Some(following), _dir: dir }
     }
 
+    /// A cookie of somebody with that role.
+    pub(crate) async fn sign_in_as(&self, role: Role) -> String {
+        let by = By { actor: "init", at: clock::now() };
+        let user = self.inventory.create_user(by, &format!("{}-x", role.text()), "x", role).await.unwrap();
+        let token = session::fresh_token();
+        let ends = by.at.plus_secs(session::SESSION_SECS);
+        self.inventory.create_session(by, user, &session::token_hash(&token), ends).await.unwrap();
+        format!("{}={token}", session::COOKIE)
+    }
+
     /// Ends what tells open pages of changes, as stopping the server does.
     pub(crate) fn stop_following(&mut self) {
         self.following = None;

@@ -2,6 +2,9 @@
 //!
 //! Texts with something inside are functions further below; a `match` over the language keeps those complete.
 
+use inventory::Level;
+use inventory::gate::{Cause, Layer};
+
 use crate::lang::Lang;
 
 macro_rules! texts {
@@ -48,6 +51,38 @@ texts! {
     jobs: "Aufträge", "Jobs";
     networks: "Netze", "Networks";
     changes: "Verlauf", "History";
+
+    // Lessons.
+    my_room: "Mein Raum", "My room";
+    my_classes: "Meine Klassen", "My classes";
+    lessons: "Unterricht", "Lessons";
+    classes: "Klassen", "Classes";
+    status: "Status", "Status";
+    internet: "Internet", "Internet";
+    level_on: "An", "On";
+    level_filtered: "Gefiltert", "Filtered";
+    level_allow_list: "Nur Freigabeliste", "Allow list only";
+    level_off: "Aus", "Off";
+    level_unknown: "unbekannt", "unknown";
+    level_pending: "wird umgestellt …", "changing …";
+    how_long: "Wie lange?", "For how long?";
+    minutes_short: "Min.", "min";
+    whole_day: "ganzer Tag", "whole day";
+    back_to_normal: "Zurück zum Normalzustand", "Back to normal";
+    seats: "Plätze", "Seats";
+    no_seats: "Hier gibt es noch keine Geräte.", "There are no devices here yet.";
+    lock: "Sperren", "Lock";
+    unlock: "Freigeben", "Unlock";
+    take_back: "Ausnahme aufheben", "Take exception back";
+    takes_over: "Eine Änderung hier löst das ab.", "A change here takes over.";
+    is_staff: "Lehrkraft: von Raum und Klasse unberührt", "Staff: untouched by room and class";
+    room_unknown: "Dieses Gerät ist keinem Raum zugeordnet. Welcher Raum ist es?", "This device belongs to no room. Which room is it?";
+    no_classes: "Ihnen ist noch keine Klasse zugeordnet. Die Schuladministration kann das tun.", "No class is assigned to you yet. The school's admin can do that.";
+    other_rooms: "Andere Räume", "Other rooms";
+    other_classes: "Andere Klassen", "Other classes";
+    said_ended: "Es gilt wieder der Normalzustand.", "Back to normal.";
+    have_i_internet: "Habe ich Internet?", "Do I have internet?";
+    device_unknown: "Dieses Gerät ist der Schule nicht bekannt: Es darf, was im Netz für Unbekannte gilt. Die Schuladministration kann es aufnehmen.", "The school does not know this device: it may do what the network lets strangers do. The school's admin can add it.";
 
     // Sign-in.
     user_name: "Name", "Name";
@@ -300,6 +335,61 @@ impl Texts {
         }
     }
 
+    /// A level of the gate.
+    pub(crate) fn level(&self, level: Level) -> &'static str {
+        match level {
+            Level::On => self.level_on,
+            Level::Filtered => self.level_filtered,
+            Level::AllowList => self.level_allow_list,
+            Level::Off => self.level_off,
+        }
+    }
+
+    pub(crate) fn said_level(&self, level: &str, until: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Internet: {level} bis {until} Uhr."),
+            Lang::En => format!("Internet: {level} until {until}."),
+        }
+    }
+
+    /// What somebody set; `until` may be empty.
+    pub(crate) fn set_by(&self, level: &str, until: &str, who: &str) -> String {
+        match (self.lang, until) {
+            (Lang::De, "") => format!("{level}, gesetzt von {who}."),
+            (Lang::De, until) => format!("{level} bis {until} Uhr, gesetzt von {who}."),
+            (Lang::En, "") => format!("{level}, set by {who}."),
+            (Lang::En, until) => format!("{level} until {until}, set by {who}."),
+        }
+    }
+
+    pub(crate) fn until_bell(&self, end: &str, lesson: Option<u8>) -> String {
+        match (self.lang, lesson) {
+            (Lang::De, Some(number)) => format!("bis Ende der {number}. Stunde ({end})"),
+            (Lang::De, None) => format!("eine Stunde lang ({end})"),
+            (Lang::En, Some(number)) => format!("until the end of lesson {number} ({end})"),
+            (Lang::En, None) => format!("for one lesson ({end})"),
+        }
+    }
+
+    /// Why a level holds, and until when.
+    pub(crate) fn cause(&self, cause: Cause, until: Option<&str>) -> String {
+        let (de, en) = match cause {
+            Cause::Rule(_, Layer::Exam) => ("Klausur", "Exam"),
+            Cause::Rule(_, Layer::Lock) => ("Sperre dieses Geräts", "Lock of this device"),
+            Cause::Rule(_, Layer::Grant) => ("von der Lehrkraft gesetzt", "set by the teacher"),
+            Cause::Rule(_, Layer::Timetable) => ("Stundenplan", "Timetable"),
+            Cause::Room(_) => ("Vorgabe des Raums", "What the room says"),
+            Cause::Group(_) => ("Vorgabe der Klasse", "What the class says"),
+            Cause::Network => ("Vorgabe des Netzes", "What the network says"),
+        };
+        match (self.lang, until) {
+            (Lang::De, Some(until)) => format!("{de}, bis {until} Uhr"),
+            (Lang::De, None) => de.into(),
+            (Lang::En, Some(until)) => format!("{en}, until {until}"),
+            (Lang::En, None) => en.into(),
+        }
+    }
+
     pub(crate) fn new_name_of(&self, name: &str) -> String {
         match self.lang {
             Lang::De => format!("Neuer Name für {name}"),
@@ -415,6 +505,10 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("job", "Auftrag", "Job"),
     ("user", "Person", "Person"),
     ("notice", "Hinweise", "Notices"),
+    ("rule", "Internetregel", "Internet rule"),
+    ("gate", "Internetsperre", "Internet lock"),
+    ("group", "Klasse", "Class"),
+    ("lessons", "Stundenraster", "Lesson times"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
@@ -434,5 +528,16 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("failed", "gescheitert", "failed"),
     ("cancelled", "abgebrochen", "cancelled"),
     ("signed in", "angemeldet", "signed in"),
+    ("confirmed", "vom Kernel bestätigt", "confirmed by the kernel"),
+    ("ended", "beendet", "ended"),
+    ("gate set", "geändert (Internet)", "changed (internet)"),
+    ("owner set", "geändert (Besitz)", "changed (owner)"),
+    ("visits", "gehört eine Zeit lang woandershin", "belongs elsewhere for a while"),
+    ("went back", "gehört wieder in seinen Raum", "belongs to its room again"),
+    ("grant on", "von einer Lehrkraft: an", "by a teacher: on"),
+    ("grant filtered", "von einer Lehrkraft: gefiltert", "by a teacher: filtered"),
+    ("grant allow_list", "von einer Lehrkraft: nur Freigabeliste", "by a teacher: allow list only"),
+    ("grant off", "von einer Lehrkraft: aus", "by a teacher: off"),
+    ("grant ended", "der Lehrkraft zurückgenommen", "of the teacher taken back"),
     ("password set", "Kennwort geändert", "password set"),
 ];

@@ -25,7 +25,7 @@ pub(crate) struct Badge {
 }
 
 impl Badge {
-    fn new(kind: &'static str, text: &str) -> Self {
+    pub(crate) fn new(kind: &'static str, text: &str) -> Self {
         Self { kind, text: text.to_owned() }
     }
 }

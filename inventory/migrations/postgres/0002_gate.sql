@@ -98,3 +98,22 @@ CREATE TABLE gate_confirmed (
     ends_at BIGINT,
     confirmed_at BIGINT NOT NULL
 );
+
+-- The lessons of a week, in minutes since midnight; weekdays count from 1, Monday.
+CREATE TABLE lessons (
+    weekday BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    starts BIGINT NOT NULL,
+    ends BIGINT NOT NULL,
+    PRIMARY KEY (weekday, number)
+);
+
+-- Days that are not like their weekday, from `first` to `last` (YYYY-MM-DD). `lessons` is JSON like the rows above; [] is a holiday.
+CREATE TABLE special_days (
+    first TEXT PRIMARY KEY,
+    last TEXT NOT NULL,
+    name TEXT NOT NULL,
+    lessons TEXT NOT NULL
+);
+
+ALTER TABLE rooms ADD COLUMN control TEXT NOT NULL DEFAULT 'teachers';

@@ -98,3 +98,22 @@ CREATE TABLE gate_confirmed (
     ends_at INTEGER,
     confirmed_at INTEGER NOT NULL
 ) STRICT;
+
+-- The lessons of a week, in minutes since midnight; weekdays count from 1, Monday.
+CREATE TABLE lessons (
+    weekday INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    starts INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    PRIMARY KEY (weekday, number)
+) STRICT;
+
+-- Days that are not like their weekday, from `first` to `last` (YYYY-MM-DD). `lessons` is JSON like the rows above; [] is a holiday.
+CREATE TABLE special_days (
+    first TEXT PRIMARY KEY,
+    last TEXT NOT NULL,
+    name TEXT NOT NULL,
+    lessons TEXT NOT NULL
+) STRICT;
+
+ALTER TABLE rooms ADD COLUMN control TEXT NOT NULL DEFAULT 'teachers';

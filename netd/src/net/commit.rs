@@ -82,7 +82,7 @@ pub(super) struct Committer {
     inventory: Inventory,
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
-    written: Option<Arc<Notify>>,
+    written: Vec<Arc<Notify>>,
 }
 
 impl Committer {
@@ -90,7 +90,7 @@ impl Committer {
         inventory: Inventory,
         shared: Arc<Shared>,
         runtime: tokio::runtime::Handle,
-        written: Option<Arc<Notify>>,
+        written: Vec<Arc<Notify>>,
     ) -> Self {
         Self { inventory, shared, runtime, written }
     }
@@ -160,7 +160,7 @@ impl Committer {
             self.learn(&refused);
         }
         transmit(&self.shared, &mut replies);
-        if let Some(written) = &self.written {
+        for written in &self.written {
             written.notify_one();
         }
     }

@@ -152,15 +152,11 @@ impl Drop for Handle {
     }
 }
 
-/// Starts the server; it answers when this returns. `written`, if given, is notified after every commit of leases.
+/// Starts the server; it answers when this returns. `written` are notified after every commit of leases.
 ///
 /// # Errors
 /// No socket can be opened, or the inventory cannot be read. An interface that does not exist (yet) is no error but a notice.
-pub async fn serve(
-    config: Config,
-    inventory: Inventory,
-    written: Option<Arc<Notify>>,
-) -> Result<Handle, Error> {
+pub async fn serve(config: Config, inventory: Inventory, written: Vec<Arc<Notify>>) -> Result<Handle, Error> {
     let changes = inventory.follow();
     let shared = Arc::new(Shared {
         ports: links::Ports::default(),

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
 use inventory::WaitingState;
 
 use crate::app::App;
 use crate::failure::Answer;
 use crate::page::{Here, Page, Visit};
-use crate::pages::texts_of;
+use crate::pages::{Me, texts_of};
+use crate::rights::{self, Right};
 use crate::texts::Texts;
 use crate::views::{Context, JobView, When};
 
@@ -49,8 +52,12 @@ pub(crate) struct RoomLine {
     pub(crate) line: String,
 }
 
-/// `GET /`
-pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
+/// `GET /`: the overview for those who manage devices; others begin with what is theirs.
+pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit) -> Answer {
+    if !rights::has(me.user.role, Right::Devices) {
+        let teaches = rights::has(me.user.role, Right::Lessons);
+        return Ok(Redirect::to(if teaches { "/room" } else { "/status" }).into_response());
+    }
     let inventory = &app.inventory;
     let context = Context::load(inventory, visit.lang).await?;
     let t = Texts::of(visit.lang);

@@ -1,8 +1,11 @@
 //! A school to show: every state a page knows, and texts that would break a page that does not escape.
 
+use inventory::gate::{Layer, NewRule, Target};
+use inventory::lessons::Grid;
 use inventory::{
-    By, DeviceId, DhcpMode, ImageId, Interface, InterfaceKind, Inventory, JobId, JobProgress, JobResult,
-    JobTask, Network, NetworkId, NewDevice, Observed, Result, RoomId, Sighting, UnixMillis, WaitingId, clock,
+    By, DeviceId, DhcpMode, GroupId, ImageId, Interface, InterfaceKind, Inventory, JobId, JobProgress,
+    JobResult, JobTask, Level, Network, NetworkId, NewDevice, Observed, Result, RoomId, Sighting, UnixMillis,
+    WaitingId, clock,
 };
 use serde_json::{Value, json};
 
@@ -29,6 +32,8 @@ pub(crate) struct School {
     pub(crate) rejected: WaitingId,
     /// A network.
     pub(crate) network: NetworkId,
+    /// A class.
+    pub(crate) class: GroupId,
 }
 
 /// Puts a school into an empty inventory.
@@ -172,8 +177,47 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
             )],
         )
         .await?;
+    let class = lessons(inventory, by, network, room, &ids, announced).await?;
     let (device, busy) = (*device, *busy);
-    Ok(School { room, empty_room, device, busy, announced, image, job, waiting, rejected, network })
+    Ok(School { class, room, empty_room, device, busy, announced, image, job, waiting, rejected, network })
+}
+
+/// A class in a lesson: the room is on for a while, one PC is locked, one does not do yet what it should.
+async fn lessons(
+    inventory: &Inventory,
+    by: By<'_>,
+    network: NetworkId,
+    room: RoomId,
+    pcs: &[DeviceId],
+    teachers: DeviceId,
+) -> Result<GroupId> {
+    let class = inventory.create_group(by, "7b <&>").await?.id;
+    inventory.add_to_group(by, class, &[], pcs).await?;
+    inventory.set_network_gate(by, network, Some(Level::Filtered.into()), None, true).await?;
+    inventory.set_owner(by, teachers, None, true).await?;
+    let (week, _) = inventory::lessons::parse_week("1;8:00;8:45\n2;8:50;9:35\n3;9:55;10:40\n4;10:45;11:30");
+    inventory.set_grid(by, &Grid { week, special: Vec::new() }).await?;
+    let rule = |layer, target, level: Level, secs| NewRule {
+        layer,
+        target,
+        setting: level.into(),
+        starts_at: by.at,
+        ends_at: Some(by.at.plus_secs(secs)),
+    };
+    let colleague = By { actor: "frau-groß", ..by };
+    inventory.add_rules(colleague, &[rule(Layer::Grant, Target::Room(room), Level::On, 2400)]).await?;
+    let (locked, others) = pcs.split_last().unwrap_or_else(|| unreachable_sample());
+    if let [first, second, ..] = others {
+        inventory.add_rules(by, &[rule(Layer::Grant, Target::Device(*second), Level::Off, 1200)]).await?;
+        inventory.add_rules(by, &[rule(Layer::Lock, Target::Device(*locked), Level::Off, 86_400)]).await?;
+        let on = |id: &DeviceId| (*id, Level::On, Some(by.at.plus_secs(2400)));
+        let mut levels: Vec<_> = others.iter().map(on).collect();
+        levels.extend([(*second, Level::Off, None), (*locked, Level::Filtered, None)]);
+        levels.retain(|(id, level, _)| id != second || *level == Level::Off);
+        levels.retain(|(id, ..)| id != first);
+        inventory.confirm_levels(By { actor: "gate", ..by }, &levels).await?;
+    }
+    Ok(class)
 }
 
 async fn approved(inventory: &Inventory, by: By<'_>, n: u8, name: &str, room: RoomId) -> Result<DeviceId> {

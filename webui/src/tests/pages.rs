@@ -64,6 +64,10 @@ async fn every_page_exists_in_german_and_english() {
         ["/changes", "/changes?before=20", "/devices?q=YM4R000002", "/devices?q=gibtsnicht", "/nix"]
             .map(str::to_owned),
     );
+    paths.extend(["/room", "/classes", "/status"].map(str::to_owned));
+    paths.push(format!("/room/{}", school.room));
+    paths.push(format!("/room/{}", school.empty_room));
+    paths.push(format!("/class/{}", school.class));
     paths.push(format!("/waiting?room={}", school.room));
     paths.push(format!("/networks/{}", school.network));
     paths.push(format!("/networks/{}/delete", school.network));

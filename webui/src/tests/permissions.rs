@@ -5,7 +5,10 @@ use axum::http::{Method, Request, StatusCode, header};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use inventory::Role;
+
 use crate::guard::Access;
+use crate::rights;
 use crate::routes::{self, Route};
 use crate::session;
 use crate::testing::{Desk, form, stranger};
@@ -21,6 +24,13 @@ fn path(desk: &Desk, route: &Route) -> String {
         Some("images") => school.image.to_string(),
         Some("jobs") => school.job.to_string(),
         Some("networks") => school.network.to_string(),
+        Some("room") => school.empty_room.to_string(),
+        Some("class" | "groups") => school.class.to_string(),
+        Some("gate") => match route.path.split('/').nth(5 - 1) {
+            Some("rooms") => school.empty_room.to_string(),
+            Some("groups") => school.class.to_string(),
+            _ => school.device.to_string(),
+        },
         _ => String::new(),
     };
     route.path.replace("{id}", &id).replace("{file}", "icon.svg")
@@ -66,10 +76,10 @@ async fn nobody_can_read_or_change_anything_without_signing_in() {
             let what = format!("{} {path} with {cookie:?}: {}", route.method, got.status);
             match route.access {
                 Access::Public => assert_ne!(got.status, StatusCode::INTERNAL_SERVER_ERROR, "{what}"),
-                Access::Admin if path.starts_with("/api/") || path == "/events" => {
+                Access::Needs(_) if path.starts_with("/api/") || path == "/events" => {
                     assert_eq!(got.status, StatusCode::UNAUTHORIZED, "{what}");
                 }
-                Access::Admin => {
+                Access::Needs(_) => {
                     assert_eq!(got.status, StatusCode::SEE_OTHER, "{what}");
                     assert!(got.header("location").starts_with("/signin"), "{what}");
                     assert_eq!(got.body, "", "{what}");
@@ -117,6 +127,27 @@ async fn the_admin_may_call_every_route() {
         assert!(allowed, "{} {path}: {status}", route.method);
         let to = response.headers().get(header::LOCATION).map_or("", |l| l.to_str().unwrap());
         assert!(!to.starts_with("/signin") || path == "/signout", "{} {path} leads to {to}", route.method);
+    }
+}
+
+/// A teacher in no class, from outside of any room, and a pupil: they get what their role may and nothing else, and are not sent to sign
+/// in again.
+#[tokio::test]
+async fn each_role_may_call_the_routes_of_its_rights_and_no_others() {
+    let desk = Desk::new().await;
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::SchoolAdmin) {
+        let cookie = desk.sign_in_as(role).await;
+        for route in routes::table() {
+            let Access::Needs(right) = route.access else { continue };
+            if route.path.ends_with("/session") || rights::has(role, right) {
+                continue;
+            }
+            let before = desk.inventory.last_change().await.unwrap();
+            let request = stranger(&route.method, &path(&desk, &route)).header(header::COOKIE, &cookie);
+            let got = desk.ask(fitting(&route, request)).await;
+            assert_eq!(got.status, StatusCode::FORBIDDEN, "{role:?} {} {}", route.method, route.path);
+            assert_eq!(desk.inventory.last_change().await.unwrap(), before);
+        }
     }
 }
 

@@ -71,18 +71,12 @@ impl Lab {
             s = namespace.0,
             c = self.clients.0,
         ));
-        let config = self.dir.path().join(format!("server{at}.toml"));
-        let data = self.dir.path().display();
-        std::fs::write(
-            &config,
-            format!(
-                "[site]\ndata_dir = \"{data}\"\ndatabase = \"{}\"\n[netd]\ninterfaces = [\"srv0\", \"late0\"]\n",
-                database_url(self.dir.path()),
-            ),
-        )
-        .unwrap();
-        let log = self.dir.path().join(format!("server{at}.log"));
-        let mut server = Server { namespace, config, log, process: None };
+        let mut server = Server::new(
+            namespace,
+            self.dir.path(),
+            &format!("server{at}"),
+            "interfaces = [\"srv0\", \"late0\"]",
+        );
         server.start();
         self.servers.push(server);
         at
@@ -130,20 +124,38 @@ pub(crate) struct Server {
     config: PathBuf,
     log: PathBuf,
     process: Option<Child>,
+    path: Option<String>,
 }
 
 impl Server {
+    /// A server that does not run yet, with its files in `dir` and this in its section `[netd]`.
+    pub(crate) fn new(namespace: Namespace, dir: &Path, name: &str, section: &str) -> Self {
+        let (config, log) = (dir.join(format!("{name}.toml")), dir.join(format!("{name}.log")));
+        let (data, url) = (dir.display(), database_url(dir));
+        let text = format!("[site]\ndata_dir = \"{data}\"\ndatabase = \"{url}\"\n[netd]\n{section}\n");
+        std::fs::write(&config, text).unwrap();
+        Self { namespace, config, log, process: None, path: None }
+    }
+
+    /// Looks for programs in this folder first.
+    pub(crate) fn with_programs_of(mut self, folder: &Path) -> Self {
+        self.path = Some(format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
+        self
+    }
+
     /// Starts the process and waits until it serves.
     pub(crate) fn start(&mut self) {
-        let log = File::create(&self.log).unwrap();
+        let log = File::options().append(true).create(true).open(&self.log).unwrap();
+        let served = self.log().matches(SERVES).count();
         let child = Command::new("ip")
             .args(["netns", "exec", &self.namespace.0, env!("CARGO_BIN_EXE_netd"), "--config"])
             .arg(&self.config)
+            .envs(self.path.iter().map(|path| ("PATH", path)))
             .stderr(log)
             .spawn()
             .unwrap();
         self.process = Some(child);
-        eventually("the server serves", || self.log().contains("serving DHCP"));
+        eventually("the server serves", || self.log().matches(SERVES).count() > served);
     }
 
     /// Ends the process as a power cut would.
@@ -173,11 +185,13 @@ impl Drop for Server {
     }
 }
 
+const SERVES: &str = "serving DHCP";
+
 /// A network namespace that ends with this.
 pub(crate) struct Namespace(pub(crate) String);
 
 impl Namespace {
-    fn new(kind: &str) -> Self {
+    pub(crate) fn new(kind: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("netd-{}-{kind}{number}", std::process::id());

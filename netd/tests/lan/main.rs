@@ -1,4 +1,4 @@
-//! The DHCP server as a process, with real clients, in network namespaces. Needs root, `isc-dhcp-client`, `udhcpc`.
+//! netd as a process, with real clients, in network namespaces. Needs root, `isc-dhcp-client`, `udhcpc`, `nftables`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,6 +7,8 @@
 )]
 
 mod faults;
+mod gate;
+mod internet;
 mod lab;
 mod real_clients;
 mod talk;

@@ -269,7 +269,7 @@ fn dropping_the_handle_stops_the_server_and_frees_its_ports() {
         proxy_port: 0,
         settings: netd::dhcp::Settings::default(),
     };
-    let handle = lab.runtime.block_on(netd::net::serve(config, lab.inventory.clone(), None)).unwrap();
+    let handle = lab.runtime.block_on(netd::net::serve(config, lab.inventory.clone(), Vec::new())).unwrap();
     let [(name, address)] = &handle.addresses()[..] else { panic!("{:?}", handle.addresses()) };
     assert_eq!(name, "lo");
     assert!(std::net::UdpSocket::bind(address).is_err());

@@ -1,0 +1,230 @@
+//! What should stand in the kernel: from what the inventory says, who has which address, and the time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use inventory::gate::{Book, GateDevice, GatedNetwork, Segment, Target};
+use inventory::{Cidr, DeviceId, Level, MacAddr, UnixMillis};
+
+use super::script::Batch;
+use super::state::{Action, Element, Frame, Line, Member, Number, Pair, State, TIMED};
+use crate::clients::{Client, Clients};
+
+/// What is known of the school.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) devices: Vec<GateDevice>,
+    /// Positions of the devices that a rule for a target may be about.
+    about: HashMap<Target, Vec<usize>>,
+    pub(crate) book: Book,
+    /// Networks the gate guards.
+    pub(crate) networks: Vec<GatedNetwork>,
+    /// All networks.
+    pub(crate) school: Vec<Cidr>,
+    /// Hardware and IP addresses that leases and reservations explain, by device.
+    addresses: HashMap<Number, Vec<Pair>>,
+    /// Names and addresses of this machine's interfaces.
+    pub(crate) interfaces: Vec<(String, Ipv4Addr)>,
+}
+
+/// For which devices something may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// For those that rules about these are about.
+    Targets(HashSet<Target>),
+    /// For all.
+    All,
+}
+
+impl Scope {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Targets(mut some), Self::Targets(more)) => {
+                some.extend(more);
+                Self::Targets(some)
+            }
+            _ => Self::All,
+        }
+    }
+}
+
+/// What holds for the devices.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// What DNS has to know.
+    pub(crate) clients: Clients,
+    /// What each device that was looked at may do, where that is known: without an address, the network says nothing.
+    pub(crate) levels: Vec<(DeviceId, Level, Option<UnixMillis>)>,
+    /// When something changes next.
+    pub(crate) next: Option<UnixMillis>,
+}
+
+impl Facts {
+    /// The part that seldom changes, and the guarded networks in which no interface has an address.
+    pub(crate) fn frame(&self, dns_port: u16, page_port: u16) -> (Frame, Vec<Cidr>) {
+        let mut links: BTreeMap<String, Level> = BTreeMap::new();
+        let mut nowhere = Vec::new();
+        for network in &self.networks {
+            let mut here = self.interfaces.iter().filter(|(_, ip)| network.cidr.contains(*ip)).peekable();
+            if here.peek().is_none() {
+                nowhere.push(network.cidr);
+            }
+            for (name, _) in here {
+                let level = links.entry(name.clone()).or_insert(network.setting.level);
+                *level = network.setting.level.max(*level);
+            }
+        }
+        let frame = Frame {
+            links,
+            networks: self.networks.iter().map(|network| (network.cidr, network.setting.level)).collect(),
+            school: self.school.clone(),
+            hidden: self.networks.iter().filter(|network| network.nat).map(|network| network.cidr).collect(),
+            dns_port,
+            page_port,
+        };
+        (frame, nowhere)
+    }
+
+    /// Takes in the devices.
+    pub(crate) fn set_devices(&mut self, devices: Vec<GateDevice>) {
+        self.about.clear();
+        for (at, device) in devices.iter().enumerate() {
+            let subject = &device.subject;
+            let rooms = [Some(subject.room), subject.visit.map(|(room, _)| room)].into_iter().flatten();
+            let targets = [Some(Target::Device(subject.device)), subject.owner.map(Target::User)];
+            let groups = subject.groups.iter().copied().map(Target::Group);
+            for target in targets.into_iter().flatten().chain(rooms.map(Target::Room)).chain(groups) {
+                self.about.entry(target).or_default().push(at);
+            }
+        }
+        self.devices = devices;
+    }
+
+    /// Brings the levels of devices to what they should be.
+    pub(crate) fn carry_out(&self, scope: &Scope, state: &mut State, batch: &mut Batch, plan: &mut Plan) {
+        plan.levels.clear();
+        match scope {
+            Scope::All => {
+                plan.clients = self.strangers();
+                plan.next = None;
+                self.devices.iter().for_each(|device| self.carry_out_one(device, state, batch, plan));
+                self.forget_deleted(state, batch);
+            }
+            Scope::Targets(targets) => {
+                let about = targets.iter().filter_map(|target| self.about.get(target)).flatten();
+                let devices: BTreeSet<usize> = about.copied().collect();
+                let devices = devices.into_iter().filter_map(|at| self.devices.get(at));
+                devices.for_each(|device| self.carry_out_one(device, state, batch, plan));
+            }
+        }
+    }
+
+    fn carry_out_one(&self, device: &GateDevice, state: &mut State, batch: &mut Batch, plan: &mut Plan) {
+        let now = batch.now();
+        let segments = self.book.timeline(&device.subject, now, TIMED + 2);
+        let line = line(&segments);
+        state.set_line(batch, device.number, &line);
+        let (action, until) = line.at(now);
+        plan.next = [plan.next, until].into_iter().flatten().min();
+        let addresses = self.addresses.get(&device.number).map(Vec::as_slice).unwrap_or_default();
+        let network = |pair: &Pair| self.networks.iter().find(|network| network.cidr.contains(pair.1));
+        let home = addresses.iter().find_map(network);
+        let level = action.0.or(home.map(|network| network.setting.level));
+        let member = |is: bool| is.then_some(Element { value: Member, ends: until });
+        state.free.put(batch, device.number, member(level == Some(Level::On)));
+        let shown = matches!(level, Some(Level::Off | Level::AllowList));
+        state.shown.put(batch, device.number, member(shown));
+        let Some(level) = level else { return };
+        plan.levels.push((device.subject.device, level, until));
+        let said = segments.first().and_then(|segment| segment.verdict.setting);
+        for pair in addresses {
+            let here = network(pair);
+            let client = Client {
+                number: device.number,
+                level: action.0.or(here.map(|network| network.setting.level)).unwrap_or(level),
+                filter: self.book.filter(&device.subject, now).or(here.and_then(|network| network.filter)),
+                list: said.map_or(here.and_then(|network| network.setting.list), |setting| setting.list),
+            };
+            plan.clients.devices.insert(IpAddr::V4(pair.1), client);
+        }
+    }
+
+    /// Notes who has which address: from leases, and from reservations, which need no lease. Returns the devices for which that is new.
+    pub(crate) fn explain(&mut self, leases: impl IntoIterator<Item = (MacAddr, Ipv4Addr)>) -> Scope {
+        let owners: HashMap<MacAddr, Number> =
+            self.devices.iter().flat_map(|d| d.cards.iter().map(|(mac, _)| (*mac, d.number))).collect();
+        let mut found: HashMap<Number, Vec<Pair>> = HashMap::new();
+        for (mac, ip) in leases {
+            if let Some(number) = owners.get(&mac) {
+                found.entry(*number).or_default().push(Pair(mac, ip));
+            }
+        }
+        for device in &self.devices {
+            let reserved = device.cards.iter().filter_map(|(mac, ip)| Some(Pair(*mac, (*ip)?)));
+            found.entry(device.number).or_default().extend(reserved);
+        }
+        for pairs in found.values_mut() {
+            pairs.sort_unstable();
+            pairs.dedup();
+        }
+        let before = std::mem::replace(&mut self.addresses, found);
+        let new = self.devices.iter().filter(|d| before.get(&d.number) != self.addresses.get(&d.number));
+        Scope::Targets(new.map(|device| Target::Device(device.subject.device)).collect())
+    }
+
+    /// Brings the maps by which packets are recognised to what they should be.
+    pub(crate) fn identify(&self, state: &mut State, batch: &mut Batch) {
+        let lasting = |number: Number| Element { value: number, ends: None };
+        let pairs = self
+            .addresses
+            .iter()
+            .flat_map(|(number, pairs)| pairs.iter().map(|pair| (*pair, lasting(*number))));
+        state.pairs.put_all(batch, pairs.collect());
+        let cards =
+            self.devices.iter().flat_map(|d| d.cards.iter().map(|(mac, _)| (*mac, lasting(d.number))));
+        state.cards.put_all(batch, cards.collect());
+    }
+
+    /// What holds for addresses that no device explains.
+    fn strangers(&self) -> Clients {
+        let stranger = |network: &GatedNetwork| Client {
+            number: 0,
+            level: network.setting.level,
+            filter: network.filter,
+            list: network.setting.list,
+        };
+        let networks = self.networks.iter().map(|network| (network.cidr, stranger(network))).collect();
+        Clients { devices: HashMap::new(), networks }
+    }
+
+    fn forget_deleted(&self, state: &mut State, batch: &mut Batch) {
+        let known: HashSet<Number> = self.devices.iter().map(|device| device.number).collect();
+        let gone: Vec<Number> = state.numbers().filter(|number| !known.contains(number)).collect();
+        for number in gone {
+            state.set_line(batch, number, &Line { timed: Vec::new(), last: Action(None) });
+            state.free.put(batch, number, None);
+            state.shown.put(batch, number, None);
+        }
+    }
+}
+
+/// A timeline as the kernel can hold it. What does not fit is decided for the strictest of it.
+fn line(segments: &[Segment]) -> Line {
+    let mut steps: Vec<(Action, Option<UnixMillis>)> = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let action = Action(segment.verdict.setting.map(|setting| setting.level));
+        match steps.last_mut().filter(|(last, _)| *last == action) {
+            Some(last) => last.1 = segment.until,
+            None => steps.push((action, segment.until)),
+        }
+    }
+    let (ahead, rest) = steps.split_at(steps.len().saturating_sub(1).min(TIMED));
+    let timed = ahead.iter().filter_map(|(action, until)| Some((*action, (*until)?))).collect();
+    let last = match rest {
+        [(action, None)] => *action,
+        // More changes ahead than the kernel can hold: until netd comes back to it, nobody gains from that.
+        rest => Action(rest.iter().map(|(action, _)| action.0.unwrap_or(Level::Off)).max()),
+    };
+    Line { timed, last }
+}

@@ -1,0 +1,277 @@
+//! *Mein Raum* and *Meine Klassen*: who may use the internet in a room or class, here and now.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use httpd::Peer;
+use inventory::gate::{Level, Target};
+use inventory::{DeviceId, GroupId, Role, RoomId, UnixMillis};
+
+use crate::app::{App, SignedIn};
+use crate::failure::{Answer, Failure};
+use crate::fields::{Fields, Id};
+use crate::format;
+use crate::lessons::{self, Scene, Seat};
+use crate::page::{Here, Page, Visit};
+use crate::pages::Me;
+use crate::texts::Texts;
+use crate::views::Badge;
+
+/// A room or class.
+#[derive(Template)]
+#[template(path = "lesson.html")]
+pub(crate) struct LessonPage {
+    pub(crate) p: Page,
+    pub(crate) name: String,
+    /// Where the forms go.
+    pub(crate) action: String,
+    /// What a teacher set for the whole, in a sentence; empty when nobody did.
+    pub(crate) said: String,
+    /// Whether a colleague set it.
+    pub(crate) foreign: bool,
+    pub(crate) spans: Vec<(&'static str, String)>,
+    pub(crate) levels: [(&'static str, &'static str); 4],
+    /// The level that holds for the whole, if a teacher set one.
+    pub(crate) current: &'static str,
+    pub(crate) tiles: Vec<Tile>,
+    /// For example `3 an, 27 aus`.
+    pub(crate) summary: String,
+    /// The other rooms, or classes, to go to.
+    pub(crate) others: Vec<(String, String)>,
+    pub(crate) others_title: &'static str,
+}
+
+/// A seat.
+pub(crate) struct Tile {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) level: &'static str,
+    pub(crate) state: Badge,
+    /// Why, and until when.
+    pub(crate) why: String,
+    /// Whether there is an exception to take back.
+    pub(crate) excepted: bool,
+    pub(crate) staff: bool,
+}
+
+/// A list to choose from.
+#[derive(Template)]
+#[template(path = "choose.html")]
+pub(crate) struct ChoosePage {
+    pub(crate) p: Page,
+    pub(crate) title: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) choices: Vec<(String, String)>,
+}
+
+/// `GET /room`: the room somebody is in, or a list of all.
+pub(crate) async fn my_room(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    visit: Visit,
+) -> Answer {
+    if let Some(room) = lessons::room_of(&app, peer.address.ip()).await? {
+        return Ok(Redirect::to(&format!("/room/{room}")).into_response());
+    }
+    let t = Texts::of(visit.lang);
+    let choices = rooms(&app, None).await?;
+    visit.show(&ChoosePage { p: visit.page(Here::Room), title: t.my_room, hint: t.room_unknown, choices })
+}
+
+/// `GET /classes`: the classes of a teacher; all of them for an admin.
+pub(crate) async fn my_classes(State(app): State<App>, Extension(me): Me, visit: Visit) -> Answer {
+    let t = Texts::of(visit.lang);
+    let choices = classes(&app, &me, None).await?;
+    let hint = if choices.is_empty() { t.no_classes } else { "" };
+    visit.show(&ChoosePage { p: visit.page(Here::Classes), title: t.my_classes, hint, choices })
+}
+
+/// `GET /room/{id}`
+pub(crate) async fn room(
+    State(app): State<App>,
+    Extension(me): Me,
+    visit: Visit,
+    Id(id): Id<RoomId>,
+) -> Answer {
+    show(&app, &me, &visit, Target::Room(id)).await
+}
+
+/// `GET /class/{id}`
+pub(crate) async fn class(
+    State(app): State<App>,
+    Extension(me): Me,
+    visit: Visit,
+    Id(id): Id<GroupId>,
+) -> Answer {
+    show(&app, &me, &visit, Target::Group(id)).await
+}
+
+/// `POST /room/{id}`
+pub(crate) async fn set_room(
+    State(app): State<App>,
+    Extension(me): Me,
+    Extension(peer): Extension<Peer>,
+    visit: Visit,
+    Id(id): Id<RoomId>,
+    form: Fields,
+) -> Answer {
+    set(&app, &me, &peer, &visit, Target::Room(id), &form).await
+}
+
+/// `POST /class/{id}`
+pub(crate) async fn set_class(
+    State(app): State<App>,
+    Extension(me): Me,
+    Extension(peer): Extension<Peer>,
+    visit: Visit,
+    Id(id): Id<GroupId>,
+    form: Fields,
+) -> Answer {
+    set(&app, &me, &peer, &visit, Target::Group(id), &form).await
+}
+
+/// The fields: `level` (`end` takes back what was set), `span`, and `device` for one seat.
+async fn set(app: &App, me: &SignedIn, peer: &Peer, visit: &Visit, whole: Target, form: &Fields) -> Answer {
+    let t = Texts::of(visit.lang);
+    let (path, address) = (path(whole), peer.address.ip());
+    let target = match form.given("device") {
+        Some(text) => Target::Device(text.parse::<DeviceId>().map_err(|_| Failure::Gone)?),
+        None => whole,
+    };
+    let done = async {
+        if form.text("level") == "end" {
+            lessons::end(app, me, address, target).await?;
+            return Ok(t.said_ended.to_owned());
+        }
+        let (level, span) = (lessons::level(form.text("level"))?, lessons::span(form.text("span"))?);
+        let ends = lessons::set(app, me, address, target, level, span).await?;
+        Ok(t.said_level(t.level(level), &format::clock(ends)))
+    };
+    match done.await {
+        Ok(text) => Ok(visit.go(&path, text)),
+        Err(failure) => visit.go_refused(&path, failure),
+    }
+}
+
+async fn show(app: &App, me: &SignedIn, visit: &Visit, target: Target) -> Answer {
+    let scene = lessons::scene(app, target).await?;
+    let t = Texts::of(visit.lang);
+    let (here, others, others_title) = match target {
+        Target::Group(id) => (Here::Classes, classes(app, me, Some(id)).await?, t.other_classes),
+        Target::Room(id) => (Here::Room, rooms(app, Some(id)).await?, t.other_rooms),
+        _ => (Here::Room, Vec::new(), t.other_rooms),
+    };
+    visit.show(&page(visit.page(here), &scene, &me.user.name, others, others_title))
+}
+
+/// The page of a scene as `reader` sees it.
+pub(crate) fn page(
+    p: Page,
+    scene: &Scene,
+    reader: &str,
+    others: Vec<(String, String)>,
+    others_title: &'static str,
+) -> LessonPage {
+    let t = p.t;
+    let grant = scene.grant.as_ref();
+    let until = |at: Option<UnixMillis>| at.map(format::clock).unwrap_or_default();
+    let said =
+        grant.map(|rule| t.set_by(t.level(rule.setting.level), &until(rule.ends_at), &rule.created_by));
+    let bell = format::clock(scene.bell.0);
+    let mut spans = vec![("lesson", t.until_bell(&bell, scene.bell.1))];
+    spans.extend(["15", "30", "45", "90"].map(|minutes| (minutes, format!("{minutes} {}", t.minutes_short))));
+    spans.push(("day", t.whole_day.to_owned()));
+    LessonPage {
+        name: scene.name.clone(),
+        action: path(scene.target),
+        said: said.unwrap_or_default(),
+        foreign: grant.is_some_and(|rule| rule.created_by != reader),
+        spans,
+        levels: Level::ALL.map(|level| (level.text(), t.level(level))),
+        current: grant.map_or("", |rule| rule.setting.level.text()),
+        tiles: scene.seats.iter().map(|seat| tile(t, seat)).collect(),
+        summary: summary(t, &scene.seats),
+        others,
+        others_title,
+        p,
+    }
+}
+
+fn tile(t: &Texts, seat: &Seat) -> Tile {
+    let level = seat.level();
+    let state = match level {
+        None => Badge::new("idle", t.level_unknown),
+        Some(_) if !seat.is_confirmed() => Badge::new("busy", t.level_pending),
+        Some(level @ Level::On) => Badge::new("good", t.level(level)),
+        Some(level @ Level::Off) => Badge::new("bad", t.level(level)),
+        Some(level) => Badge::new("warn", t.level(level)),
+    };
+    let until = seat.until.map(format::clock);
+    Tile {
+        id: seat.device.to_string(),
+        name: seat.name.clone(),
+        level: level.map_or("unknown", Level::text),
+        state,
+        why: if seat.staff { t.is_staff.to_owned() } else { t.cause(seat.verdict.cause, until.as_deref()) },
+        excepted: seat.excepted,
+        staff: seat.staff,
+    }
+}
+
+fn summary(t: &Texts, seats: &[Seat]) -> String {
+    let count = |level| seats.iter().filter(|seat| !seat.staff && seat.level() == Some(level)).count();
+    let some = Level::ALL.map(|level| (count(level), t.level(level)));
+    let words = some.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}"));
+    words.collect::<Vec<_>>().join(" · ")
+}
+
+fn path(target: Target) -> String {
+    match target {
+        Target::Group(id) => format!("/class/{id}"),
+        Target::Room(id) => format!("/room/{id}"),
+        Target::Device(_) | Target::User(_) => "/room".into(),
+    }
+}
+
+async fn rooms(app: &App, without: Option<RoomId>) -> Answer<Vec<(String, String)>> {
+    let rooms = app.inventory.rooms().await?.into_iter().filter(|room| Some(room.id) != without);
+    Ok(rooms.map(|room| (path(Target::Room(room.id)), room.name)).collect())
+}
+
+async fn classes(app: &App, me: &SignedIn, without: Option<GroupId>) -> Answer<Vec<(String, String)>> {
+    let mine = match me.user.role {
+        Role::SchoolAdmin => app.inventory.groups().await?,
+        _ => app.inventory.groups_of(me.user.id).await?,
+    };
+    let others = mine.into_iter().filter(|group| Some(group.id) != without);
+    Ok(others.map(|group| (path(Target::Group(group.id)), group.name)).collect())
+}
+
+/// A pupil's own status.
+#[derive(Template)]
+#[template(path = "status.html")]
+pub(crate) struct StatusPage {
+    pub(crate) p: Page,
+    /// `an`, `aus` …; empty when the device is not known.
+    pub(crate) device: String,
+    pub(crate) state: Option<Badge>,
+    pub(crate) why: String,
+}
+
+/// `GET /status`: do I have internet, why not, until when?
+pub(crate) async fn status(State(app): State<App>, Extension(peer): Extension<Peer>, visit: Visit) -> Answer {
+    visit.show(&status_page(&app, visit.page(Here::Status), &peer).await?)
+}
+
+/// The status of the device that asks.
+pub(crate) async fn status_page(app: &App, p: Page, peer: &Peer) -> Answer<StatusPage> {
+    let t = p.t;
+    let Some(device) = lessons::device_at(app, peer.address.ip()).await? else {
+        return Ok(StatusPage { p, device: String::new(), state: None, why: t.device_unknown.to_owned() });
+    };
+    let scene = lessons::scene(app, Target::Device(device.subject.device)).await?;
+    let tile = scene.seats.first().map(|seat| tile(t, seat));
+    let (state, why) = tile.map_or((None, String::new()), |tile| (Some(tile.state), tile.why));
+    Ok(StatusPage { p, device: device.name.to_string(), state, why })
+}

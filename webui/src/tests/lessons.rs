@@ -1,0 +1,173 @@
+//! Rooms and classes in lessons: who may switch what, for how long, and what is shown of it.
+
+use axum::http::{Method, StatusCode, header};
+use inventory::gate::{Layer, Level, Of, RoomControl, RoomGate, Rule, Target};
+use inventory::{By, DeviceId, Role, RoomId, UserId, clock};
+use serde_json::json;
+
+use crate::testing::{Desk, Got, form, stranger};
+
+fn by() -> By<'static> {
+    By { actor: "admin", at: clock::now() }
+}
+
+/// Somebody who is signed in.
+struct Person<'d> {
+    desk: &'d Desk,
+    cookie: String,
+}
+
+impl Person<'_> {
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Got {
+        let request = stranger(&Method::POST, path).header(header::COOKIE, &self.cookie);
+        self.desk.ask(form(request.header("sec-fetch-site", "same-origin"), fields)).await
+    }
+
+    async fn get(&self, path: &str) -> Got {
+        let request = stranger(&Method::GET, path).header(header::COOKIE, &self.cookie);
+        self.desk.ask(request.body(axum::body::Body::empty()).unwrap()).await
+    }
+}
+
+async fn teacher(desk: &Desk) -> (Person<'_>, UserId) {
+    let cookie = desk.sign_in_as(Role::Teacher).await;
+    let user = desk.inventory.user_by_name("teacher-x").await.unwrap().unwrap();
+    (Person { desk, cookie }, user.id)
+}
+
+/// The teacher's rule about a target that holds.
+async fn grant(desk: &Desk, target: Target) -> Option<Rule> {
+    let now = clock::now();
+    let (book, _) = desk.inventory.gate_book(now).await.unwrap();
+    let about = |rule: &&Rule| rule.layer == Layer::Grant && rule.target == target && rule.holds(now);
+    book.rules().find(about).cloned()
+}
+
+/// Lets requests of the tests come from a device in that room: 10.77.1.20 is reserved for one of its cards.
+async fn sit_in(desk: &Desk, room: RoomId) {
+    let (devices, _) = desk.inventory.devices().await.unwrap();
+    let mac = devices.iter().find(|device| device.room.id == room).unwrap().interfaces[0].mac;
+    desk.inventory.reserve_address(by(), mac, "10.77.1.20".parse().ok()).await.unwrap();
+}
+
+async fn set_control(desk: &Desk, control: RoomControl) {
+    let gate = RoomGate { setting: None, control };
+    desk.inventory.set_room_gate(by(), desk.school.room, gate).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_teacher_switches_a_room_for_a_while_and_back() {
+    let desk = Desk::new().await;
+    let (person, _) = teacher(&desk).await;
+    let room = Target::Room(desk.school.room);
+    let path = format!("/room/{}", desk.school.room);
+    let got = person.post(&path, &[("level", "allow_list"), ("span", "15")]).await;
+    assert_eq!((got.status, got.header("location")), (StatusCode::SEE_OTHER, path.as_str()));
+    let rule = grant(&desk, room).await.unwrap();
+    assert_eq!((rule.setting, rule.created_by.as_str()), (Level::AllowList.into(), "teacher-x"));
+    let minutes = (rule.ends_at.unwrap().millis_since(rule.starts_at)) / 60_000;
+    // Shortly before midnight it is less: nothing lasts into the next day.
+    assert!((0..=15).contains(&minutes), "{minutes}");
+    assert!(person.get(&path).await.body.contains("aria-pressed=\"true\">Nur Freigabeliste"));
+
+    person.post(&path, &[("level", "end")]).await;
+    assert_eq!(grant(&desk, room).await, None);
+    for wrong in [
+        [("level", "open"), ("span", "15")],
+        [("level", "on"), ("span", "0")],
+        [("level", "on"), ("span", "ever")],
+    ] {
+        person.post(&path, &wrong).await;
+        assert_eq!(grant(&desk, room).await, None, "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_room_obeys_only_whom_it_is_set_to_obey() {
+    let desk = Desk::new().await;
+    let (person, _) = teacher(&desk).await;
+    let path = format!("/room/{}", desk.school.room);
+    let on = [("level", "on"), ("span", "15")];
+    for (control, expected) in [
+        (RoomControl::Nobody, StatusCode::FORBIDDEN),
+        (RoomControl::Admins, StatusCode::FORBIDDEN),
+        (RoomControl::Inside, StatusCode::FORBIDDEN),
+        (RoomControl::Teachers, StatusCode::SEE_OTHER),
+    ] {
+        set_control(&desk, control).await;
+        assert_eq!(person.post(&path, &on).await.status, expected, "{control:?} from outside");
+    }
+    sit_in(&desk, desk.school.room).await;
+    set_control(&desk, RoomControl::Inside).await;
+    assert_eq!(person.post(&path, &on).await.status, StatusCode::SEE_OTHER, "from inside");
+    let got = person.get("/room").await;
+    assert_eq!(got.header("location"), path, "and the room is found");
+}
+
+#[tokio::test]
+async fn a_class_obeys_its_teachers() {
+    let desk = Desk::new().await;
+    let (person, id) = teacher(&desk).await;
+    let path = format!("/class/{}", desk.school.class);
+    let off = [("level", "off"), ("span", "lesson")];
+    assert_eq!(person.post(&path, &off).await.status, StatusCode::FORBIDDEN);
+    assert!(!person.get("/classes").await.body.contains(&path));
+    desk.inventory.add_to_group(by(), desk.school.class, &[id], &[]).await.unwrap();
+    assert_eq!(person.post(&path, &off).await.status, StatusCode::SEE_OTHER);
+    assert!(person.get("/classes").await.body.contains(&path));
+    assert_eq!(grant(&desk, Target::Group(desk.school.class)).await.unwrap().setting, Level::Off.into());
+}
+
+#[tokio::test]
+async fn a_single_device_is_excepted_and_one_of_the_staff_only_by_admins() {
+    let desk = Desk::new().await;
+    let (person, _) = teacher(&desk).await;
+    let path = format!("/room/{}", desk.school.room);
+    let pupils: DeviceId = desk.school.device;
+    let lock = |device: DeviceId| device.to_string();
+    let device = lock(pupils);
+    let fields = [("level", "off"), ("span", "15"), ("device", device.as_str())];
+    assert_eq!(person.post(&path, &fields).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(grant(&desk, Target::Device(pupils)).await.unwrap().setting, Level::Off.into());
+    person.post(&path, &[("level", "end"), ("device", device.as_str())]).await;
+    assert_eq!(grant(&desk, Target::Device(pupils)).await, None);
+
+    desk.inventory.set_owner(by(), pupils, None, true).await.unwrap();
+    assert_eq!(person.post(&path, &fields).await.status, StatusCode::FORBIDDEN);
+    let body = json!({ "level": "off", "span": "15" });
+    let got = desk.json(Method::POST, &format!("/api/v1/gate/devices/{device}"), body).await;
+    assert_eq!(got.status, StatusCode::OK, "{}", got.body);
+    assert!(grant(&desk, Target::Device(pupils)).await.is_some());
+}
+
+#[tokio::test]
+async fn the_tiles_show_what_the_kernel_does_and_a_colleagues_setting_is_named() {
+    let desk = Desk::new().await;
+    let (person, _) = teacher(&desk).await;
+    let page = person.get(&format!("/room/{}", desk.school.room)).await.body;
+    assert!(page.contains("gesetzt von frau-groß.") && page.contains("löst das ab"), "{page}");
+    let confirmed =
+        desk.inventory.confirmed_levels(Of::Target(Target::Room(desk.school.room))).await.unwrap();
+    let on = confirmed.values().filter(|confirmed| confirmed.level == Level::On).count();
+    assert_eq!(page.matches("<span class=\"badge good\">An</span>").count(), on);
+    assert!(page.contains("wird umgestellt"), "what is not confirmed is not shown as if it were");
+
+    let got = desk.get(&format!("/api/v1/gate/rooms/{}", desk.school.room)).await.json();
+    let seats = got["devices"].as_array().unwrap();
+    assert_eq!(seats.iter().filter(|seat| seat["level"] == "on" && seat["confirmed"] == true).count(), on);
+}
+
+#[tokio::test]
+async fn everybody_sees_their_own_status_and_begins_where_they_belong() {
+    let desk = Desk::new().await;
+    let cookie = desk.sign_in_as(Role::Pupil).await;
+    let pupil = Person { desk: &desk, cookie };
+    assert_eq!(pupil.get("/").await.header("location"), "/status");
+    assert!(pupil.get("/status").await.body.contains("nicht bekannt"));
+    sit_in(&desk, desk.school.room).await;
+    let page = pupil.get("/status").await.body;
+    assert!(page.contains("von der Lehrkraft gesetzt, bis "), "{page}");
+    let (person, _) = teacher(&desk).await;
+    assert_eq!(person.get("/").await.header("location"), "/room");
+    assert_eq!(person.get("/devices").await.status, StatusCode::FORBIDDEN);
+}
