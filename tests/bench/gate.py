@@ -192,5 +192,5 @@ if sys.argv[1:2] == ["talk"]:
     talk()
 elif sys.argv[1:2] == ["listen"]:
     listen()
-else:
+elif __name__ == "__main__":
     main()

@@ -34,6 +34,8 @@ pub(crate) struct Seat {
     pub(crate) verdict: Verdict,
     /// When that changes.
     pub(crate) until: Option<UnixMillis>,
+    /// When a person decided it, if one did.
+    pub(crate) decided_at: Option<UnixMillis>,
     /// What the kernel was read to enforce.
     pub(crate) confirmed: Option<Confirmed>,
     /// Whether a teacher's rule for this device alone decides.
@@ -46,10 +48,13 @@ impl Seat {
         self.confirmed.map(|confirmed| confirmed.level).or(self.verdict.setting.map(|setting| setting.level))
     }
 
-    /// Whether the kernel does what was decided.
+    /// Whether the kernel was read to do what was decided, after it was decided.
     pub(crate) fn is_confirmed(&self) -> bool {
         let wanted = self.verdict.setting.map(|setting| setting.level);
-        self.confirmed.is_some_and(|confirmed| wanted.is_none_or(|wanted| wanted == confirmed.level))
+        self.confirmed.is_some_and(|confirmed| {
+            wanted.is_none_or(|wanted| wanted == confirmed.level)
+                && self.decided_at.is_none_or(|at| at <= confirmed.at)
+        })
     }
 }
 
@@ -78,14 +83,14 @@ fn seat(book: &Book, device: &GateDevice, now: UnixMillis) -> Seat {
     let (verdict, until) = first
         .first()
         .map_or((Verdict { setting: None, cause: Cause::Network }, None), |s| (s.verdict, s.until));
-    let excepted = match verdict.cause {
-        Cause::Rule(id, Layer::Grant) => {
-            book.rule(id).is_some_and(|rule| matches!(rule.target, Target::Device(_)))
-        }
-        _ => false,
+    let rule = match verdict.cause {
+        Cause::Rule(id, _) => book.rule(id),
+        _ => None,
     };
+    let own = |rule: &Rule| rule.layer == Layer::Grant && matches!(rule.target, Target::Device(_));
     Seat {
-        excepted,
+        excepted: rule.is_some_and(own),
+        decided_at: rule.map(|rule| rule.created_at),
         device: device.subject.device,
         name: device.name.to_string(),
         staff: device.subject.staff,

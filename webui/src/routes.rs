@@ -110,6 +110,8 @@ fn page_routes() -> Vec<Route> {
         post(School, "/networks/new", networks::create),
         get(School, "/networks/{id}", networks::edit),
         post(School, "/networks/{id}", networks::save),
+        post(School, "/networks/{id}/gate", networks::guard),
+        post(School, "/rooms/{id}/gate", lesson::set_standing),
         get(School, "/networks/{id}/delete", networks::confirm_delete),
         post(School, "/networks/{id}/delete", networks::delete),
         get(History, "/changes", changes::show),

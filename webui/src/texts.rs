@@ -81,6 +81,17 @@ texts! {
     other_rooms: "Andere Räume", "Other rooms";
     other_classes: "Andere Klassen", "Other classes";
     said_ended: "Es gilt wieder der Normalzustand.", "Back to normal.";
+    not_guarded: "Hausmeister regelt das Internet hier nicht", "Hausmeister does not rule the internet here";
+    guard_hint: "Nur wenn dieser Server das Gateway des Netzes ist: was dort gilt, solange Raum, Klasse oder Lehrkraft nichts anderes sagen.", "Only if this server is the network's gateway: what holds there while room, class or teacher say nothing else.";
+    ordinary_times: "Zu gewöhnlichen Zeiten", "At ordinary times";
+    nat: "Adressen des Netzes hinter der des Servers verbergen (NAT)", "Hide the network's addresses behind the server's (NAT)";
+    room_says: "Vorgabe des Raums", "What the room says";
+    room_says_nothing: "keine: was Klasse oder Netz sagen", "nothing: what class or network say";
+    who_controls: "Wer darf hier schalten?", "Who may switch here?";
+    control_nobody: "Niemand", "Nobody";
+    control_inside: "Lehrkräfte, die im Raum sind", "Teachers who are in the room";
+    control_teachers: "Alle Lehrkräfte", "All teachers";
+    control_admins: "Nur die Schuladministration", "Admins only";
     have_i_internet: "Habe ich Internet?", "Do I have internet?";
     device_unknown: "Dieses Gerät ist der Schule nicht bekannt: Es darf, was im Netz für Unbekannte gilt. Die Schuladministration kann es aufnehmen.", "The school does not know this device: it may do what the network lets strangers do. The school's admin can add it.";
 

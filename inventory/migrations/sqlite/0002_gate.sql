@@ -59,6 +59,9 @@ INSERT INTO device_numbers (device_id) SELECT id FROM devices ORDER BY created_a
 ALTER TABLE devices ADD COLUMN owner_id BLOB REFERENCES users (id) ON DELETE SET NULL;
 ALTER TABLE devices ADD COLUMN staff INTEGER NOT NULL DEFAULT 0;
 
+CREATE INDEX devices_room ON devices (room_id);
+CREATE INDEX devices_owner ON devices (owner_id);
+
 ALTER TABLE rooms ADD COLUMN level TEXT;
 ALTER TABLE rooms ADD COLUMN list_id BLOB REFERENCES name_lists (id) ON DELETE SET NULL;
 ALTER TABLE rooms ADD COLUMN filter_id BLOB REFERENCES filters (id) ON DELETE SET NULL;
@@ -90,6 +93,8 @@ CREATE TABLE visits (
     room_id BLOB NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
     ends_at INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX visits_room ON visits (room_id);
 
 -- What the kernel was read to enforce.
 CREATE TABLE gate_confirmed (

@@ -148,27 +148,23 @@ impl Inventory {
     pub fn gate_devices(&self, of: Of) -> Answer<'_, (Vec<GateDevice>, Vec<Error>)> {
         Box::pin(async move {
             type Pairs = Vec<(Uuid, Uuid)>;
-            let (which, key) = condition(of);
-            let wanted =
-                format!("SELECT d.id FROM devices d LEFT JOIN visits v ON v.device_id = d.id WHERE {which}");
-            let owners = format!(
-                "SELECT d.owner_id FROM devices d LEFT JOIN visits v ON v.device_id = d.id WHERE {which}"
-            );
-            // All of these are made of the literals of `condition`.
+            let (ids, key) = ids(of);
+            // All of these are made of the literals of `ids`.
             let devices = sqlx::AssertSqlSafe(format!(
                 "SELECT n.number, d.id, d.name, d.room_id, v.room_id, v.ends_at, d.owner_id, d.staff, u.role
                  FROM devices d JOIN device_numbers n ON n.device_id = d.id
                  LEFT JOIN visits v ON v.device_id = d.id LEFT JOIN users u ON u.id = d.owner_id
-                 WHERE {which} ORDER BY n.number"
+                 WHERE d.id IN ({ids}) ORDER BY n.number"
             ));
             let cards = sqlx::AssertSqlSafe(format!(
-                "SELECT device_id, mac, reserved_ip FROM interfaces WHERE device_id IN ({wanted}) ORDER BY mac"
+                "SELECT device_id, mac, reserved_ip FROM interfaces WHERE device_id IN ({ids}) ORDER BY mac"
             ));
             let members = sqlx::AssertSqlSafe(format!(
-                "SELECT user_id, group_id FROM members WHERE user_id IN ({owners}) ORDER BY group_id"
+                "SELECT user_id, group_id FROM members
+                 WHERE user_id IN (SELECT owner_id FROM devices WHERE id IN ({ids})) ORDER BY group_id"
             ));
             let groups = sqlx::AssertSqlSafe(format!(
-                "SELECT device_id, group_id FROM device_groups WHERE device_id IN ({wanted}) ORDER BY group_id"
+                "SELECT device_id, group_id FROM device_groups WHERE device_id IN ({ids}) ORDER BY group_id"
             ));
             let (devices, cards, members, groups): (Vec<DeviceRow>, Vec<CardRow>, Pairs, Pairs) = on_pool!(self, pool => {
                 let devices = sqlx::query_as(devices).bind(key).fetch_all(pool).await.map_err(Error::db("list devices"))?;
@@ -370,11 +366,11 @@ impl Inventory {
     /// The database failed, or a row makes no sense.
     pub fn confirmed_levels(&self, of: Of) -> Answer<'_, HashMap<DeviceId, Confirmed>> {
         Box::pin(async move {
-            let (which, key) = condition(of);
-            // Made of a literal of `condition`.
+            let (ids, key) = ids(of);
+            // Made of a literal of `ids`.
             let sql = sqlx::AssertSqlSafe(format!(
-                "SELECT c.device_id, c.level, c.ends_at, c.confirmed_at FROM gate_confirmed c JOIN devices d ON d.id = c.device_id
-                 LEFT JOIN visits v ON v.device_id = d.id WHERE {which}"));
+                "SELECT device_id, level, ends_at, confirmed_at FROM gate_confirmed WHERE device_id IN ({ids})"
+            ));
             let rows: Vec<(Uuid, String, Option<i64>, i64)> =
                 on_pool!(self, pool => sqlx::query_as(sql).bind(key).fetch_all(pool).await)
                     .map_err(Error::db("read confirmed levels"))?;
@@ -403,18 +399,21 @@ fn check(rules: &[NewRule]) -> Result<()> {
     Ok(())
 }
 
-/// The condition on a device `d` with its visit `v`, and what `$1` stands for in it.
-fn condition(of: Of) -> (&'static str, Uuid) {
+/// A query for the ids of devices, and what `$1` stands for in it.
+fn ids(of: Of) -> (&'static str, Uuid) {
     match of {
-        Of::School => ("$1 IS NOT NULL", Uuid::nil()),
-        Of::Target(Target::Room(id)) => ("(d.room_id = $1 OR v.room_id = $1)", id.0),
-        Of::Target(Target::Group(id)) => (
-            "(d.id IN (SELECT device_id FROM device_groups WHERE group_id = $1)
-              OR d.owner_id IN (SELECT user_id FROM members WHERE group_id = $1))",
+        Of::School => ("SELECT id FROM devices WHERE $1 IS NOT NULL", Uuid::nil()),
+        Of::Target(Target::Room(id)) => (
+            "SELECT id FROM devices WHERE room_id = $1 UNION SELECT device_id FROM visits WHERE room_id = $1",
             id.0,
         ),
-        Of::Target(Target::Device(id)) => ("d.id = $1", id.0),
-        Of::Target(Target::User(id)) => ("d.owner_id = $1", id.0),
+        Of::Target(Target::Group(id)) => (
+            "SELECT device_id FROM device_groups WHERE group_id = $1
+             UNION SELECT d.id FROM devices d JOIN members m ON m.user_id = d.owner_id WHERE m.group_id = $1",
+            id.0,
+        ),
+        Of::Target(Target::Device(id)) => ("SELECT id FROM devices WHERE id = $1", id.0),
+        Of::Target(Target::User(id)) => ("SELECT id FROM devices WHERE owner_id = $1", id.0),
     }
 }
 

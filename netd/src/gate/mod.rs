@@ -322,26 +322,27 @@ impl Gate {
         };
         // When it is not, the kernel is unknown, and everything is done once more.
         if held {
-            self.publish().await;
+            self.publish(&scope).await;
         }
     }
 
     /// Changes elements. `false` when the kernel did not take them.
     async fn transact(&mut self, batch: &Batch) -> bool {
-        let done = nft::apply(&batch.script()).await;
-        match done {
-            Ok(taken) if batch.is_taken(&taken) => {
-                let generation = self.read_generation();
-                if let Kernel::Holds { generation: before, .. } = &mut self.kernel {
-                    // One more than ours means that somebody else was there too: look() will see a number it does not know.
-                    let own = before.map(|number| number.wrapping_add(1));
-                    *before = generation.filter(|number| own == Some(*number)).or(Some(0));
-                }
-                true
-            }
-            Ok(_) => self.failed("the kernel took something else than it was given".into()),
-            Err(error) => self.failed(chain(&error)),
+        if let Err(error) = nft::run(&batch.script()).await {
+            return self.failed(chain(&error));
         }
+        let generation = self.read_generation();
+        match nft::read(&batch.maps()).await {
+            Ok(taken) if batch.is_taken(&taken) => {}
+            Ok(_) => return self.failed("the kernel holds something else than it was given".into()),
+            Err(error) => return self.failed(chain(&error)),
+        }
+        if let Kernel::Holds { generation: before, .. } = &mut self.kernel {
+            // One more than ours means that somebody else was there too: look() will see a number it does not know.
+            let own = before.map(|number| number.wrapping_add(1));
+            *before = generation.filter(|number| own == Some(*number)).or(Some(0));
+        }
+        true
     }
 
     /// Makes the whole table and reads it back.
@@ -381,7 +382,7 @@ impl Gate {
 
     /// How many entries of the table are not what they should be, and its chains and rules.
     async fn read_back(&self) -> Result<(usize, String), nft::Error> {
-        let read = nft::read().await?;
+        let read = nft::read(&self.state.maps()).await?;
         Ok((self.state.differing(&read, clock::now()), nft::skeleton().await?))
     }
 
@@ -390,14 +391,13 @@ impl Gate {
         if self.kernel == Kernel::Untouched {
             return;
         }
-        let gone = match nft::present().await {
-            Ok(true) => nft::run(&script::nothing()).await,
+        let gone = match nft::skeleton().await {
+            Ok(ours) if !ours.is_empty() => nft::run(&script::nothing()).await,
             // Without nft, or without the right to use it, there is no table of ours.
-            Ok(false) | Err(_) => Ok(()),
+            Ok(_) | Err(_) => Ok(()),
         };
         match gone {
             Ok(()) => self.kernel = Kernel::Untouched,
-            Err(nft::Error::Refused(_)) => self.kernel = Kernel::Untouched,
             Err(error) => {
                 self.failed(chain(&error));
             }
@@ -415,13 +415,13 @@ impl Gate {
     }
 
     /// Tells DNS and the inventory what holds.
-    async fn publish(&mut self) {
+    async fn publish(&mut self, scope: &Scope) {
         self.clients.store(Arc::new(self.plan.clients.clone()));
-        let new = self
-            .plan
-            .levels
-            .iter()
-            .filter(|(id, level, until)| self.confirmed.get(id) != Some(&(*level, *until)));
+        // Whoever changed a rule waits for a word on each device that it is about, even if nothing changed for it.
+        let told = |(id, level, until): &&(DeviceId, Level, Option<UnixMillis>)| {
+            *scope != Scope::All || self.confirmed.get(id) != Some(&(*level, *until))
+        };
+        let new = self.plan.levels.iter().filter(told);
         let new: Vec<(DeviceId, Level, Option<UnixMillis>)> = new.copied().collect();
         let by = By { actor: SOURCE, at: clock::now() };
         match self.inventory.confirm_levels(by, &new).await {

@@ -28,49 +28,42 @@ pub(crate) enum Error {
     Answer(#[source] serde_json::Error),
 }
 
-/// What each device's number leads to, in the four maps, as the kernel reports it.
+/// What each device's number leads to, by map, as the kernel reports it.
 pub(crate) type Verdicts = HashMap<(String, Number), String>;
 
-/// Carries out a script as one transaction and returns the verdicts that the kernel reports to have taken.
-pub(crate) async fn apply(script: &str) -> Result<Verdicts, Error> {
-    let answer = nft(&["-j", "-e", "-f", "-"], script).await?;
-    Ok(verdicts(&answer))
-}
-
-/// Carries out a script as one transaction.
+/// Carries out a script as one transaction. Nothing is asked back in the same call: with tens of thousands of elements nft would read them
+/// all before it does anything, half a second in which a lock does not hold.
 pub(crate) async fn run(script: &str) -> Result<(), Error> {
-    nft_text(&["-f", "-"], script).await.map(drop)
+    nft(&["-f", "-"], script).await.map(drop)
 }
 
-/// Reads the verdicts in the table.
-pub(crate) async fn read() -> Result<Verdicts, Error> {
-    let mut arguments = vec!["-j", "list", "table"];
-    arguments.extend(TABLE.split(' '));
-    Ok(verdicts(&nft(&arguments, "").await?))
-}
-
-/// The table's chains and rules, without what is in its sets: differs when somebody meddled with them.
-pub(crate) async fn skeleton() -> Result<String, Error> {
-    let mut arguments = vec!["-t", "list", "table"];
-    arguments.extend(TABLE.split(' '));
-    nft_text(&arguments, "").await
-}
-
-/// Whether our table is there.
-pub(crate) async fn present() -> Result<bool, Error> {
-    Ok(nft_text(&["list", "tables"], "").await?.lines().any(|line| line.trim() == format!("table {TABLE}")))
-}
-
-async fn nft(arguments: &[&str], input: &str) -> Result<Value, Error> {
-    let text = nft_text(arguments, input).await?;
-    // A script without changes is answered with nothing at all.
-    if text.trim().is_empty() {
-        return Ok(Value::Null);
+/// Reads the verdicts in these maps.
+pub(crate) async fn read(maps: &[&str]) -> Result<Verdicts, Error> {
+    let mut found = Verdicts::new();
+    for map in maps {
+        let mut arguments = vec!["-j", "list", "map"];
+        arguments.extend(TABLE.split(' ').chain([*map]));
+        let answer = nft(&arguments, "").await?;
+        found.extend(verdicts(&serde_json::from_str(&answer).map_err(Error::Answer)?));
     }
-    serde_json::from_str(&text).map_err(Error::Answer)
+    Ok(found)
 }
 
-async fn nft_text(arguments: &[&str], input: &str) -> Result<String, Error> {
+/// Our table's chains and rules, without what is in its sets: differs when somebody meddled with them. Empty when there is no table.
+pub(crate) async fn skeleton() -> Result<String, Error> {
+    // Listing everything without elements is fast; listing one table is not.
+    let answer = nft(&["-j", "-t", "list", "ruleset"], "").await?;
+    let answer: Value = serde_json::from_str(&answer).map_err(Error::Answer)?;
+    let ours = |object: &&Value| {
+        let inner = object.get("chain").or_else(|| object.get("rule"));
+        let text = |key| inner.and_then(|inner| inner.get(key)).and_then(Value::as_str).unwrap_or_default();
+        format!("{} {}", text("family"), text("table")) == TABLE
+    };
+    let objects = answer.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    Ok(objects.filter(ours).map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+async fn nft(arguments: &[&str], input: &str) -> Result<String, Error> {
     let done = Command::new("nft")
         .args(arguments)
         .stdin(file_of(input).map_err(Error::Start)?)
@@ -85,8 +78,7 @@ async fn nft_text(arguments: &[&str], input: &str) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-/// A text as a file in memory. Asked for JSON, nft tries to read its input as JSON first and then once more as text, so a pipe would be
-/// empty the second time.
+/// A text as a file in memory: unlike a pipe, it needs nobody who writes while the program runs.
 fn file_of(text: &str) -> io::Result<File> {
     let mut file = File::from(memfd_create("nft", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(text.as_bytes())?;
@@ -94,23 +86,15 @@ fn file_of(text: &str) -> io::Result<File> {
     Ok(file)
 }
 
-/// The elements of verdict maps in an answer: a listing's `map`, or an echo's `add`.
-fn verdicts(answer: &Value) -> Verdicts {
-    let objects = answer.get("nftables").and_then(Value::as_array).into_iter().flatten();
+/// The elements of the verdict map in a listing.
+fn verdicts(listing: &Value) -> Verdicts {
+    let objects = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
     let mut found = Verdicts::new();
-    for object in objects {
-        let listed = object.get("map").map(|map| (map, map.get("elem")));
-        let added = || {
-            let element = object.get("add")?.get("element")?;
-            Some((element, element.get("elem").map(|elem| elem.get("set").unwrap_or(elem))))
-        };
-        let Some((map, Some(elements))) = listed.or_else(added) else { continue };
-        let Some(name) = map.get("name").and_then(Value::as_str) else { continue };
-        for element in elements.as_array().into_iter().flatten() {
-            if let Some((number, chain)) = verdict(element) {
-                found.insert((name.to_owned(), number), chain.to_owned());
-            }
-        }
+    for map in objects.filter_map(|object| object.get("map")) {
+        let name = map.get("name").and_then(Value::as_str).unwrap_or_default();
+        let elements = map.get("elem").and_then(Value::as_array).into_iter().flatten();
+        let read = elements.filter_map(verdict);
+        found.extend(read.map(|(number, chain)| ((name.to_owned(), number), chain.to_owned())));
     }
     found
 }

@@ -1,6 +1,6 @@
 //! The text that nft is given: the whole table, or what changes in it. One script is one transaction: all of it or nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::hash::Hash;
 
@@ -141,6 +141,12 @@ impl Batch {
     /// Notes that a number is to lead to a chain.
     pub(crate) fn expect(&mut self, set: &'static str, number: Number, action: Action) {
         self.verdicts.push((set, number, action.chain()));
+    }
+
+    /// The maps in which numbers are to lead somewhere.
+    pub(crate) fn maps(&self) -> Vec<&'static str> {
+        let maps: BTreeSet<&'static str> = self.verdicts.iter().map(|(map, ..)| *map).collect();
+        maps.into_iter().collect()
     }
 
     /// Whether the kernel reports to have taken the verdicts of this batch.

@@ -201,6 +201,11 @@ impl State {
         wrong.count() + theirs.count()
     }
 
+    /// Names of the maps that hold verdicts.
+    pub(crate) fn maps(&self) -> Vec<&'static str> {
+        self.timed.iter().chain([&self.last]).map(|map| map.name).collect()
+    }
+
     /// Numbers of all devices that have a line of their own.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = Number> {
         self.timed.iter().chain([&self.last]).flat_map(|map| map.map.keys().copied())

@@ -5,7 +5,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use httpd::Peer;
-use inventory::gate::{Level, Target};
+use inventory::gate::{Level, RoomControl, RoomGate, Target};
 use inventory::{DeviceId, GroupId, Role, RoomId, UnixMillis};
 
 use crate::app::{App, SignedIn};
@@ -15,6 +15,8 @@ use crate::format;
 use crate::lessons::{self, Scene, Seat};
 use crate::page::{Here, Page, Visit};
 use crate::pages::Me;
+use crate::problem::Problem;
+use crate::rights::{self, Right};
 use crate::texts::Texts;
 use crate::views::Badge;
 
@@ -40,6 +42,17 @@ pub(crate) struct LessonPage {
     /// The other rooms, or classes, to go to.
     pub(crate) others: Vec<(String, String)>,
     pub(crate) others_title: &'static str,
+    /// What the room says at ordinary times; for those who may change it.
+    pub(crate) standing: Option<StandingForm>,
+}
+
+/// What a room says at ordinary times.
+pub(crate) struct StandingForm {
+    pub(crate) action: String,
+    pub(crate) levels: Vec<(&'static str, &'static str)>,
+    pub(crate) level: &'static str,
+    pub(crate) controls: [(&'static str, &'static str); 4],
+    pub(crate) control: &'static str,
 }
 
 /// A seat.
@@ -162,7 +175,59 @@ async fn show(app: &App, me: &SignedIn, visit: &Visit, target: Target) -> Answer
         Target::Room(id) => (Here::Room, rooms(app, Some(id)).await?, t.other_rooms),
         _ => (Here::Room, Vec::new(), t.other_rooms),
     };
-    visit.show(&page(visit.page(here), &scene, &me.user.name, others, others_title))
+    let page = page(visit.page(here), &scene, &me.user.name, others, others_title);
+    let standing = match target {
+        Target::Room(id) if rights::has(me.user.role, Right::School) => {
+            Some(standing(t, id, app.inventory.room_gate(id).await?))
+        }
+        _ => None,
+    };
+    visit.show(&LessonPage { standing, ..page })
+}
+
+fn standing(t: &Texts, id: RoomId, gate: RoomGate) -> StandingForm {
+    let levels = Level::ALL.map(|level| (level.text(), t.level(level)));
+    let control = |control: RoomControl| {
+        let word = match control {
+            RoomControl::Nobody => t.control_nobody,
+            RoomControl::Inside => t.control_inside,
+            RoomControl::Teachers => t.control_teachers,
+            RoomControl::Admins => t.control_admins,
+        };
+        (control.text(), word)
+    };
+    StandingForm {
+        action: format!("/rooms/{id}/gate"),
+        levels: [("", t.room_says_nothing)].into_iter().chain(levels).collect(),
+        level: gate.setting.map_or("", |setting| setting.level.text()),
+        controls: RoomControl::ALL.map(control),
+        control: gate.control.text(),
+    }
+}
+
+/// `POST /rooms/{id}/gate`
+pub(crate) async fn set_standing(
+    State(app): State<App>,
+    Extension(me): Me,
+    visit: Visit,
+    Id(id): Id<RoomId>,
+    form: Fields,
+) -> Answer {
+    let path = path(Target::Room(id));
+    let level = form.given("level").map(lessons::level).transpose();
+    let control = RoomControl::ALL.into_iter().find(|control| control.text() == form.text("control"));
+    match (level, control) {
+        (Ok(level), Some(control)) => {
+            let gate = RoomGate { setting: level.map(Into::into), control };
+            app.inventory.set_room_gate(me.by(), id, gate).await?;
+            Ok(visit.go(&path, Texts::of(visit.lang).said_saved.to_owned()))
+        }
+        (Err(failure), _) => visit.go_refused(&path, failure),
+        (Ok(_), None) => {
+            let chosen = form.text("control").chars().take(40).collect();
+            visit.go_refused(&path, Failure::field("control", Problem::NoChoice(chosen)))
+        }
+    }
 }
 
 /// The page of a scene as `reader` sees it.
@@ -194,6 +259,7 @@ pub(crate) fn page(
         summary: summary(t, &scene.seats),
         others,
         others_title,
+        standing: None,
         p,
     }
 }

@@ -2,7 +2,8 @@
 
 use askama::Template;
 use axum::extract::State;
-use inventory::{DhcpMode, Network, NetworkId};
+use inventory::gate::GatedNetwork;
+use inventory::{DhcpMode, Level, Network, NetworkId};
 
 use crate::actions::{self, MINUTE_SECS, NetworkWish};
 use crate::app::App;
@@ -10,6 +11,7 @@ use crate::failure::{Answer, Failure};
 use crate::fields::{Fields, Id};
 use crate::format;
 use crate::lang::Lang;
+use crate::lessons;
 use crate::page::{Here, Page, Shown, Visit};
 use crate::pages::{Confirm, Me, texts_of};
 use crate::texts::Texts;
@@ -44,6 +46,17 @@ pub(crate) struct NetworkForm {
     pub(crate) problems: Shown,
     /// Where it can be deleted; not for a new one.
     pub(crate) delete: Option<String>,
+    /// What the gate does there; not for a new one.
+    pub(crate) gate: Option<GateForm>,
+}
+
+/// What holds in the network where nothing else is said.
+pub(crate) struct GateForm {
+    pub(crate) action: String,
+    pub(crate) levels: Vec<(&'static str, &'static str)>,
+    /// Empty where the gate leaves the network alone.
+    pub(crate) level: &'static str,
+    pub(crate) nat: bool,
 }
 
 /// A text field.
@@ -106,7 +119,36 @@ pub(crate) async fn create(
 /// `GET /networks/{id}`
 pub(crate) async fn edit(State(app): State<App>, visit: Visit, Id(id): Id<NetworkId>) -> Answer {
     let network = network(&app, id).await?;
-    visit.show(&form_page(&visit, Some((id, &network.name)), NetworkWish::of(&network), Shown::default()))
+    let page = form_page(&visit, Some((id, &network.name)), NetworkWish::of(&network), Shown::default());
+    let (guarded, _) = app.inventory.gated_networks().await?;
+    let gate = guarded.iter().find(|guarded| guarded.id == id);
+    visit.show(&NetworkForm { gate: Some(gate_form(page.p.t, id, gate)), ..page })
+}
+
+fn gate_form(t: &Texts, id: NetworkId, gate: Option<&GatedNetwork>) -> GateForm {
+    let levels = Level::ALL.map(|level| (level.text(), t.level(level)));
+    GateForm {
+        action: format!("/networks/{id}/gate"),
+        levels: [("", t.not_guarded)].into_iter().chain(levels).collect(),
+        level: gate.map_or("", |gate| gate.setting.level.text()),
+        nat: gate.is_some_and(|gate| gate.nat),
+    }
+}
+
+/// `POST /networks/{id}/gate`
+pub(crate) async fn guard(
+    State(app): State<App>,
+    axum::Extension(me): Me,
+    visit: Visit,
+    Id(id): Id<NetworkId>,
+    form: Fields,
+) -> Answer {
+    let setting = match form.given("level").map(lessons::level).transpose() {
+        Ok(level) => level.map(Into::into),
+        Err(failure) => return visit.go_refused(&format!("/networks/{id}"), failure),
+    };
+    app.inventory.set_network_gate(me.by(), id, setting, None, form.given("nat").is_some()).await?;
+    Ok(visit.go("/networks", Texts::of(visit.lang).said_saved.to_owned()))
 }
 
 /// `POST /networks/{id}`
@@ -203,6 +245,7 @@ fn form_page(
             .map(|mode| (actions::mode_text(mode), mode_name(t, mode))),
         wish,
         problems,
+        gate: None,
     }
 }
 
