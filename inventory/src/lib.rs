@@ -16,6 +16,7 @@ mod gate;
 mod images;
 mod jobs;
 mod leases;
+mod lists;
 mod networks;
 mod notices;
 mod rooms;
@@ -31,6 +32,9 @@ pub use gate::Level;
 pub use images::{Image, ImageVersion};
 pub use jobs::{Job, JobProgress, JobResult, JobState, JobTask};
 pub use leases::{Lease, LeaseState};
+pub use lists::{
+    ALWAYS_DEFAULT, FILTER_LISTS_MAX, Filter, ListAction, NAMES_BYTES_MAX, NameList, NewList, YouTube,
+};
 pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
 pub use rooms::Room;

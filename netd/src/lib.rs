@@ -87,6 +87,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         own_names: own_name().into_iter().collect(),
         own_addresses: Vec::new(),
         forwarders: config.dns_forwarders.iter().map(|f| f.address()).collect::<Vec<SocketAddr>>(),
+        lists_dir: site.lists_dir(),
     };
     let tftp = tftp::Config {
         listen: everywhere(config.tftp_port),
@@ -109,7 +110,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let routers = ra::serve(&config.interfaces);
     // What DHCP names to its clients answers before DHCP does.
     let tftp = tftp::serve(tftp, inventory.clone()).await?;
-    let dns = dns::serve(dns, inventory.clone()).await?;
+    let dns = dns::serve(dns, inventory.clone(), None).await?;
     let dhcp = net::serve(dhcp, inventory, Some(dns.lease_signal())).await?;
     for (interface, address) in dhcp.addresses() {
         tracing::info!(interface, %address, "serving DHCP");

@@ -26,6 +26,10 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 /// Folders and files whose code is told the time and hands out effects: no socket, no clock, no database, no runtime.
 const PURE: &[&str] = &[
     "inventory/src/boot.rs",
+    "netd/src/dns/cache.rs",
+    "netd/src/dns/quick.rs",
+    "netd/src/dns/rules",
+    "netd/src/dns/table.rs",
     "netd/src/dhcp/codec.rs",
     "netd/src/dhcp/engine.rs",
     "netd/src/dhcp/options.rs",

@@ -78,7 +78,9 @@ impl Maker {
         let known = self.facts.revision;
         let changes = self.inventory.changes_since(known, CHANGES).await?;
         let all_seen = changes.len() < CHANGES as usize;
-        let elsewhere = |entity: &str| matches!(entity, "job" | "image" | "notice" | "user" | "waiting");
+        let elsewhere = |entity: &str| {
+            matches!(entity, "job" | "image" | "notice" | "user" | "waiting" | "list" | "filter")
+        };
         if known > 0 && all_seen && changes.iter().all(|change| elsewhere(&change.entity)) {
             self.facts.revision = revision;
             return Ok(Vec::new());

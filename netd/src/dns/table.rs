@@ -43,9 +43,9 @@ pub(crate) struct Set {
 /// A part of the name space that is answered here.
 #[derive(Debug)]
 pub(crate) struct Zone {
-    /// For negative answers (RFC 2308).
+    #[cfg(test)]
     pub(crate) soa: Record,
-    /// The SOA record without its owner.
+    /// The SOA record without its owner, for negative answers (RFC 2308).
     pub(crate) soa_wire: Vec<u8>,
     /// Length of the owner on the wire.
     pub(crate) name_bytes: usize,
@@ -88,6 +88,11 @@ impl Table {
             IpAddr::V4(ip) => ip.is_loopback() || self.networks.iter().any(|network| network.contains(ip)),
             IpAddr::V6(ip) => ip.is_loopback(),
         }
+    }
+
+    /// The zone that lends its SOA to negative answers about names that are not ours.
+    pub(crate) fn root(&self) -> Option<&Zone> {
+        self.zones.get(ROOT)
     }
 
     /// Looks a name up, given in wire form and lower case.
@@ -135,7 +140,13 @@ impl Table {
             return Ok(());
         }
         let soa = Record::from_rdata(name.clone(), NEGATIVE_TTL_SECS, RData::SOA(soa));
-        let zone = Zone { soa_wire: tail(&soa)?, name_bytes: key.len(), below, soa: soa.clone() };
+        let zone = Zone {
+            #[cfg(test)]
+            soa: soa.clone(),
+            soa_wire: tail(&soa)?,
+            name_bytes: key.len(),
+            below,
+        };
         // The root is no zone of ours; it only lends its name to negative answers.
         if !name.is_root() {
             self.above_zones.extend(Suffixes(&key).skip(1).map(Box::from));
@@ -181,7 +192,7 @@ impl Table {
 }
 
 /// A name and its parents, without the root. Names come from our own parsers, so the lengths fit.
-struct Suffixes<'n>(&'n [u8]);
+pub(crate) struct Suffixes<'n>(pub(crate) &'n [u8]);
 
 impl<'n> Iterator for Suffixes<'n> {
     type Item = &'n [u8];

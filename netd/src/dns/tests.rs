@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,12 +17,17 @@ use proptest::prelude::*;
 use tokio::net::UdpSocket;
 use tokio::process::Command;
 
+use super::book::Book;
+use super::cache::Cache;
 use super::handler::{School, long_way};
-use super::quick::{self, Quick, Transport};
+use super::quick::{Quick, Transport};
 use super::table::Table;
 use super::upstream::Upstream;
 use super::zones::Guests;
 use super::{Config, Handle, serve};
+use crate::clients::Link;
+
+mod filtering;
 
 struct Stage {
     _dir: tempfile::TempDir,
@@ -31,6 +36,10 @@ struct Stage {
 }
 
 async fn stage(forwarders: Vec<SocketAddr>) -> Stage {
+    stage_with(forwarders, None).await
+}
+
+async fn stage_with(forwarders: Vec<SocketAddr>, link: Option<Link>) -> Stage {
     let dir = tempfile::tempdir().unwrap();
     let inventory =
         Inventory::open(&format!("sqlite://{}", dir.path().join("i.db").display())).await.unwrap();
@@ -52,8 +61,9 @@ async fn stage(forwarders: Vec<SocketAddr>) -> Stage {
         own_names: Vec::new(),
         own_addresses: vec![Ipv4Addr::new(10, 77, 0, 1)],
         forwarders,
+        lists_dir: dir.path().join("lists"),
     };
-    let handle = serve(config, inventory.clone()).await.unwrap();
+    let handle = serve(config, inventory.clone(), link).await.unwrap();
     Stage { _dir: dir, inventory, handle }
 }
 
@@ -101,22 +111,33 @@ impl Stage {
     }
 }
 
-/// A forwarder that knows a few names of `example.org`, and counts what it is asked.
+/// A forwarder that knows a few names, and counts what it is asked.
 async fn forwarder() -> (SocketAddr, Arc<AtomicUsize>) {
+    let (address, asked, _) = forwarder_with_a_switch().await;
+    (address, asked)
+}
+
+/// The same, with a switch that makes it silent.
+async fn forwarder_with_a_switch() -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicBool>) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
+    let silent = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&silent);
     tokio::spawn(async move {
         let mut buffer = [0; 2048];
         loop {
             let (bytes, from) = socket.recv_from(&mut buffer).await.unwrap();
             count.fetch_add(1, Ordering::Relaxed);
+            if silent.load(Ordering::Relaxed) {
+                continue;
+            }
             let question = Message::from_vec(&buffer[..bytes]).unwrap();
             socket.send_to(&told(&question).to_vec().unwrap(), from).await.unwrap();
         }
     });
-    (address, asked)
+    (address, asked, switch)
 }
 
 fn told(question: &Message) -> Message {
@@ -133,6 +154,15 @@ fn told(question: &Message) -> Message {
         }
         "many.example.org." => {
             reply.add_answers((0..60).map(|n| address(&name, n)));
+        }
+        "short.example.org." => {
+            reply.add_answer(Record::from_rdata(name, 1, RData::A(A(Ipv4Addr::new(192, 0, 2, 9)))));
+        }
+        "forcesafesearch.google.com." if query.query_type() == RecordType::A => {
+            reply.add_answer(address(&name, 38));
+        }
+        "time.apple.com." | "captive.apple.com." => {
+            reply.add_answer(address(&name, 123));
         }
         "alias.example.org." => {
             let target = Name::from_ascii("www.example.org.").unwrap();
@@ -330,7 +360,7 @@ async fn one_client_has_few_connections() {
     assert_eq!(stage.dig("+short r204-pc01.schule.internal").await.trim(), "10.77.0.21");
 }
 
-fn lonely_school() -> School {
+fn lonely_school() -> Arc<School> {
     let facts = super::zones::Facts {
         zone: Name::from_ascii("schule.internal.").unwrap(),
         own_names: vec!["server".parse().unwrap()],
@@ -341,7 +371,13 @@ fn lonely_school() -> School {
         revision: 1,
     };
     let (table, _): (Table, Guests) = super::zones::build(&facts, &Guests::new(), UnixMillis(0)).unwrap();
-    School { table: ArcSwap::from_pointee(table), upstream: Upstream::new(Vec::new()).unwrap() }
+    Arc::new(School {
+        table: ArcSwap::from_pointee(table),
+        rules: ArcSwap::from_pointee(Book::empty()),
+        link: None,
+        cache: Cache::new(100, 100_000),
+        upstream: Upstream::new(Vec::new()).unwrap(),
+    })
 }
 
 fn question(name: &str) -> Vec<u8> {
@@ -356,7 +392,7 @@ fn clients_outside_of_our_networks_are_refused() {
     let mut out = Vec::new();
     for name in ["server.schule.internal.", "www.example.org."] {
         let client = "203.0.113.9".parse().unwrap();
-        let quick = quick::answer(&school.table.load(), client, Transport::Udp, &question(name), &mut out);
+        let quick = school.quick(client, Transport::Udp, &question(name), &mut out);
         assert_eq!(quick, Quick::Answered);
         let reply = Message::from_vec(&out).unwrap();
         assert_eq!(reply.metadata.response_code, ResponseCode::Refused);
@@ -370,7 +406,7 @@ fn answers_are_not_answered() {
     let mut message = question("server.schule.internal.");
     message[2] |= 0x80;
     let client = "127.0.0.1".parse().unwrap();
-    let quick = quick::answer(&school.table.load(), client, Transport::Udp, &message, &mut Vec::new());
+    let quick = school.quick(client, Transport::Udp, &message, &mut Vec::new());
     assert_eq!(quick, Quick::Ignored);
 }
 
@@ -392,11 +428,11 @@ proptest! {
         let school = lonely_school();
         let client: SocketAddr = "127.0.0.1:4000".parse().unwrap();
         let mut out = Vec::new();
-        let quick = quick::answer(&school.table.load(), client.ip(), Transport::Udp, &message, &mut out);
+        let quick = school.quick(client.ip(), Transport::Udp, &message, &mut out);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let reply = match quick {
             Quick::Ignored => None,
-            Quick::Answered => Some(out),
+            Quick::Answered | Quick::Refresh => Some(out),
             Quick::LongWay => runtime.block_on(long_way(&school, client, Transport::Udp, message.clone())),
         };
         if let Some(reply) = reply {

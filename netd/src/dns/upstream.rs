@@ -1,4 +1,4 @@
-//! Asking the forwarders: with a cache, a time limit, and a bound on how much is asked at once.
+//! Asking the forwarders: with a time limit, and a bound on how much is asked at once. Answers are remembered in [`super::cache`].
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -33,11 +33,13 @@ pub(crate) struct Outcome {
     pub(crate) answers: Vec<Record>,
     /// For a negative answer the zone's SOA.
     pub(crate) authorities: Vec<Record>,
+    /// The forwarders were asked and gave no answer.
+    pub(crate) in_vain: bool,
 }
 
 impl Outcome {
     fn empty(code: ResponseCode) -> Self {
-        Self { code, answers: Vec::new(), authorities: Vec::new() }
+        Self { code, answers: Vec::new(), authorities: Vec::new(), in_vain: false }
     }
 }
 
@@ -65,11 +67,15 @@ impl Upstream {
         }
         let Some(_turn) = self.turn(client) else { return Outcome::empty(ResponseCode::ServFail) };
         let Ok(_running) = self.running.try_acquire() else { return Outcome::empty(ResponseCode::ServFail) };
+        let in_vain = || Outcome { in_vain: true, ..Outcome::empty(ResponseCode::ServFail) };
+        // The resolver's own cache has no room, but forgets only when it tidies up.
+        resolver.clear_lookup_cache(name.clone(), kind);
         match tokio::time::timeout(PATIENCE, resolver.lookup(name, kind)).await {
             Ok(Ok(lookup)) => Outcome {
                 code: ResponseCode::NoError,
                 answers: lookup.answers().to_vec(),
                 authorities: Vec::new(),
+                in_vain: false,
             },
             Ok(Err(NetError::Dns(DnsError::NoRecordsFound(nothing))))
                 if matches!(nothing.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
@@ -79,13 +85,14 @@ impl Upstream {
                     code: nothing.response_code,
                     answers: Vec::new(),
                     authorities: soa.into_iter().collect(),
+                    in_vain: false,
                 }
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the forwarders gave no answer");
-                Outcome::empty(ResponseCode::ServFail)
+                in_vain()
             }
-            Err(_) => Outcome::empty(ResponseCode::ServFail),
+            Err(_) => in_vain(),
         }
     }
 
@@ -129,12 +136,10 @@ fn resolver(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
     let mut options = ResolverOpts::default();
     options.timeout = ATTEMPT;
     options.attempts = 1;
-    options.cache_size = CACHE_ENTRIES;
+    options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     options.num_concurrent_reqs = 2;
     options.max_active_requests = RUNNING_MAX;
-    options.positive_max_ttl = Some(TTL_MAX);
-    options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
     let config = ResolverConfig::from_name_servers(servers.collect());
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
@@ -155,7 +160,3 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const RUNNING_MAX: usize = 1024;
 /// Of those, one client's.
 const PER_CLIENT_MAX: u32 = 128;
-/// Answers that are remembered; about 20 MiB when all are long.
-const CACHE_ENTRIES: u64 = 32_768;
-const TTL_MAX: Duration = Duration::from_secs(86_400);
-const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(900);
