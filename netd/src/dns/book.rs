@@ -178,7 +178,7 @@ fn read(folder: &Path, builder: &mut Builder, source: &Source) -> Found {
     let list = &source.list;
     let mut found = Found { id: list.id, name: list.name.clone(), entries: 0, problem: None, updated: false };
     let report = match &source.text {
-        Some(text) => builder.read(list, |feed| {
+        Some(text) => builder.read(list, u64::try_from(text.len()).unwrap_or(u64::MAX), |feed| {
             feed(text.as_bytes());
             Ok(())
         }),
@@ -192,7 +192,8 @@ fn read(folder: &Path, builder: &mut Builder, source: &Source) -> Found {
                 // What was wrong with the last version that came is still worth knowing.
                 found.problem = list.problem.clone().filter(|problem| problem != NOT_THERE);
             }
-            builder.read(list, |feed| File::open(&path).and_then(|file| pour(file, feed)))
+            let bytes = fs::metadata(&path).map_or(0, |file| file.len());
+            builder.read(list, bytes, |feed| File::open(&path).and_then(|file| pour(file, feed)))
         }
     };
     match report {

@@ -254,7 +254,7 @@ impl Sections<'_> {
 
     /// Records in the answer and the authority section.
     fn counts(&self) -> ([u8; 2], [u8; 2]) {
-        let ours = self.set.map_or(0, |set| u16::try_from(set.records.len()).unwrap_or_default());
+        let ours = self.set.map_or(0, |set| set.count);
         let (answers, authorities) =
             self.told.map_or((ours, u16::from(self.zone.is_some())), |(a, _)| (a.answers, a.authorities));
         (answers.to_be_bytes(), authorities.to_be_bytes())

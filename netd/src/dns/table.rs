@@ -1,6 +1,6 @@
 //! The prepared answers: an immutable table that is made anew when something changed, and asked with one or two look-ups.
 //!
-//! Every answer is held twice: as records, for messages that need care, and as the bytes that follow the question, for all others.
+//! Answers are held as the bytes that follow the question.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -35,8 +35,11 @@ struct Node {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Set {
     /// The records; their owner is the name they were made for.
+    #[cfg(test)]
     pub(crate) records: Vec<Record>,
-    /// The same without their owners, each preceded by a pointer to the question's name.
+    /// How many there are.
+    pub(crate) count: u16,
+    /// The records without their owners, each preceded by a pointer to the question's name.
     pub(crate) wire: Vec<u8>,
 }
 
@@ -179,12 +182,14 @@ impl Table {
                 node.sets.len() - 1
             }
         };
-        if let Some((_, set)) = node.sets.get_mut(index)
-            && !set.records.contains(&record)
-            && set.records.len() < RECORDS_PER_SET_MAX
-        {
-            set.wire.extend_from_slice(&QUESTION_NAME);
+        let Some((_, set)) = node.sets.get_mut(index) else { return Ok(()) };
+        let bytes = [&QUESTION_NAME, bytes.as_slice()].concat();
+        // No record of ours holds another one in its data.
+        let known = set.wire.windows(bytes.len()).any(|there| there == bytes);
+        if !known && set.count < RECORDS_PER_SET_MAX {
             set.wire.extend_from_slice(&bytes);
+            set.count += 1;
+            #[cfg(test)]
             set.records.push(record);
         }
         Ok(())
@@ -232,5 +237,5 @@ pub(crate) const QUESTION_NAME: [u8; 2] = [0xc0, 12];
 /// How long clients may remember that something is not there: short, since new PCs appear while people watch.
 pub(crate) const NEGATIVE_TTL_SECS: u32 = 10;
 /// A device with more addresses than this keeps the first ones.
-const RECORDS_PER_SET_MAX: usize = 32;
+const RECORDS_PER_SET_MAX: u16 = 32;
 const ROOT: &[u8] = &[0];

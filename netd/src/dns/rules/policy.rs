@@ -40,12 +40,14 @@ use hickory_proto::rr::RecordType;
 use inventory::{ALWAYS_DEFAULT, Filter, FilterId, Level, ListAction, ListId, NameList, YouTube};
 
 use super::Reader;
-use super::table::{self, LISTS_MAX, Names};
+use super::table::{self, Hashed, LISTS_MAX, Names};
 use crate::clients::Client;
 
 /// All rules: an immutable snapshot that is replaced as a whole.
 #[derive(Debug)]
 pub(crate) struct Rules {
+    /// All tables have this key.
+    key: RandomState,
     /// The lists that filters use.
     names: Names,
     /// Those lists; a list's place here is its bit in the masks.
@@ -171,12 +173,13 @@ impl Rules {
         if SPECIAL.canaries.iter().any(|canary| canary.as_ref() == name) {
             return Ruling::NoName(Reason::Canary);
         }
+        let hashed = &Hashed::new(&self.key, name);
         match client.level {
-            Level::On | Level::Filtered => self.filtered(self.uses(client.filter), name, kind),
-            Level::AllowList if client.list.is_some_and(|list| self.is_on(list, name)) => {
+            Level::On | Level::Filtered => self.filtered(self.uses(client.filter), name, hashed, kind),
+            Level::AllowList if client.list.is_some_and(|list| self.is_on(list, hashed)) => {
                 opened(self.rewrite(client.filter.map(|id| self.uses(Some(id))), name, kind), kind)
             }
-            Level::AllowList | Level::Off if self.always.holds(name) => opened(None, kind),
+            Level::AllowList | Level::Off if self.always.holds(hashed) => opened(None, kind),
             Level::AllowList | Level::Off if SPECIAL.probes.iter().any(|probe| probe.as_ref() == name) => {
                 Ruling::Ask(Then::Give)
             }
@@ -187,7 +190,7 @@ impl Rules {
 
     /// Rules for a name that an answer leads over. Asked only for [`Then::CheckAliases`].
     pub(crate) fn alias(&self, client: Option<Client>, name: &[u8]) -> Option<Reason<'_>> {
-        match self.judge(self.uses(client?.filter), name) {
+        match self.judge(self.uses(client?.filter), &Hashed::new(&self.key, name)) {
             Verdict::Blocked(reason) => Some(reason),
             Verdict::Allowed | Verdict::Nothing => None,
         }
@@ -198,8 +201,8 @@ impl Rules {
         self.names.len() + self.always.len() + self.alone.values().map(Names::len).sum::<usize>()
     }
 
-    fn filtered(&self, uses: Uses, name: &[u8], kind: RecordType) -> Ruling<'_> {
-        let then = match self.judge(uses, name) {
+    fn filtered(&self, uses: Uses, name: &[u8], hashed: &Hashed, kind: RecordType) -> Ruling<'_> {
+        let then = match self.judge(uses, hashed) {
             Verdict::Blocked(reason) => return Ruling::NoName(reason),
             Verdict::Allowed => Then::Give,
             Verdict::Nothing => Then::CheckAliases,
@@ -211,7 +214,7 @@ impl Rules {
         }
     }
 
-    fn judge(&self, uses: Uses, name: &[u8]) -> Verdict<'_> {
+    fn judge(&self, uses: Uses, name: &Hashed) -> Verdict<'_> {
         if self.always.holds(name) {
             return Verdict::Allowed;
         }
@@ -260,7 +263,7 @@ impl Rules {
         filter.and_then(|id| self.filters.get(&id)).copied().unwrap_or(BUILT_IN)
     }
 
-    fn is_on(&self, list: ListId, name: &[u8]) -> bool {
+    fn is_on(&self, list: ListId, name: &Hashed) -> bool {
         if let Some(names) = self.alone.get(&list) {
             return names.holds(name);
         }
@@ -362,16 +365,23 @@ impl Builder {
         Some(self.lists.len() - 1)
     }
 
-    /// Reads a list: `read` feeds the reader.
+    /// Reads a list of so many bytes: `read` feeds the reader.
     pub(crate) fn read<E>(
         &mut self,
         list: &NameList,
+        bytes: u64,
         read: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>,
     ) -> Result<super::Report, E> {
         let bit = self.lists.iter().position(|(id, _)| *id == list.id);
         // What a filter uses can be found by its bit; only short lists are worth a table of their own beside that.
         let mut alone =
             (bit.is_none() || list.source.is_none()).then(|| table::Builder::new(self.key.clone()));
+        if bit.is_some() {
+            self.names.expect(bytes);
+        }
+        if let Some(alone) = &mut alone {
+            alone.expect(bytes);
+        }
         let mut reader = Reader::new(|name: &[u8], excepted| {
             if list.id == ListId::ALWAYS {
                 self.always.add(name, 0, excepted);
@@ -399,6 +409,7 @@ impl Builder {
     /// The rules.
     pub(crate) fn build(self) -> Rules {
         Rules {
+            key: self.key,
             names: self.names.build(),
             lists: self.lists,
             alone: self.alone,

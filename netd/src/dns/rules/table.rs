@@ -17,6 +17,27 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::super::table::Suffixes;
 
+/// A name as tables of one key look it up: hashed once, whatever the number of tables.
+#[derive(Debug)]
+pub(crate) struct Hashed {
+    /// Of the name and its parents, the name's own first.
+    hashes: [u64; LABELS_MAX],
+    count: usize,
+}
+
+impl Hashed {
+    /// Hashes a name in wire form and lower case. Of a name with more labels than anybody uses only the last ones count.
+    pub(crate) fn new(key: &RandomState, name: &[u8]) -> Self {
+        let (mut hashes, mut count) = ([0; LABELS_MAX], 0);
+        let surplus = Suffixes(name).count().saturating_sub(LABELS_MAX);
+        for (place, suffix) in hashes.iter_mut().zip(Suffixes(name).skip(surplus)) {
+            *place = hash(key, suffix);
+            count += 1;
+        }
+        Self { hashes, count }
+    }
+}
+
 /// Lists that a table tells apart.
 pub(crate) const LISTS_MAX: usize = 32;
 /// Names of a table, over all lists.
@@ -33,7 +54,6 @@ pub(crate) struct Mask {
 
 /// Names on lists; see the module.
 pub(crate) struct Names {
-    key: RandomState,
     /// Sorted by hash: its lower 48 of 58 bits, and 16 bits that are an index into `masks`.
     entries: Vec<u64>,
     /// Where the entries of each bucket begin, and at the end how many there are.
@@ -42,14 +62,14 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The masks of a name and its parents that are on a list, the name's own first. The name is in wire form and lower case.
-    pub(crate) fn of<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Mask> + 'a {
-        let asked: &[u8] = if self.entries.is_empty() { &[] } else { name };
-        Suffixes(asked).filter_map(|suffix| self.one(suffix))
+    /// The masks of a name and its parents that are on a list, the name's own first.
+    pub(crate) fn of<'a>(&'a self, name: &'a Hashed) -> impl Iterator<Item = Mask> + 'a {
+        let asked = if self.entries.is_empty() { 0 } else { name.count };
+        name.hashes.iter().take(asked).filter_map(|hash| self.one(*hash))
     }
 
     /// Whether a name or one of its parents is on any list.
-    pub(crate) fn holds(&self, name: &[u8]) -> bool {
+    pub(crate) fn holds(&self, name: &Hashed) -> bool {
         let mut listed = false;
         for mask in self.of(name) {
             if mask.excepted != 0 {
@@ -65,8 +85,7 @@ impl Names {
         self.entries.len()
     }
 
-    fn one(&self, name: &[u8]) -> Option<Mask> {
-        let hash = hash(&self.key, name);
+    fn one(&self, hash: u64) -> Option<Mask> {
         let bucket = bucket(hash, self.starts.len() - 1);
         let (from, to) = (*self.starts.get(bucket)?, *self.starts.get(bucket + 1)?);
         let entries = self.entries.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?;
@@ -96,6 +115,13 @@ impl Builder {
         Self { key, hashes: Vec::new() }
     }
 
+    /// Makes room for a text of so many bytes. What is not used is given back in the end, and was never touched; growing little by
+    /// little would leave holes as large as the table itself.
+    pub(crate) fn expect(&mut self, bytes: u64) {
+        let names = usize::try_from(bytes / TEXT_BYTES_PER_NAME).unwrap_or(NAMES_MAX);
+        self.hashes.reserve_exact(names.min(NAMES_MAX.saturating_sub(self.hashes.len())));
+    }
+
     /// Adds a name to a list, given in wire form and lower case. Beyond [`NAMES_MAX`] and [`LISTS_MAX`] nothing is added.
     pub(crate) fn add(&mut self, name: &[u8], list: usize, excepted: bool) {
         if list < LISTS_MAX && self.hashes.len() < NAMES_MAX {
@@ -111,7 +137,7 @@ impl Builder {
 
     /// Sorts and merges what was added, in place: the peak is what the names themselves take.
     pub(crate) fn build(self) -> Names {
-        let Self { key, mut hashes } = self;
+        let mut hashes = self.hashes;
         hashes.sort_unstable();
         let buckets = hashes.len() / BUCKET_ENTRIES + 1;
         let mut starts = Vec::with_capacity(buckets + 1);
@@ -134,7 +160,7 @@ impl Builder {
         starts.resize(buckets + 1, u32::try_from(kept).unwrap_or(u32::MAX));
         hashes.truncate(kept);
         hashes.shrink_to_fit();
-        Names { key, entries: hashes, starts, masks: masks.all.into_iter().map(split).collect() }
+        Names { entries: hashes, starts, masks: masks.all.into_iter().map(split).collect() }
     }
 }
 
@@ -192,6 +218,10 @@ fn entry(hash: u64, number: u16) -> u64 {
     hash >> 6 << 16 | u64::from(number)
 }
 
+/// No name that people use has more.
+const LABELS_MAX: usize = 32;
+/// Shorter lines are rare.
+const TEXT_BYTES_PER_NAME: u64 = 8;
 const BIT_BITS: u64 = 0x3f;
 const NUMBER_BITS: u64 = 0xffff;
 /// Entries of a bucket on average: half a cache line.
@@ -212,22 +242,36 @@ mod tests {
         wire
     }
 
-    fn table(lists: &[&[&str]]) -> Names {
-        let mut builder = Builder::new(RandomState::new());
+    /// A table with its key, asked by text.
+    struct Asked(RandomState, Names);
+
+    impl Asked {
+        fn of(&self, name: &str) -> Vec<Mask> {
+            self.1.of(&Hashed::new(&self.0, &wire(name))).collect()
+        }
+
+        fn holds(&self, name: &str) -> bool {
+            self.1.holds(&Hashed::new(&self.0, &wire(name)))
+        }
+    }
+
+    fn table(lists: &[&[&str]]) -> Asked {
+        let key = RandomState::new();
+        let mut builder = Builder::new(key.clone());
         for (number, list) in lists.iter().enumerate() {
             for name in *list {
                 let (name, excepted) = name.strip_prefix('@').map_or((*name, false), |name| (name, true));
                 builder.add(&wire(name), number, excepted);
             }
         }
-        builder.build()
+        Asked(key, builder.build())
     }
 
     #[test]
     fn a_name_is_on_the_lists_that_hold_it_or_a_parent() {
         let names = table(&[&["ads.example", "both.example"], &["both.example", "@ok.both.example"]]);
         let masks = |name: &str| -> Vec<(u32, u32)> {
-            names.of(&wire(name)).map(|mask| (mask.listed, mask.excepted)).collect()
+            names.of(name).iter().map(|mask| (mask.listed, mask.excepted)).collect()
         };
         assert_eq!(masks("ads.example"), [(1, 0)]);
         assert_eq!(masks("a.b.ads.example"), [(1, 0)]);
@@ -235,28 +279,29 @@ mod tests {
         for name in ["example", "bads.example", "ads.example.org", ""] {
             assert_eq!(masks(name), [], "{name}");
         }
-        assert!(names.holds(&wire("ads.example")) && !names.holds(&wire("ok.both.example")));
-        assert_eq!(names.len(), 3);
+        assert!(names.holds("ads.example") && !names.holds("ok.both.example"));
+        assert_eq!(names.1.len(), 3);
     }
 
     #[test]
     fn an_empty_table_holds_nothing() {
-        assert!(!table(&[]).holds(&wire("a.example")));
+        assert!(!table(&[]).holds("a.example"));
     }
 
     #[test]
     fn all_32_lists_are_told_apart_and_more_are_left_out() {
-        let mut builder = Builder::new(RandomState::new());
+        let key = RandomState::new();
+        let mut builder = Builder::new(key.clone());
         for list in 0..40 {
             builder.add(&wire("many.example"), list, false);
             builder.add(&wire("many.example"), list, true);
             builder.add(&wire(&format!("l{list}.example")), list, list % 2 == 1);
         }
-        let names = builder.build();
+        let names = Asked(key, builder.build());
         let all = Mask { listed: u32::MAX, excepted: u32::MAX };
-        assert_eq!(names.of(&wire("many.example")).next(), Some(all));
-        assert_eq!(names.of(&wire("l31.example")).next(), Some(Mask { listed: 0, excepted: 1 << 31 }));
-        assert_eq!(names.of(&wire("l32.example")).next(), None);
+        assert_eq!(names.of("many.example"), [all]);
+        assert_eq!(names.of("l31.example"), [Mask { listed: 0, excepted: 1 << 31 }]);
+        assert_eq!(names.of("l32.example"), []);
     }
 
     #[test]
@@ -273,16 +318,25 @@ mod tests {
     /// Half a million names, as many that are not there: none is missed and none is made up.
     #[test]
     fn nothing_is_found_that_is_not_there() {
-        let mut builder = Builder::new(RandomState::new());
+        let key = RandomState::new();
+        let mut builder = Builder::new(key.clone());
+        builder.expect(100);
         for n in 0..500_000 {
             builder.add(&wire(&format!("n{n}.example")), n % 3, false);
         }
-        let names = builder.build();
-        assert_eq!(names.len(), 500_000);
-        assert!((0..500_000).all(|n| names.holds(&wire(&format!("n{n}.example")))));
-        assert!(!(500_000..1_000_000).any(|n| names.holds(&wire(&format!("n{n}.example")))));
+        let names = Asked(key, builder.build());
+        assert_eq!(names.1.len(), 500_000);
+        assert!((0..500_000).all(|n| names.holds(&format!("n{n}.example"))));
+        assert!(!(500_000..1_000_000).any(|n| names.holds(&format!("n{n}.example"))));
         // 8 bytes of entry and 1 of index.
-        assert!(names.entries.capacity() * 8 + names.starts.capacity() * 4 < 500_000 * 10);
+        assert!(names.1.entries.capacity() * 8 + names.1.starts.capacity() * 4 < 500_000 * 10);
+    }
+
+    #[test]
+    fn a_name_of_very_many_labels_is_still_below_its_parents() {
+        let names = table(&[&["ads.example"]]);
+        assert!(names.holds(&("a.".repeat(100) + "ads.example")));
+        assert!(!names.holds(&("a.".repeat(100) + "example")));
     }
 
     proptest! {
@@ -295,13 +349,13 @@ mod tests {
             let list: Vec<&str> = listed.iter().map(String::as_str).collect();
             let names = table(&[&list]);
             for name in &list {
-                prop_assert!(names.holds(&wire(name)));
+                prop_assert!(names.holds(name));
                 let below = format!("www.{name}");
-                prop_assert!(names.holds(&wire(&below)));
+                prop_assert!(names.holds(&below));
             }
             for name in &asked {
                 let below = listed.iter().any(|l| name == l || name.ends_with(&format!(".{l}")));
-                prop_assert_eq!(names.holds(&wire(name)), below);
+                prop_assert_eq!(names.holds(name), below);
             }
         }
     }
