@@ -10,14 +10,14 @@ use std::hash::RandomState;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use inventory::{By, Filter, Inventory, ListId, NameList, clock};
 use tokio::sync::watch;
 
 use super::Error;
 use super::handler::School;
-use super::rules::{Builder, Reader, Report, Rules};
+use super::rules::{Builder, Names, Reader, Report, Rules};
 use crate::chain::chain;
 
 /// Makes rules.
@@ -29,6 +29,35 @@ pub(crate) struct Book {
     key: RandomState,
     /// The newest change that the rules know.
     revision: i64,
+    kept: Option<Kept>,
+}
+
+/// The table of the lists that filters use, and what it was made from. A teacher who adds a page to an allow list does not make a
+/// million other names be read again.
+#[derive(Debug, Clone)]
+struct Kept {
+    stamps: Vec<(ListId, Stamp)>,
+    names: Arc<Names>,
+}
+
+/// How a list is known to be the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stamp {
+    /// The school's own, with its names.
+    Own(String),
+    /// Length and time of its file.
+    File(u64, Option<SystemTime>),
+    /// It has no file.
+    Absent,
+}
+
+/// What was made of all lists.
+struct Compiled {
+    rules: Rules,
+    found: Vec<Found>,
+    /// What else a person should know: place and text.
+    notes: Vec<(String, String)>,
+    kept: Kept,
 }
 
 /// A list as it is read.
@@ -52,7 +81,7 @@ struct Found {
 impl Book {
     /// Rules from this inventory and the lists in this folder.
     pub(crate) fn new(inventory: Inventory, folder: PathBuf) -> Self {
-        Self { inventory, folder, key: RandomState::new(), revision: 0 }
+        Self { inventory, folder, key: RandomState::new(), revision: 0, kept: None }
     }
 
     /// Rules of an inventory without lists, for a server that filters nobody.
@@ -75,10 +104,11 @@ impl Book {
             };
             sources.push(Source { list, text });
         }
-        let (folder, key) = (self.folder.clone(), self.key.clone());
+        let (folder, key, kept) = (self.folder.clone(), self.key.clone(), self.kept.clone());
         let begun = clock::instant();
-        let made = tokio::task::spawn_blocking(move || compile(&folder, key, &filters, &sources)).await;
-        let (rules, found, mut notes) = made.map_err(|error| Error::Lists(error.to_string()))?;
+        let made = tokio::task::spawn_blocking(move || compile(&folder, key, kept, &filters, &sources)).await;
+        let Compiled { rules, found, mut notes, kept } =
+            made.map_err(|error| Error::Lists(error.to_string()))?;
         tracing::info!(
             names = rules.len(),
             duration_ms = (clock::instant() - begun).as_millis(),
@@ -87,6 +117,7 @@ impl Book {
         notes.extend(problems.iter().map(|problem| ("filters".to_owned(), problem.to_string())));
         self.tell(&found, notes).await?;
         self.revision = revision;
+        self.kept = Some(kept);
         Ok(rules)
     }
 
@@ -110,12 +141,13 @@ impl Book {
                 () = tokio::time::sleep(LOOK) => {}
             }
             let made = match self.is_concerned().await {
-                Ok(false) => continue,
-                Ok(true) => self.make().await,
+                Ok(false) => Ok(None),
+                Ok(true) => self.make().await.map(Some),
                 Err(error) => Err(error),
             };
             match made {
-                Ok(rules) => school.rules.store(Arc::new(rules)),
+                Ok(None) => {}
+                Ok(Some(rules)) => school.rules.store(Arc::new(rules)),
                 Err(error) => {
                     tracing::warn!(
                         error = chain(&error),
@@ -125,6 +157,7 @@ impl Book {
                     changes.mark_changed();
                 }
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -149,16 +182,24 @@ fn has_new_versions(folder: &Path) -> bool {
     entries.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".new"))
 }
 
-/// Reads all lists: the rules, what was found in each list, and what else a person should know.
 fn compile(
     folder: &Path,
     key: RandomState,
+    kept: Option<Kept>,
     filters: &[Filter],
     sources: &[Source],
-) -> (Rules, Vec<Found>, Vec<(String, String)>) {
+) -> Compiled {
     let lists: Vec<NameList> = sources.iter().map(|source| source.list.clone()).collect();
     let mut builder = Builder::new(key, filters, &lists);
-    let found = sources.iter().map(|source| read(folder, &mut builder, source)).collect();
+    let taken: Vec<Result<bool, String>> = sources.iter().map(|source| take(folder, source)).collect();
+    let of_list = |id| sources.iter().find(|source| source.list.id == id);
+    let stamps: Vec<(ListId, Stamp)> =
+        builder.used().filter_map(|id| Some((id, stamp(folder, of_list(id)?)))).collect();
+    if let Some(kept) = kept.filter(|kept| kept.stamps == stamps) {
+        builder.keep(kept.names);
+    }
+    let found =
+        sources.iter().zip(taken).map(|(source, taken)| read(folder, &mut builder, source, taken)).collect();
     let mut notes = Vec::new();
     let (surplus, full) = builder.left_out();
     for list in lists.iter().filter(|list| surplus.contains(&list.id)) {
@@ -166,32 +207,57 @@ fn compile(
         notes.push((format!("lists/{}", list.name), text.to_owned()));
     }
     if full {
-        notes.push((
-            "lists".to_owned(),
-            "the lists have more than 16 million names together, and the rest is left out".to_owned(),
-        ));
+        let text = "the lists have more than 16 million names together, and the rest is left out";
+        notes.push(("lists".to_owned(), text.to_owned()));
     }
-    (builder.build(), found, notes)
+    let rules = builder.build();
+    let kept = Kept { stamps, names: rules.names() };
+    Compiled { rules, found, notes, kept }
 }
 
-fn read(folder: &Path, builder: &mut Builder, source: &Source) -> Found {
+fn file_of(folder: &Path, list: &NameList) -> PathBuf {
+    folder.join(list.id.to_string())
+}
+
+fn take(folder: &Path, source: &Source) -> Result<bool, String> {
+    match source.text {
+        Some(_) => Ok(false),
+        None => take_new_version(&file_of(folder, &source.list), source.list.entries),
+    }
+}
+
+fn stamp(folder: &Path, source: &Source) -> Stamp {
+    match (&source.text, fs::metadata(file_of(folder, &source.list))) {
+        (Some(text), _) => Stamp::Own(text.clone()),
+        (None, Ok(file)) => Stamp::File(file.len(), file.modified().ok()),
+        (None, Err(_)) => Stamp::Absent,
+    }
+}
+
+/// Reads a list into the rules. `taken` tells what became of its new version.
+fn read(folder: &Path, builder: &mut Builder, source: &Source, taken: Result<bool, String>) -> Found {
     let list = &source.list;
-    let mut found = Found { id: list.id, name: list.name.clone(), entries: 0, problem: None, updated: false };
+    let (updated, refused) = match taken {
+        Ok(updated) => (updated, None),
+        Err(problem) => (false, Some(problem)),
+    };
+    // What was wrong with the last version that came is still worth knowing.
+    let before = list.problem.clone().filter(|problem| !updated && problem != NOT_THERE);
+    let mut found = Found {
+        id: list.id,
+        name: list.name.clone(),
+        entries: list.entries,
+        problem: refused.or(before),
+        updated,
+    };
+    let path = file_of(folder, list);
     let report = match &source.text {
         Some(text) => builder.read(list, u64::try_from(text.len()).unwrap_or(u64::MAX), |feed| {
             feed(text.as_bytes());
             Ok(())
         }),
+        None if !builder.needs(list) => return found,
         None => {
-            let path = folder.join(list.id.to_string());
-            match take_new_version(&path, list.entries) {
-                Ok(updated) => found.updated = updated,
-                Err(problem) => found.problem = Some(problem),
-            }
-            if found.problem.is_none() && !found.updated {
-                // What was wrong with the last version that came is still worth knowing.
-                found.problem = list.problem.clone().filter(|problem| problem != NOT_THERE);
-            }
             let bytes = fs::metadata(&path).map_or(0, |file| file.len());
             builder.read(list, bytes, |feed| File::open(&path).and_then(|file| pour(file, feed)))
         }
@@ -204,6 +270,7 @@ fn read(folder: &Path, builder: &mut Builder, source: &Source) -> Found {
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            found.entries = 0;
             found.problem = found.problem.or(Some(NOT_THERE.to_owned()));
         }
         Err(error) => found.problem = Some(format!("it cannot be read: {error}")),
@@ -280,6 +347,8 @@ const NOTES_MAX: usize = 50;
 const CHANGES: u32 = 500;
 /// How often new versions are looked for of which nobody told.
 const LOOK: Duration = Duration::from_secs(30);
+/// While images are written, something changes all the time.
+const PAUSE: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(5);
 const PIECE_BYTES: usize = 65_536;
 const FILE_BYTES_MAX: usize = 512 << 20;

@@ -1,6 +1,6 @@
 //! The server over loopback, asked by `dig`, with a forwarder made here.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -361,6 +361,10 @@ async fn one_client_has_few_connections() {
 }
 
 fn lonely_school() -> Arc<School> {
+    lonely_school_with(Upstream::new(Vec::new()).unwrap())
+}
+
+fn lonely_school_with(upstream: Upstream) -> Arc<School> {
     let facts = super::zones::Facts {
         zone: Name::from_ascii("schule.internal.").unwrap(),
         own_names: vec!["server".parse().unwrap()],
@@ -376,8 +380,25 @@ fn lonely_school() -> Arc<School> {
         rules: ArcSwap::from_pointee(Book::empty()),
         link: None,
         cache: Cache::new(100, 100_000),
-        upstream: Upstream::new(Vec::new()).unwrap(),
+        upstream,
     })
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_soon_is_fetched_anew() {
+    let (address, asked) = forwarder().await;
+    let school = lonely_school_with(Upstream::new(vec![address]).unwrap());
+    let (client, mut out) = ("127.0.0.1:4000".parse().unwrap(), Vec::new());
+    let mut message = question("www.example.org.");
+    // Recursion is desired.
+    message[2] |= 1;
+    let now = |out: &mut Vec<u8>| school.quick(IpAddr::from([127, 0, 0, 1]), Transport::Udp, &message, out);
+    assert_eq!(now(&mut out), Quick::LongWay);
+    let told = long_way(&school, client, Transport::Udp, message.clone()).await.unwrap();
+    assert_eq!(now(&mut out), Quick::Answered);
+    assert_eq!((&out, asked.load(Ordering::Relaxed)), (&told, 1));
+    school.refresh(client.ip(), &message).await;
+    assert_eq!((now(&mut out), asked.load(Ordering::Relaxed)), (Quick::Answered, 2));
 }
 
 fn question(name: &str) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use hickory_proto::rr::RecordType;
 use inventory::{FilterId, Level, ListAction, NewList, UnixMillis, YouTube};
 
-use super::super::rules::{Reason, Ruling};
+use super::super::rules::{Reason, Ruling, Then};
 use super::*;
 use crate::clients::Client;
 
@@ -88,6 +88,32 @@ async fn a_list_is_taken_in_when_it_is_whole_and_kept_when_the_next_one_is_not()
     let rules = stage.book.make().await.unwrap();
     assert!(!stage.blocks(&rules, ADS));
     assert_eq!(stage.row().await, (10, None));
+}
+
+#[tokio::test]
+async fn a_change_elsewhere_does_not_make_a_million_names_be_read_again() {
+    let mut stage = stage().await;
+    stage.bring("ads.example\n");
+    let first = stage.book.make().await.unwrap();
+    let (own, new) = (ListId::random(), NewList { name: "Mathe", source: None, names: "geogebra.example" });
+    stage.inventory.put_name_list(BY, own, &new).await.unwrap();
+    let second = stage.book.make().await.unwrap();
+    assert!(Arc::ptr_eq(&first.names(), &second.names()) && stage.blocks(&second, ADS));
+    assert_eq!(stage.row().await, (1, None));
+    let who = Client { number: 1, level: Level::AllowList, filter: None, list: Some(own) };
+    let allowed = second.rule(Some(who), b"\x08geogebra\x07example\x00", RecordType::A);
+    assert_eq!(allowed, Ruling::Ask(Then::Open));
+    // A new version of the list itself does.
+    stage.bring("other.example\n");
+    let third = stage.book.make().await.unwrap();
+    assert!(!Arc::ptr_eq(&first.names(), &third.names()) && !stage.blocks(&third, ADS));
+    // So does a filter that uses another list.
+    let lists = vec![(own, ListAction::Block), (stage.list, ListAction::Block)];
+    let youtube = YouTube::Free;
+    let row = Filter { id: stage.filter, name: "Schule".into(), safe_search: false, youtube, lists };
+    stage.inventory.put_filter(BY, &row).await.unwrap();
+    let fourth = stage.book.make().await.unwrap();
+    assert!(!Arc::ptr_eq(&third.names(), &fourth.names()));
 }
 
 #[tokio::test]

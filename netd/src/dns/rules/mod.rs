@@ -8,3 +8,4 @@ mod table;
 
 pub(crate) use formats::{Reader, Report};
 pub(crate) use policy::{Builder, Reason, Rules, Ruling, Target, Then};
+pub(crate) use table::Names;

@@ -34,7 +34,7 @@
 
 use std::collections::HashMap;
 use std::hash::RandomState;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use hickory_proto::rr::RecordType;
 use inventory::{ALWAYS_DEFAULT, Filter, FilterId, Level, ListAction, ListId, NameList, YouTube};
@@ -48,8 +48,8 @@ use crate::clients::Client;
 pub(crate) struct Rules {
     /// All tables have this key.
     key: RandomState,
-    /// The lists that filters use.
-    names: Names,
+    /// The lists that filters use: millions of names, shared with the rules that follow while those lists stay the same.
+    names: Arc<Names>,
     /// Those lists; a list's place here is its bit in the masks.
     lists: Vec<(ListId, Box<str>)>,
     /// Lists that can be the only thing that a client may use.
@@ -196,6 +196,11 @@ impl Rules {
         }
     }
 
+    /// The table of the lists that filters use.
+    pub(crate) fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
+    }
+
     /// How many names are on lists.
     pub(crate) fn len(&self) -> usize {
         self.names.len() + self.always.len() + self.alone.values().map(Names::len).sum::<usize>()
@@ -307,6 +312,8 @@ fn opened<'r>(rewrite: Option<Rewrite>, kind: RecordType) -> Ruling<'r> {
 pub(crate) struct Builder {
     key: RandomState,
     names: table::Builder,
+    /// A table that is used instead of `names`.
+    kept: Option<Arc<Names>>,
     lists: Vec<(ListId, Box<str>)>,
     alone: HashMap<ListId, Names>,
     always: table::Builder,
@@ -321,6 +328,7 @@ impl Builder {
     pub(crate) fn new(key: RandomState, filters: &[Filter], lists: &[NameList]) -> Self {
         let mut builder = Self {
             names: table::Builder::new(key.clone()),
+            kept: None,
             lists: Vec::new(),
             alone: HashMap::new(),
             always: built_in(&key, ALWAYS_DEFAULT),
@@ -365,6 +373,21 @@ impl Builder {
         Some(self.lists.len() - 1)
     }
 
+    /// The lists that filters use, in the order of their bits.
+    pub(crate) fn used(&self) -> impl Iterator<Item = ListId> {
+        self.lists.iter().map(|(id, _)| *id)
+    }
+
+    /// Uses the table of earlier rules, which was made with the same key from the same names of the same lists in the same order.
+    pub(crate) fn keep(&mut self, names: Arc<Names>) {
+        self.kept = Some(names);
+    }
+
+    /// Whether a list has to be read: all that it says may be in the table that was kept.
+    pub(crate) fn needs(&self, list: &NameList) -> bool {
+        list.source.is_none() || self.kept.is_none() || !self.used().any(|id| id == list.id)
+    }
+
     /// Reads a list of so many bytes: `read` feeds the reader.
     pub(crate) fn read<E>(
         &mut self,
@@ -376,6 +399,7 @@ impl Builder {
         // What a filter uses can be found by its bit; only short lists are worth a table of their own beside that.
         let mut alone =
             (bit.is_none() || list.source.is_none()).then(|| table::Builder::new(self.key.clone()));
+        let bit = bit.filter(|_| self.kept.is_none());
         if bit.is_some() {
             self.names.expect(bytes);
         }
@@ -410,7 +434,7 @@ impl Builder {
     pub(crate) fn build(self) -> Rules {
         Rules {
             key: self.key,
-            names: self.names.build(),
+            names: self.kept.unwrap_or_else(|| Arc::new(self.names.build())),
             lists: self.lists,
             alone: self.alone,
             always: self.always.build(),

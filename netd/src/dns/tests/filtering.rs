@@ -1,7 +1,6 @@
 //! Clients at their levels: 127.0.0.1 is nobody's, .2 filtered, .3 has an allow list, .4 is off.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use inventory::{Filter, FilterId, Level, ListAction, ListId, NewList, YouTube};
 use tokio::sync::mpsc;
