@@ -24,7 +24,8 @@ async fn main() -> anyhow::Result<()> {
         zone: site.zone.clone(),
         own_names: Vec::new(),
         own_addresses: Vec::new(),
-        forwarders: config.dns_forwarders.iter().map(|forwarder| forwarder.address()).collect(),
+        forwarders: config.dns_forwarders.iter().map(netd::config::Forwarder::server).collect(),
+        authorities: netd::dns::AUTHORITIES.into(),
         lists_dir: site.lists_dir(),
     };
     let _handle =

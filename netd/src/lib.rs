@@ -14,7 +14,7 @@ mod udp;
 
 pub use config::Config;
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use inventory::config::Site;
 use inventory::{Boxed, Inventory};
@@ -86,7 +86,8 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         zone: site.zone.clone(),
         own_names: own_name().into_iter().collect(),
         own_addresses: Vec::new(),
-        forwarders: config.dns_forwarders.iter().map(|f| f.address()).collect::<Vec<SocketAddr>>(),
+        forwarders: config.dns_forwarders.iter().map(config::Forwarder::server).collect(),
+        authorities: dns::AUTHORITIES.into(),
         lists_dir: site.lists_dir(),
     };
     let tftp = tftp::Config {

@@ -26,6 +26,7 @@ use crate::chain::chain;
 pub(crate) struct Fetcher {
     inventory: Inventory,
     folder: PathBuf,
+    authorities: PathBuf,
     /// When each list failed.
     failed: HashMap<ListId, Instant>,
 }
@@ -41,8 +42,8 @@ enum Fetched {
 
 impl Fetcher {
     /// A fetcher for this folder, which is made when it is needed.
-    pub(crate) fn new(inventory: Inventory, folder: PathBuf) -> Self {
-        Self { inventory, folder, failed: HashMap::new() }
+    pub(crate) fn new(inventory: Inventory, folder: PathBuf, authorities: PathBuf) -> Self {
+        Self { inventory, folder, authorities, failed: HashMap::new() }
     }
 
     /// Looks for lists that are due whenever something changed, and every few minutes.
@@ -79,10 +80,11 @@ impl Fetcher {
         path: PathBuf,
     ) -> Result<(), inventory::Error> {
         let by = By { actor: SOURCE, at: clock::now() };
+        let authorities = self.authorities.clone();
         let (told, result) = oneshot::channel();
         // A thread of its own, which a server that stops does not wait for.
         let started = std::thread::Builder::new().name("list".into()).spawn(move || {
-            drop(told.send(fetch(&source, &path)));
+            drop(told.send(fetch(&source, &path, &authorities)));
         });
         let result = match started {
             Ok(_) => result.await.unwrap_or_else(|_| Err("the download ended by itself".into())),
@@ -138,8 +140,8 @@ fn tag_for(path: &Path, source: &str) -> Option<String> {
 }
 
 /// Asks a publisher. Takes as long as it takes, at most [`WHOLE`].
-fn fetch(source: &str, path: &Path) -> Result<Fetched, String> {
-    let mut request = agent().get(source);
+fn fetch(source: &str, path: &Path, authorities: &Path) -> Result<Fetched, String> {
+    let mut request = agent(authorities).get(source);
     if let Some(tag) = tag_for(path, source).filter(|tag| !tag.is_empty() && path.exists()) {
         request = request.header("If-None-Match", tag);
     }
@@ -172,8 +174,8 @@ fn save(mut body: impl Read, path: &Path) -> io::Result<()> {
     fs::rename(part, path.with_extension("new"))
 }
 
-fn agent() -> ureq::Agent {
-    let pem = fs::read(AUTHORITIES).unwrap_or_default();
+fn agent(authorities: &Path) -> ureq::Agent {
+    let pem = fs::read(authorities).unwrap_or_default();
     let authorities = parse_pem(&pem).filter_map(|item| match item {
         Ok(PemItem::Certificate(certificate)) => Some(certificate),
         _ => None,
@@ -196,8 +198,6 @@ fn agent() -> ureq::Agent {
 /// Name in the change log.
 const SOURCE: &str = "netd-dns";
 const UNREACHABLE: &str = "it cannot be fetched";
-/// Debian's package ca-certificates.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 const CONNECT: Duration = Duration::from_secs(20);
 const WHOLE: Duration = Duration::from_secs(900);
 const BYTES_MAX: u64 = 512 << 20;
@@ -251,10 +251,10 @@ mod tests {
         let path = dir.path().join("lists/x");
         let (source, asked_for) = publisher(&[WHOLE_LIST, SAME]);
         assert_eq!(asked(&path, &source), None);
-        assert_eq!(fetch(&source, &path), Ok(Fetched::New));
+        assert_eq!(fetch(&source, &path, Path::new("/none")), Ok(Fetched::New));
         assert_eq!(fs::read_to_string(path.with_extension("new")).unwrap(), "ads.example\n");
         fs::rename(path.with_extension("new"), &path).unwrap();
-        assert_eq!(fetch(&source, &path), Ok(Fetched::Same));
+        assert_eq!(fetch(&source, &path, Path::new("/none")), Ok(Fetched::Same));
         let requests = asked_for.join().unwrap();
         assert!(!requests[0].contains("if-none-match") && requests[1].contains("if-none-match: \"v1\""));
         assert!(asked(&path, &source).is_some());
@@ -266,8 +266,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         let (source, _asked) = publisher(&[HALF, GONE]);
-        assert!(fetch(&source, &path).is_err());
-        assert_eq!(fetch(&source, &path), Err("the publisher's server says 404".into()));
+        assert!(fetch(&source, &path, Path::new("/none")).is_err());
+        assert_eq!(fetch(&source, &path, Path::new("/none")), Err("the publisher's server says 404".into()));
         assert!(!path.with_extension("new").exists() && asked(&path, &source).is_none());
     }
 
@@ -297,7 +297,7 @@ mod tests {
         let (id, by) = (ListId::random(), By { actor: "test", at: UnixMillis(1) });
         let new = NewList { name: "Werbung", source: Some(&source), names: "" };
         inventory.put_name_list(by, id, &new).await.unwrap();
-        let mut fetcher = Fetcher::new(inventory.clone(), dir.path().to_owned());
+        let mut fetcher = Fetcher::new(inventory.clone(), dir.path().to_owned(), "/none".into());
         fetcher.fetch_due(clock::now()).await.unwrap();
         asked_for.join().unwrap();
         // Nobody listens there now, and nobody is asked.

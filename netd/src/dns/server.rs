@@ -83,18 +83,18 @@ pub async fn serve(config: Config, inventory: Inventory, link: Option<Link>) -> 
     own_names.extend(config.own_names);
     own_names.dedup();
     let forwarders = config.forwarders.into_iter().filter(|forwarder| {
-        let ourselves = config.listen.iter().any(|own| SocketAddr::V4(*own) == *forwarder);
+        let ourselves = config.listen.iter().any(|own| SocketAddr::V4(*own) == forwarder.address);
         if ourselves {
-            tracing::warn!(%forwarder, "this DNS forwarder is this server itself and is left out");
+            tracing::warn!(forwarder = %forwarder.address, "this DNS forwarder is this server itself and is left out");
         }
         !ourselves
     });
-    let upstream =
-        Upstream::new(forwarders.collect()).map_err(|error| Error::Forwarders(error.to_string()))?;
+    let upstream = Upstream::new(forwarders.collect(), &config.authorities)
+        .map_err(|error| Error::Forwarders(error.to_string()))?;
 
     let changes = inventory.follow();
     let mut book = Book::new(inventory.clone(), config.lists_dir.clone());
-    let fetcher = Fetcher::new(inventory.clone(), config.lists_dir);
+    let fetcher = Fetcher::new(inventory.clone(), config.lists_dir, config.authorities);
     let rules = if link.is_some() { book.make().await? } else { Book::empty() };
     let mut maker = Maker::new(inventory, zone, own_names, config.own_addresses);
     let table = maker.make().await?;

@@ -1,6 +1,7 @@
 //! The server over loopback, asked by `dig`, with a forwarder made here.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use super::quick::{Quick, Transport};
 use super::table::Table;
 use super::upstream::Upstream;
 use super::zones::Guests;
-use super::{Config, Handle, serve};
+use super::{Config, Forwarder, Handle, serve};
 use crate::clients::Link;
 
 mod filtering;
@@ -40,6 +41,10 @@ async fn stage(forwarders: Vec<SocketAddr>) -> Stage {
 }
 
 async fn stage_with(forwarders: Vec<SocketAddr>, link: Option<Link>) -> Stage {
+    stage_of(forwarders.into_iter().map(Forwarder::from).collect(), "/none".into(), link).await
+}
+
+async fn stage_of(forwarders: Vec<Forwarder>, authorities: PathBuf, link: Option<Link>) -> Stage {
     let dir = tempfile::tempdir().unwrap();
     let inventory =
         Inventory::open(&format!("sqlite://{}", dir.path().join("i.db").display())).await.unwrap();
@@ -62,6 +67,7 @@ async fn stage_with(forwarders: Vec<SocketAddr>, link: Option<Link>) -> Stage {
         own_addresses: vec![Ipv4Addr::new(10, 77, 0, 1)],
         forwarders,
         lists_dir: dir.path().join("lists"),
+        authorities,
     };
     let handle = serve(config, inventory.clone(), link).await.unwrap();
     Stage { _dir: dir, inventory, handle }
@@ -297,6 +303,59 @@ async fn with_dead_forwarders_clients_are_told_within_five_seconds_and_a_living_
     assert_eq!(mixed.dig("+short www.example.org").await.trim(), "192.0.2.7");
 }
 
+/// A forwarder over TLS with this certificate.
+async fn tls_forwarder(certificate: inventory::ca::ServerCert) -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certificate.key);
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.certificate.into()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                while let Ok(bytes) = stream.read_u16().await {
+                    let mut question = vec![0; usize::from(bytes)];
+                    stream.read_exact(&mut question).await.unwrap();
+                    let reply = told(&Message::from_vec(&question).unwrap()).to_vec().unwrap();
+                    stream.write_u16(u16::try_from(reply.len()).unwrap()).await.unwrap();
+                    stream.write_all(&reply).await.unwrap();
+                    stream.flush().await.unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_forwarder_over_tls_must_have_the_right_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = inventory::ca::Authority::ensure(dir.path(), "Testschule").unwrap();
+    let authorities = dir.path().join("authorities.pem");
+    std::fs::write(&authorities, authority.pem()).unwrap();
+    let address = tls_forwarder(authority.issue_server(&[], &["dns.example".into()]).unwrap()).await;
+    let named = |name: &str| vec![Forwarder { address, tls_name: Some(name.into()) }];
+
+    let right = stage_of(named("dns.example"), authorities.clone(), None).await;
+    for name in ["www.example.org", "short.example.org"] {
+        assert!(right.dig(&format!("+short {name}")).await.starts_with("192.0.2."), "{name}");
+    }
+    let wrong = stage_of(named("other.example"), authorities, None).await;
+    assert!(wrong.dig("www.example.org").await.contains("status: SERVFAIL"));
+    // Without anybody who could vouch for it nothing is served, instead of everything in the clear.
+    assert!(Upstream::new(named("dns.example"), Path::new("/none")).is_err());
+}
+
 #[tokio::test]
 async fn changes_of_devices_and_leases_are_answered_within_a_moment() {
     let stage = stage(Vec::new()).await;
@@ -361,7 +420,7 @@ async fn one_client_has_few_connections() {
 }
 
 fn lonely_school() -> Arc<School> {
-    lonely_school_with(Upstream::new(Vec::new()).unwrap())
+    lonely_school_with(Upstream::new(Vec::new(), Path::new("/none")).unwrap())
 }
 
 fn lonely_school_with(upstream: Upstream) -> Arc<School> {
@@ -387,7 +446,7 @@ fn lonely_school_with(upstream: Upstream) -> Arc<School> {
 #[tokio::test]
 async fn an_answer_that_ends_soon_is_fetched_anew() {
     let (address, asked) = forwarder().await;
-    let school = lonely_school_with(Upstream::new(vec![address]).unwrap());
+    let school = lonely_school_with(Upstream::new(vec![address.into()], Path::new("/none")).unwrap());
     let (client, mut out) = ("127.0.0.1:4000".parse().unwrap(), Vec::new());
     let mut message = question("www.example.org.");
     // Recursion is desired.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -13,7 +14,11 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_server::proto::op::ResponseCode;
 use hickory_server::proto::rr::{Name, Record, RecordType};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::sync::Semaphore;
+
+use super::Forwarder;
 
 /// The forwarders.
 pub(crate) struct Upstream {
@@ -44,12 +49,13 @@ impl Outcome {
 }
 
 impl Upstream {
-    /// Takes the forwarders of the configuration.
+    /// Takes the forwarders of the configuration. The file of `authorities` is read if one of them is asked over TLS.
     ///
     /// # Errors
     /// The resolver cannot be made.
-    pub(crate) fn new(addresses: Vec<SocketAddr>) -> Result<Self, NetError> {
-        let resolver = if addresses.is_empty() { None } else { Some(resolver(&addresses)?) };
+    pub(crate) fn new(forwarders: Vec<Forwarder>, authorities: &Path) -> Result<Self, NetError> {
+        let resolver = if forwarders.is_empty() { None } else { Some(resolver(&forwarders, authorities)?) };
+        let addresses = forwarders.iter().map(|forwarder| forwarder.address).collect();
         Ok(Self {
             resolver,
             addresses,
@@ -125,13 +131,15 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn resolver(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
-    let servers = addresses.iter().map(|address| {
-        let ports = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-            connection.port = address.port();
-            connection
-        });
-        NameServerConfig::new(address.ip(), true, ports.to_vec())
+fn resolver(forwarders: &[Forwarder], authorities: &Path) -> Result<TokioResolver, NetError> {
+    let servers = forwarders.iter().map(|forwarder| {
+        let mut connections = match &forwarder.tls_name {
+            // Nothing but TLS: whoever stands between could otherwise make it fail and listen.
+            Some(name) => vec![ConnectionConfig::tls(name.as_str().into())],
+            None => vec![ConnectionConfig::udp(), ConnectionConfig::tcp()],
+        };
+        connections.iter_mut().for_each(|connection| connection.port = forwarder.address.port());
+        NameServerConfig::new(forwarder.address.ip(), true, connections)
     });
     let mut options = ResolverOpts::default();
     options.timeout = ATTEMPT;
@@ -143,7 +151,25 @@ fn resolver(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
     let config = ResolverConfig::from_name_servers(servers.collect());
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
+    if forwarders.iter().any(|forwarder| forwarder.tls_name.is_some()) {
+        builder = builder.with_tls_config(tls(authorities)?);
+    }
     builder.build()
+}
+
+fn tls(authorities: &Path) -> Result<rustls::ClientConfig, NetError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(authorities).into_iter().flatten().flatten();
+    let (good, _) = roots.add_parsable_certificates(certificates);
+    if good == 0 {
+        let file = authorities.display();
+        return Err(NetError::from(format!("no authority for DNS over TLS is in {file}")));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| NetError::from(error.to_string()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl std::fmt::Debug for Upstream {
