@@ -6,7 +6,7 @@
 //! whoever wants to look, and told of. Rules are made beside those in use and put in their place in one step.
 
 use std::fs::{self, File};
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,8 +43,8 @@ struct Kept {
 /// How a list is known to be the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stamp {
-    /// The school's own, with its names.
-    Own(String),
+    /// The school's own: a hash of its names.
+    Own(u64),
     /// Length and time of its file.
     File(u64, Option<SystemTime>),
     /// It has no file.
@@ -115,7 +115,10 @@ impl Book {
             "read the DNS lists"
         );
         notes.extend(problems.iter().map(|problem| ("filters".to_owned(), problem.to_string())));
-        self.tell(&found, notes).await?;
+        if let Err(error) = self.tell(&found, notes).await {
+            // A database that cannot be written, for example on a full disk, is no reason to filter nobody.
+            tracing::warn!(error = chain(&error), "cannot write what was found in the DNS lists");
+        }
         self.revision = revision;
         self.kept = Some(kept);
         Ok(rules)
@@ -190,11 +193,11 @@ fn compile(
     sources: &[Source],
 ) -> Compiled {
     let lists: Vec<NameList> = sources.iter().map(|source| source.list.clone()).collect();
-    let mut builder = Builder::new(key, filters, &lists);
+    let mut builder = Builder::new(key.clone(), filters, &lists);
     let taken: Vec<Result<bool, String>> = sources.iter().map(|source| take(folder, source)).collect();
     let of_list = |id| sources.iter().find(|source| source.list.id == id);
     let stamps: Vec<(ListId, Stamp)> =
-        builder.used().filter_map(|id| Some((id, stamp(folder, of_list(id)?)))).collect();
+        builder.used().filter_map(|id| Some((id, stamp(folder, &key, of_list(id)?)))).collect();
     if let Some(kept) = kept.filter(|kept| kept.stamps == stamps) {
         builder.keep(kept.names);
     }
@@ -226,9 +229,9 @@ fn take(folder: &Path, source: &Source) -> Result<bool, String> {
     }
 }
 
-fn stamp(folder: &Path, source: &Source) -> Stamp {
+fn stamp(folder: &Path, key: &RandomState, source: &Source) -> Stamp {
     match (&source.text, fs::metadata(file_of(folder, &source.list))) {
-        (Some(text), _) => Stamp::Own(text.clone()),
+        (Some(text), _) => Stamp::Own(key.hash_one(text)),
         (None, Ok(file)) => Stamp::File(file.len(), file.modified().ok()),
         (None, Err(_)) => Stamp::Absent,
     }
