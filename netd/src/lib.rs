@@ -19,6 +19,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use inventory::config::Site;
 use inventory::{Boxed, Inventory};
 
+/// What is logged when nothing else is said. The libraries that ask forwarders name what was asked for in their warnings, and what
+/// somebody looks up is nobody else's business.
+pub const LOG_FILTER: &str = "info,hickory_net=off,hickory_proto=off,hickory_resolver=off";
+
 /// Why netd cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -30,6 +30,8 @@ pub(crate) struct Reader<S> {
     origin: Vec<u8>,
     /// Inside of a record that goes over several lines.
     in_parentheses: bool,
+    /// Addresses of pages mean their hosts.
+    pages: bool,
     report: Report,
 }
 
@@ -79,8 +81,15 @@ impl<S: FnMut(&[u8], bool)> Reader<S> {
             skipping: false,
             origin: Vec::new(),
             in_parentheses: false,
+            pages: false,
             report: Report::default(),
         }
+    }
+
+    /// A reader for a list that people write: they paste the address of a page and mean its host. Where a publisher names a page he
+    /// means the page, and the host may be one that everybody needs.
+    pub(crate) fn for_people(sink: S) -> Self {
+        Self { pages: true, ..Self::new(sink) }
     }
 
     /// Reads a piece of the list.
@@ -202,6 +211,7 @@ impl<S: FnMut(&[u8], bool)> Reader<S> {
         let mut words = words(line);
         let first = words.next().unwrap_or_default();
         let Some(second) = words.next() else {
+            let first = if self.pages { host(first) } else { first };
             return match first {
                 _ if first.iter().any(|byte| PAGE_RULE.contains(byte)) => Err(Skip::Ignored),
                 _ if address(first).is_some() => Err(Skip::Ignored),
@@ -332,6 +342,14 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         .take_while(|word| !matches!(word, [b'#' | b';', ..]))
 }
 
+/// The host of a page's address, with or without `https://`.
+fn host(word: &[u8]) -> &[u8] {
+    let rest = word.strip_prefix(b"https://").or(word.strip_prefix(b"http://")).unwrap_or(word);
+    let host = rest.split(|byte| b"/:?#".contains(byte)).next().unwrap_or_default();
+    let is_name = host.contains(&b'.') && !rest.starts_with(b"/");
+    if is_name { host } else { word }
+}
+
 /// An address as hosts files write it, also with a zone such as `fe80::1%lo0`.
 fn address(word: &[u8]) -> Option<IpAddr> {
     let looks_so = word.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') || word.contains(&b':');
@@ -441,6 +459,29 @@ mod tests {
             let (names, report) = read(line);
             assert_eq!(names.join(" "), expected, "{line}");
             assert_eq!((report.ignored, report.bad), (0, 0), "{line}");
+        }
+    }
+
+    #[test]
+    fn people_paste_addresses_of_pages_and_mean_the_host() {
+        for (line, people, publishers) in [
+            ("https://www.geogebra.org/calculator?lang=de#x", "www.geogebra.org", ""),
+            ("http://Bücher.example", "xn--bcher-kva.example", ""),
+            ("www.geogebra.org/calculator", "www.geogebra.org", ""),
+            ("https://x.example:8443/", "x.example", ""),
+            ("x.example", "x.example", "x.example"),
+            ("/ads/banner.js", "", ""),
+            ("https://localhost/", "", ""),
+        ] {
+            let mut names = Vec::new();
+            let mut reader = Reader::for_people(|name: &[u8], _| names.push(text_of(name)));
+            reader.feed(line.as_bytes());
+            reader.finish();
+            assert_eq!(
+                (names.join(" "), read(line).0.join(" ")),
+                (people.into(), publishers.into()),
+                "{line}"
+            );
         }
     }
 

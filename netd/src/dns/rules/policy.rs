@@ -406,7 +406,7 @@ impl Builder {
         if let Some(alone) = &mut alone {
             alone.expect(bytes);
         }
-        let mut reader = Reader::new(|name: &[u8], excepted| {
+        let sink = |name: &[u8], excepted| {
             if list.id == ListId::ALWAYS {
                 self.always.add(name, 0, excepted);
             }
@@ -416,7 +416,8 @@ impl Builder {
             if let Some(alone) = &mut alone {
                 alone.add(name, 0, excepted);
             }
-        });
+        };
+        let mut reader = if list.source.is_none() { Reader::for_people(sink) } else { Reader::new(sink) };
         read(&mut |piece: &[u8]| reader.feed(piece))?;
         let report = reader.finish();
         if let Some(alone) = alone {
