@@ -91,15 +91,18 @@ impl School {
     /// Gets an answer: the known one, or that of the forwarders, or if they are slow the one whose time is over (RFC 8767).
     async fn obtain(self: &Arc<Self>, client: IpAddr, question: &Question<'_>, fetch: &Fetch) -> Hit {
         let fresh = |answer| Hit { answer, age: Age::Fresh(0), then: Next::Give };
+        let (name, kind, target) = (question.name().to_vec(), question.kind, fetch.target);
         let old = match &fetch.known {
-            None => return fresh(self.fetch(client, question.name(), question.kind, fetch.target).await),
-            Some(hit) if hit.then != Next::AskFirst => return hit.clone(),
+            None => return fresh(self.fetch(client, &name, kind, target).await),
+            Some(hit) if hit.then == Next::Give => return hit.clone(),
             Some(old) => old.clone(),
         };
-        let (school, name) = (Arc::clone(self), question.name().to_vec());
-        let (kind, target) = (question.kind, fetch.target);
         // It goes on when nobody waits for it any more, so that the next to ask has it.
+        let school = Arc::clone(self);
         let asking = tokio::spawn(async move { school.fetch(client, &name, kind, target).await });
+        if old.then == Next::Refresh {
+            return old;
+        }
         match tokio::time::timeout(STALE_AFTER, asking).await {
             Ok(Ok(answer)) if is_lasting(answer.code) => fresh(answer),
             _ => {
