@@ -28,7 +28,7 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
 test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin nftables ntfs-3g \
   mount postgresql python3 swtpm tftp-hpa udhcpc
 test: WITH_TESTS := --tests
-bench: PACKAGES_NEEDED += kea-admin kea-dhcp4-server nftables python3 tftp-hpa tftpd-hpa curl
+bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf kea-admin kea-dhcp4-server nftables python3 tftp-hpa tftpd-hpa unbound
 
 .PHONY: demo test bench lint deps build boot image clean
 

@@ -19,7 +19,8 @@ pub struct Change {
     pub seq: i64,
     /// When.
     pub at: UnixMillis,
-    /// Kind of thing: `room`, `device`, `waiting`, `network`, `image`, `job`, `user`, `notice`.
+    /// Kind of thing: `room`, `device`, `waiting`, `network`, `image`, `job`, `user`, `notice`,
+    /// `list`, `filter`.
     pub entity: String,
     /// Its id.
     pub key: String,

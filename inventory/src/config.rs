@@ -75,6 +75,12 @@ impl Site {
         self.data_dir.join("boot")
     }
 
+    /// Folder of the lists of names that publishers keep.
+    #[must_use]
+    pub fn lists_dir(&self) -> PathBuf {
+        self.data_dir.join("lists")
+    }
+
     /// Folder of the image store.
     #[must_use]
     pub fn store_dir(&self) -> PathBuf {

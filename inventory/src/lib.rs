@@ -18,6 +18,7 @@ mod images;
 mod jobs;
 mod leases;
 pub mod lessons;
+mod lists;
 mod networks;
 mod notices;
 mod rooms;
@@ -34,6 +35,9 @@ pub use groups::Group;
 pub use images::{Image, ImageVersion};
 pub use jobs::{Job, JobProgress, JobResult, JobState, JobTask};
 pub use leases::{Lease, LeaseState};
+pub use lists::{
+    ALWAYS_DEFAULT, FILTER_LISTS_MAX, Filter, ListAction, NAMES_BYTES_MAX, NameList, NewList, YouTube,
+};
 pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
 pub use rooms::Room;

@@ -14,9 +14,9 @@ use std::time::Duration;
 use inventory::gate::{Confirmed, Layer, NewRule, Of, RoomControl, RoomGate, Target};
 use inventory::lessons::Grid;
 use inventory::{
-    By, DhcpMode, Error, Interface, InterfaceKind, Inventory, JobProgress, JobResult, JobState, JobTask,
-    KeyFingerprint, Lease, LeaseState, Level, Network, NetworkId, NewDevice, Observed, Role, Sighting,
-    UnixMillis, WAITING_MAX,
+    By, DhcpMode, Error, Filter, FilterId, Interface, InterfaceKind, Inventory, JobProgress, JobResult,
+    JobState, JobTask, KeyFingerprint, Lease, LeaseState, Level, ListAction, ListId, Network, NetworkId,
+    NewDevice, NewList, Observed, Role, Sighting, UnixMillis, WAITING_MAX, YouTube,
 };
 
 type Promise = fn(Open) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -59,6 +59,8 @@ const PROMISES: &[(&str, Promise)] = promises![
     devices_keep_their_numbers_and_numbers_are_never_reused,
     what_the_kernel_enforces_is_written_down,
     lessons_are_kept,
+    lists_are_written_by_people_and_counted_by_netd,
+    a_filter_is_kept_with_its_lists,
 ];
 
 const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };
@@ -410,6 +412,87 @@ async fn the_boot_decision_follows_the_inventory(open: Open) {
     inventory.create_device(BY, &imported).await.unwrap();
     let found = inventory.device_by_mac("52:54:00:00:00:07".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(found.interfaces, imported.interfaces);
+}
+
+async fn lists_are_written_by_people_and_counted_by_netd(open: Open) {
+    let inventory = open.inventory().await;
+    let (own, theirs) = (ListId::random(), ListId::random());
+    let written = NewList { name: " Mathe ", source: None, names: "geogebra.org\n" };
+    inventory.put_name_list(BY, own, &written).await.unwrap();
+    let published = NewList { name: "Werbung", source: Some("https://lists.example/ads.txt"), names: "" };
+    inventory.put_name_list(BY, theirs, &published).await.unwrap();
+    let named = async |id: ListId| {
+        let (lists, bad) = inventory.name_lists().await.unwrap();
+        assert!(bad.is_empty());
+        lists.into_iter().find(|list| list.id == id).unwrap()
+    };
+    assert_eq!((named(own).await.name.as_str(), named(own).await.updated_at), ("Mathe", Some(BY.at)));
+    assert_eq!((named(theirs).await.entries, named(theirs).await.updated_at), (0, None));
+    assert_eq!(inventory.list_names(own).await.unwrap().as_deref(), Some("geogebra.org\n"));
+    assert_eq!(inventory.list_names(ListId::ALWAYS).await.unwrap(), None);
+
+    inventory.note_list(BY, theirs, 7, Some("half of it is missing"), true).await.unwrap();
+    let before = inventory.last_change().await.unwrap();
+    inventory.note_list(BY, theirs, 7, Some("half of it is missing"), false).await.unwrap();
+    assert_eq!(inventory.last_change().await.unwrap(), before, "what is not new is not written");
+    let list = named(theirs).await;
+    assert_eq!((list.entries, list.problem.as_deref()), (7, Some("half of it is missing")));
+    // Another name changes nothing about what was found, another source does.
+    inventory.put_name_list(BY, theirs, &NewList { name: "Ads", ..published }).await.unwrap();
+    assert_eq!(named(theirs).await.entries, 7);
+    let moved = NewList { source: Some("https://lists.example/new.txt"), ..published };
+    inventory.put_name_list(BY, theirs, &moved).await.unwrap();
+    assert_eq!((named(theirs).await.entries, named(theirs).await.problem), (0, None));
+
+    let long = "a.example\n".repeat(110_000);
+    for (id, new, why) in [
+        (ListId::random(), NewList { name: "Mathe", ..written }, "Mathe"),
+        (own, NewList { name: " ", ..written }, "60"),
+        (own, NewList { source: Some("ftp://x"), names: "", ..written }, "https"),
+        (own, NewList { source: Some("https://x.example"), ..written }, "source"),
+        (ListId::ALWAYS, NewList { source: Some("https://x.example"), names: "", name: "immer" }, "source"),
+        (own, NewList { names: &long, ..written }, "1 MiB"),
+    ] {
+        let said = conflict(inventory.put_name_list(BY, id, &new).await);
+        assert!(said.contains(why), "{said}");
+    }
+    inventory.delete_name_list(BY, own).await.unwrap();
+    assert!(matches!(inventory.delete_name_list(BY, own).await, Err(Error::NotFound { .. })));
+}
+
+async fn a_filter_is_kept_with_its_lists(open: Open) {
+    let inventory = open.inventory().await;
+    let (block, allow) = (ListId::random(), ListId::random());
+    for (id, name) in [(block, "sperren"), (allow, "erlauben")] {
+        inventory.put_name_list(BY, id, &NewList { name, source: None, names: "" }).await.unwrap();
+    }
+    let mut filter = Filter {
+        id: FilterId::random(),
+        name: "Unterstufe".into(),
+        safe_search: true,
+        youtube: YouTube::Strict,
+        lists: vec![(block, ListAction::Block), (allow, ListAction::Allow)],
+    };
+    filter.lists.sort();
+    inventory.put_filter(BY, &filter).await.unwrap();
+    assert_eq!(inventory.filters().await.unwrap().0, [filter.clone()]);
+    filter.youtube = YouTube::Free;
+    filter.safe_search = false;
+    inventory.put_filter(BY, &filter).await.unwrap();
+    inventory.delete_name_list(BY, allow).await.unwrap();
+    filter.lists.retain(|(id, _)| *id == block);
+    assert_eq!(inventory.filters().await.unwrap().0, [filter.clone()]);
+
+    let twin = Filter { id: FilterId::random(), ..filter.clone() };
+    assert!(conflict(inventory.put_filter(BY, &twin).await).contains("Unterstufe"));
+    let lost = Filter { lists: vec![(ListId::random(), ListAction::Block)], ..filter.clone() };
+    assert!(conflict(inventory.put_filter(BY, &lost).await).contains("missing"));
+    let twice =
+        Filter { lists: vec![(block, ListAction::Block), (block, ListAction::Allow)], ..filter.clone() };
+    assert!(conflict(inventory.put_filter(BY, &twice).await).contains("twice"));
+    assert_eq!(inventory.filters().await.unwrap().0, [filter.clone()], "a refused change changes nothing");
+    inventory.delete_filter(BY, filter.id).await.unwrap();
+    assert!(matches!(inventory.delete_filter(BY, filter.id).await, Err(Error::NotFound { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 
+use crate::dns;
+
 /// What the file says; every key may be left out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,16 +49,16 @@ impl Default for Config {
     }
 }
 
-/// A DNS server: `9.9.9.9` or `9.9.9.9:5353`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// A DNS server: `9.9.9.9`, `9.9.9.9:5353`, or over TLS `tls://9.9.9.9#dns.quad9.net`, where the name is that of its certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Forwarder(SocketAddr);
+pub struct Forwarder(dns::Forwarder);
 
 impl Forwarder {
-    /// Its address and port.
+    /// Where it is, and how it is asked.
     #[must_use]
-    pub fn address(self) -> SocketAddr {
-        self.0
+    pub fn server(&self) -> dns::Forwarder {
+        self.0.clone()
     }
 }
 
@@ -64,11 +66,24 @@ impl TryFrom<String> for Forwarder {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let plain = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
-        plain
-            .or_else(|_| text.parse())
-            .map(Self)
-            .map_err(|_| format!("{text:?} is no address of a DNS server; write 192.0.2.1 or 192.0.2.1:53"))
+        let (rest, port) = text.strip_prefix("tls://").map_or((text.as_str(), 53), |rest| (rest, 853));
+        let (address, name) = rest.split_once('#').map_or((rest, None), |(a, name)| (a, Some(name)));
+        let socket: Option<SocketAddr> =
+            address.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port)).or_else(|_| address.parse()).ok();
+        let named = |address: SocketAddr| match (port, name) {
+            (53, None) => Some(None),
+            (53, Some(_)) | (_, Some("")) => None,
+            (_, Some(name)) => Some(Some(name.to_owned())),
+            // Without a name the certificate has to be for the address.
+            (_, None) => Some(Some(address.ip().to_string())),
+        };
+        let forwarder =
+            socket.and_then(|address| Some(dns::Forwarder { tls_name: named(address)?, address }));
+        forwarder.map(Self).ok_or_else(|| {
+            format!(
+                "{text:?} is no address of a DNS server; write 192.0.2.1, 192.0.2.1:53 or tls://192.0.2.1#dns.example"
+            )
+        })
     }
 }
 
@@ -92,14 +107,35 @@ mod tests {
     #[test]
     fn forwarders_may_name_a_port() {
         let config = read("[netd]\ndns_forwarders = ['9.9.9.9', '127.0.0.1:5353', '2620:fe::9']").unwrap();
-        let addresses: Vec<String> = config.dns_forwarders.iter().map(|f| f.address().to_string()).collect();
+        let addresses: Vec<String> =
+            config.dns_forwarders.iter().map(|f| f.server().address.to_string()).collect();
         assert_eq!(addresses, ["9.9.9.9:53", "127.0.0.1:5353", "[2620:fe::9]:53"]);
+        assert!(config.dns_forwarders.iter().all(|f| f.server().tls_name.is_none()));
+    }
+
+    #[test]
+    fn forwarders_over_tls_have_a_name_or_are_known_by_their_address() {
+        for (text, address, name) in [
+            ("tls://9.9.9.9#dns.quad9.net", "9.9.9.9:853", "dns.quad9.net"),
+            ("tls://127.0.0.1:8530#x.example", "127.0.0.1:8530", "x.example"),
+            ("tls://9.9.9.9", "9.9.9.9:853", "9.9.9.9"),
+            ("tls://[2620:fe::9]:853#x.example", "[2620:fe::9]:853", "x.example"),
+        ] {
+            let config = read(&format!("[netd]\ndns_forwarders = ['{text}']")).unwrap();
+            let server = config.dns_forwarders[0].server();
+            assert_eq!(
+                (server.address.to_string().as_str(), server.tls_name.as_deref()),
+                (address, Some(name))
+            );
+        }
     }
 
     #[test]
     fn what_cannot_be_used_is_named() {
         for (text, expected) in [
             ("[netd]\ndns_forwarders = ['dns.example']", "dns.example"),
+            ("[netd]\ndns_forwarders = ['9.9.9.9#dns.quad9.net']", "tls://"),
+            ("[netd]\ndns_forwarders = ['tls://9.9.9.9#']", "tls://"),
             ("[netd]\ndhcp_port = 70000", "dhcp_port"),
             ("[netd]\ninterface = ['eth0']", "interface"),
         ] {

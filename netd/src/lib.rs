@@ -15,10 +15,14 @@ mod udp;
 
 pub use config::Config;
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use inventory::config::Site;
 use inventory::{Boxed, Inventory};
+
+/// What is logged when nothing else is said. The libraries that ask forwarders name what was asked for in their warnings, and what
+/// somebody looks up is nobody else's business.
+pub const LOG_FILTER: &str = "info,hickory_net=off,hickory_proto=off,hickory_resolver=off";
 
 /// Why netd cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +102,9 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         zone: site.zone.clone(),
         own_names: own_name().into_iter().collect(),
         own_addresses: Vec::new(),
-        forwarders: config.dns_forwarders.iter().map(|f| f.address()).collect::<Vec<SocketAddr>>(),
+        forwarders: config.dns_forwarders.iter().map(config::Forwarder::server).collect(),
+        authorities: dns::AUTHORITIES.into(),
+        lists_dir: site.lists_dir(),
     };
     let tftp = tftp::Config {
         listen: everywhere(config.tftp_port),
@@ -123,7 +129,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let gate = gate::Config { dns_port: config.dns_port, page_port: config.page_port };
     let gate = gate::serve(gate, inventory.clone()).await?;
     let tftp = tftp::serve(tftp, inventory.clone()).await?;
-    let dns = dns::serve(dns, inventory.clone()).await?;
+    let dns = dns::serve(dns, inventory.clone(), Some(gate.link())).await?;
     let told = vec![dns.lease_signal(), gate.lease_signal()];
     let dhcp = net::serve(dhcp, inventory, told).await?;
     for (interface, address) in dhcp.addresses() {

@@ -7,9 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -89,21 +87,33 @@ impl AskedSocket {
     /// Answers a datagram from the address it was sent to. When the send queue is full the answer is dropped: its asker
     /// asks again, while waiting would let one slow interface hold up all others.
     pub(crate) fn answer(&self, asked: &Datagram, bytes: &[u8]) -> io::Result<()> {
-        let info = nix::libc::in_pktinfo {
-            ipi_ifindex: 0,
-            ipi_spec_dst: nix::libc::in_addr { s_addr: u32::from(asked.asked).to_be() },
-            ipi_addr: nix::libc::in_addr { s_addr: 0 },
-        };
-        sendmsg(
-            self.socket.as_raw_fd(),
-            &[IoSlice::new(bytes)],
-            &[ControlMessage::Ipv4PacketInfo(&info)],
-            MsgFlags::MSG_DONTWAIT,
-            Some(&SockaddrIn::from(asked.from)),
-        )?;
+        let control = source_control(asked.asked);
+        let to = socket2::SockAddr::from(asked.from);
+        let parts = [IoSlice::new(bytes)];
+        // Not nix's `sendmsg`, which allocates for each datagram.
+        let message = socket2::MsgHdr::new().with_addr(&to).with_buffers(&parts).with_control(&control);
+        socket2::SockRef::from(&self.socket).sendmsg(&message, nix::libc::MSG_DONTWAIT)?;
         Ok(())
     }
 }
+
+/// A control message that names our source address (ip(7), `IP_PKTINFO`): length, level, type, and an `in_pktinfo` of interface,
+/// address, and an address that is not read.
+fn source_control(source: Ipv4Addr) -> [u8; CONTROL_BYTES] {
+    let mut control = [0; CONTROL_BYTES];
+    let (level, kind) = (nix::libc::IPPROTO_IP.to_ne_bytes(), nix::libc::IP_PKTINFO.to_ne_bytes());
+    let length = (size_of::<nix::libc::cmsghdr>() + size_of::<nix::libc::in_pktinfo>()).to_ne_bytes();
+    let interface = 0_i32.to_ne_bytes();
+    let fields = length.iter().chain(&level).chain(&kind).chain(&interface).copied();
+    for (to, byte) in control.iter_mut().zip(fields.chain(source.octets())) {
+        *to = byte;
+    }
+    control
+}
+
+/// As long as CMSG_SPACE says: a multiple of the size of a word.
+const CONTROL_BYTES: usize = (size_of::<nix::libc::cmsghdr>() + size_of::<nix::libc::in_pktinfo>())
+    .next_multiple_of(size_of::<usize>());
 
 /// A buffer for [`AskedSocket::receive`], to be used again and again.
 pub(crate) fn control_buffer() -> Vec<u8> {

@@ -44,7 +44,8 @@ class Ours:
         process = self.run()
         # The first start laid out the tables; the network is put in and told of as another process would.
         with sqlite3.connect(self.database) as db:
-            db.execute("INSERT INTO networks VALUES (?, 'bench', '10.0.0.0/8', ?, ?, ?, 3600, 'server')",
+            db.execute("INSERT INTO networks (id, name, cidr, router, pool_first, pool_last, lease_secs, mode) "
+                       "VALUES (?, 'bench', '10.0.0.0/8', ?, ?, ?, 3600, 'server')",
                        (os.urandom(16), SERVER, *POOL))
             db.execute("INSERT INTO changes (at, entity, entity_key, actor, action) VALUES (0, 'network', 'bench', 'bench', 'saved')")
         time.sleep(0.5)

@@ -5,18 +5,25 @@
 //! | RFC 1034, 1035 | the school's zone and its reverse zones, authoritative; recursion through forwarders     |
 //! | RFC 2308       | negative answers carry the zone's SOA                                                   |
 //! | RFC 6303, 6761 | names that never leave the house; see `special`                                         |
-//! | RFC 6891       | EDNS, datagrams of at most 1232 bytes                                                   |
+//! | RFC 6891, 8914 | EDNS, datagrams of at most 1232 bytes; a refusal names its rule                         |
 //! | RFC 7766       | TCP, with several questions on one connection                                           |
+//! | RFC 7858       | forwarders over TLS; their certificates are checked, and nothing is asked in the clear instead |
 //! | RFC 8482       | ANY gets one set of records                                                             |
+//! | RFC 8767       | answers whose time is over are given while the forwarders are silent; see `cache`       |
 //!
-//! Not done: zone transfer, dynamic update, DNSSEC, IPv6 addresses of devices, filtering.
+//! Not done: zone transfer, dynamic update, DNSSEC validation, IPv6 addresses of devices.
 //!
 //! Only clients in a network of the inventory, and this machine, are answered. Answers about our own names come from a table
 //! that is made anew when the inventory or a lease changed, at most twice a second; a question never waits for the database.
+//! What a client may ask beyond those depends on its level, which the gate decides ([`crate::clients`]), and on lists (`rules`).
 
+mod book;
+mod cache;
+mod fetch;
 mod follow;
 mod handler;
 mod quick;
+mod rules;
 mod server;
 mod special;
 mod table;
@@ -28,6 +35,7 @@ mod tests;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 
 use inventory::Hostname;
 
@@ -45,8 +53,30 @@ pub struct Config {
     /// Addresses that these names have. When empty, those of this machine that lie in a network of the inventory.
     pub own_addresses: Vec<Ipv4Addr>,
     /// Servers that are asked for all other names. Without any, such questions are refused.
-    pub forwarders: Vec<SocketAddr>,
+    pub forwarders: Vec<Forwarder>,
+    /// PEM file of the authorities that may vouch for forwarders and for publishers of lists.
+    pub authorities: PathBuf,
+    /// Folder of subscribed lists: `ID` in use, `ID.new` a new version. It need not exist.
+    pub lists_dir: PathBuf,
 }
+
+/// A server that is asked for names of the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarder {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The name or address that its certificate must have, if it is asked over TLS (RFC 7858).
+    pub tls_name: Option<String>,
+}
+
+impl From<SocketAddr> for Forwarder {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls_name: None }
+    }
+}
+
+/// Debian's package ca-certificates.
+pub const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -79,4 +109,7 @@ pub enum Error {
     /// The names of the inventory make no zone.
     #[error("cannot make DNS zones from the inventory: {0}")]
     Names(String),
+    /// The lists make no rules.
+    #[error("cannot make DNS rules from the lists: {0}")]
+    Lists(String),
 }

@@ -17,11 +17,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::book::Book;
+use super::cache::Cache;
+use super::fetch::Fetcher;
 use super::follow::Maker;
 use super::handler::{School, long_way};
 use super::quick::{self, Quick, Transport};
 use super::upstream::Upstream;
 use super::{Config, Error};
+use crate::clients::Link;
 use crate::udp::{AskedSocket, control_buffer};
 
 /// A running server; it stops when this is dropped.
@@ -69,29 +73,38 @@ impl Drop for Handle {
     }
 }
 
-/// Starts the server; it answers when this returns.
+/// Starts the server; it answers when this returns. `link` is the gate, which says who is filtered; nobody is without.
 ///
 /// # Errors
 /// A port cannot be opened, the zone is no domain name, or the inventory cannot be read.
-pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, Error> {
+pub async fn serve(config: Config, inventory: Inventory, link: Option<Link>) -> Result<Handle, Error> {
     let zone = zone_name(&config.zone)?;
     let mut own_names: Vec<Hostname> = "server".parse().into_iter().collect();
     own_names.extend(config.own_names);
     own_names.dedup();
     let forwarders = config.forwarders.into_iter().filter(|forwarder| {
-        let ourselves = config.listen.iter().any(|own| SocketAddr::V4(*own) == *forwarder);
+        let ourselves = config.listen.iter().any(|own| SocketAddr::V4(*own) == forwarder.address);
         if ourselves {
-            tracing::warn!(%forwarder, "this DNS forwarder is this server itself and is left out");
+            tracing::warn!(forwarder = %forwarder.address, "this DNS forwarder is this server itself and is left out");
         }
         !ourselves
     });
-    let upstream =
-        Upstream::new(forwarders.collect()).map_err(|error| Error::Forwarders(error.to_string()))?;
+    let upstream = Upstream::new(forwarders.collect(), &config.authorities)
+        .map_err(|error| Error::Forwarders(error.to_string()))?;
 
     let changes = inventory.follow();
+    let mut book = Book::new(inventory.clone(), config.lists_dir.clone());
+    let fetcher = Fetcher::new(inventory.clone(), config.lists_dir, config.authorities);
+    let rules = if link.is_some() { book.make().await? } else { Book::empty() };
     let mut maker = Maker::new(inventory, zone, own_names, config.own_addresses);
     let table = maker.make().await?;
-    let school = Arc::new(School { table: ArcSwap::from_pointee(table), upstream });
+    let school = Arc::new(School {
+        table: ArcSwap::from_pointee(table),
+        rules: ArcSwap::from_pointee(rules),
+        cache: Cache::new(CACHE_ENTRIES_MAX, CACHE_BYTES_MAX),
+        link,
+        upstream,
+    });
 
     let mut handle = Handle { addresses: Vec::new(), leases: Arc::default(), tasks: Vec::new() };
     let long = Arc::new(Semaphore::new(LONG_WAYS_MAX));
@@ -110,6 +123,10 @@ pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, Error
         handle.tasks.push(tokio::spawn(serve_tcp(tcp, Arc::clone(&school))));
     }
     let leases = Arc::clone(&handle.leases);
+    if school.link.is_some() {
+        handle.tasks.push(tokio::spawn(book.follow(Arc::clone(&school), changes.clone())));
+        handle.tasks.push(tokio::spawn(fetcher.follow(changes.clone())));
+    }
     handle.tasks.push(tokio::spawn(maker.follow(school, changes, leases)));
     Ok(handle)
 }
@@ -163,24 +180,27 @@ async fn serve_udp(socket: Arc<AskedSocket>, school: Arc<School>, long: Arc<Sema
             continue;
         }
         let client = IpAddr::V4(*datagram.from.ip());
-        match quick::answer(&school.table.load(), client, Transport::Udp, message, &mut out) {
-            Quick::Ignored => {}
+        let quick = school.quick(client, Transport::Udp, message, &mut out);
+        if matches!(quick, Quick::Answered | Quick::Refresh) {
             // A lost answer is asked for again.
-            Quick::Answered => drop(socket.answer(&datagram, &out)),
-            Quick::LongWay => {
-                while running.try_join_next().is_some() {}
-                // When everything is busy, silence makes clients slow down.
-                let Ok(turn) = Arc::clone(&long).try_acquire_owned() else { continue };
-                let (school, socket, message) = (Arc::clone(&school), Arc::clone(&socket), message.to_vec());
-                running.spawn(async move {
-                    let _turn = turn;
-                    let from = SocketAddr::V4(datagram.from);
-                    if let Some(answer) = long_way(&school, from, Transport::Udp, message).await {
-                        drop(socket.answer(&datagram, &answer));
-                    }
-                });
-            }
+            drop(socket.answer(&datagram, &out));
         }
+        if matches!(quick, Quick::Answered | Quick::Ignored) {
+            continue;
+        }
+        while running.try_join_next().is_some() {}
+        // When everything is busy, silence makes clients slow down.
+        let Ok(turn) = Arc::clone(&long).try_acquire_owned() else { continue };
+        let (school, socket, message) = (Arc::clone(&school), Arc::clone(&socket), message.to_vec());
+        running.spawn(async move {
+            let _turn = turn;
+            if quick == Quick::Refresh {
+                return school.refresh(client, &message).await;
+            }
+            if let Some(answer) = long_way(&school, datagram.from.into(), Transport::Udp, message).await {
+                drop(socket.answer(&datagram, &answer));
+            }
+        });
     }
 }
 
@@ -205,7 +225,7 @@ async fn serve_tcp(listener: TcpListener, school: Arc<School>) {
         let school = Arc::clone(&school);
         running.spawn(async move {
             let _place = place;
-            if let Err(error) = converse(stream, client, &school).await {
+            if let Err(error) = converse(stream, client, school).await {
                 tracing::debug!(%error, "a DNS connection ended");
             }
         });
@@ -213,7 +233,7 @@ async fn serve_tcp(listener: TcpListener, school: Arc<School>) {
 }
 
 /// Answers the questions of one connection, one after the other.
-async fn converse(mut stream: TcpStream, client: SocketAddr, school: &School) -> io::Result<()> {
+async fn converse(mut stream: TcpStream, client: SocketAddr, school: Arc<School>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut message, mut out) = (Vec::new(), Vec::new());
     for _ in 0..QUESTIONS_PER_CONNECTION {
@@ -226,10 +246,14 @@ async fn converse(mut stream: TcpStream, client: SocketAddr, school: &School) ->
             stream.read_exact(&mut message).await
         };
         tokio::time::timeout(IDLE, read).await??;
-        match quick::answer(&school.table.load(), client.ip(), Transport::Tcp, &message, &mut out) {
+        match school.quick(client.ip(), Transport::Tcp, &message, &mut out) {
             Quick::Ignored => return Ok(()),
             Quick::Answered => {}
-            Quick::LongWay => match long_way(school, client, Transport::Tcp, message.clone()).await {
+            Quick::Refresh => {
+                let (school, message) = (Arc::clone(&school), message.clone());
+                tokio::spawn(async move { school.refresh(client.ip(), &message).await });
+            }
+            Quick::LongWay => match long_way(&school, client, Transport::Tcp, message.clone()).await {
                 Some(answer) => out = answer,
                 None => return Ok(()),
             },
@@ -276,6 +300,9 @@ impl Drop for Place {
     }
 }
 
+/// Answers of forwarders that are remembered.
+const CACHE_ENTRIES_MAX: usize = 100_000;
+const CACHE_BYTES_MAX: usize = 64 << 20;
 /// Tasks that read one UDP socket.
 const UDP_TASKS: usize = 2;
 /// Messages at once that wait for forwarders or need care.

@@ -1,8 +1,9 @@
 //! The server over loopback, asked by `dig`, with a forwarder made here.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,12 +18,17 @@ use proptest::prelude::*;
 use tokio::net::UdpSocket;
 use tokio::process::Command;
 
+use super::book::Book;
+use super::cache::Cache;
 use super::handler::{School, long_way};
-use super::quick::{self, Quick, Transport};
+use super::quick::{Quick, Transport};
 use super::table::Table;
 use super::upstream::Upstream;
 use super::zones::Guests;
-use super::{Config, Handle, serve};
+use super::{Config, Forwarder, Handle, serve};
+use crate::clients::Link;
+
+mod filtering;
 
 struct Stage {
     _dir: tempfile::TempDir,
@@ -31,6 +37,14 @@ struct Stage {
 }
 
 async fn stage(forwarders: Vec<SocketAddr>) -> Stage {
+    stage_with(forwarders, None).await
+}
+
+async fn stage_with(forwarders: Vec<SocketAddr>, link: Option<Link>) -> Stage {
+    stage_of(forwarders.into_iter().map(Forwarder::from).collect(), "/none".into(), link).await
+}
+
+async fn stage_of(forwarders: Vec<Forwarder>, authorities: PathBuf, link: Option<Link>) -> Stage {
     let dir = tempfile::tempdir().unwrap();
     let inventory =
         Inventory::open(&format!("sqlite://{}", dir.path().join("i.db").display())).await.unwrap();
@@ -52,8 +66,10 @@ async fn stage(forwarders: Vec<SocketAddr>) -> Stage {
         own_names: Vec::new(),
         own_addresses: vec![Ipv4Addr::new(10, 77, 0, 1)],
         forwarders,
+        lists_dir: dir.path().join("lists"),
+        authorities,
     };
-    let handle = serve(config, inventory.clone()).await.unwrap();
+    let handle = serve(config, inventory.clone(), link).await.unwrap();
     Stage { _dir: dir, inventory, handle }
 }
 
@@ -101,22 +117,33 @@ impl Stage {
     }
 }
 
-/// A forwarder that knows a few names of `example.org`, and counts what it is asked.
+/// A forwarder that knows a few names, and counts what it is asked.
 async fn forwarder() -> (SocketAddr, Arc<AtomicUsize>) {
+    let (address, asked, _) = forwarder_with_a_switch().await;
+    (address, asked)
+}
+
+/// The same, with a switch that makes it silent.
+async fn forwarder_with_a_switch() -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicBool>) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
+    let silent = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&silent);
     tokio::spawn(async move {
         let mut buffer = [0; 2048];
         loop {
             let (bytes, from) = socket.recv_from(&mut buffer).await.unwrap();
             count.fetch_add(1, Ordering::Relaxed);
+            if silent.load(Ordering::Relaxed) {
+                continue;
+            }
             let question = Message::from_vec(&buffer[..bytes]).unwrap();
             socket.send_to(&told(&question).to_vec().unwrap(), from).await.unwrap();
         }
     });
-    (address, asked)
+    (address, asked, switch)
 }
 
 fn told(question: &Message) -> Message {
@@ -133,6 +160,15 @@ fn told(question: &Message) -> Message {
         }
         "many.example.org." => {
             reply.add_answers((0..60).map(|n| address(&name, n)));
+        }
+        "short.example.org." => {
+            reply.add_answer(Record::from_rdata(name, 1, RData::A(A(Ipv4Addr::new(192, 0, 2, 9)))));
+        }
+        "forcesafesearch.google.com." if query.query_type() == RecordType::A => {
+            reply.add_answer(address(&name, 38));
+        }
+        "time.apple.com." | "captive.apple.com." => {
+            reply.add_answer(address(&name, 123));
         }
         "alias.example.org." => {
             let target = Name::from_ascii("www.example.org.").unwrap();
@@ -267,6 +303,59 @@ async fn with_dead_forwarders_clients_are_told_within_five_seconds_and_a_living_
     assert_eq!(mixed.dig("+short www.example.org").await.trim(), "192.0.2.7");
 }
 
+/// A forwarder over TLS with this certificate.
+async fn tls_forwarder(certificate: inventory::ca::ServerCert) -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certificate.key);
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.certificate.into()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                while let Ok(bytes) = stream.read_u16().await {
+                    let mut question = vec![0; usize::from(bytes)];
+                    stream.read_exact(&mut question).await.unwrap();
+                    let reply = told(&Message::from_vec(&question).unwrap()).to_vec().unwrap();
+                    stream.write_u16(u16::try_from(reply.len()).unwrap()).await.unwrap();
+                    stream.write_all(&reply).await.unwrap();
+                    stream.flush().await.unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_forwarder_over_tls_must_have_the_right_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = inventory::ca::Authority::ensure(dir.path(), "Testschule").unwrap();
+    let authorities = dir.path().join("authorities.pem");
+    std::fs::write(&authorities, authority.pem()).unwrap();
+    let address = tls_forwarder(authority.issue_server(&[], &["dns.example".into()]).unwrap()).await;
+    let named = |name: &str| vec![Forwarder { address, tls_name: Some(name.into()) }];
+
+    let right = stage_of(named("dns.example"), authorities.clone(), None).await;
+    for name in ["www.example.org", "short.example.org"] {
+        assert!(right.dig(&format!("+short {name}")).await.starts_with("192.0.2."), "{name}");
+    }
+    let wrong = stage_of(named("other.example"), authorities, None).await;
+    assert!(wrong.dig("www.example.org").await.contains("status: SERVFAIL"));
+    // Without anybody who could vouch for it nothing is served, instead of everything in the clear.
+    assert!(Upstream::new(named("dns.example"), Path::new("/none")).is_err());
+}
+
 #[tokio::test]
 async fn changes_of_devices_and_leases_are_answered_within_a_moment() {
     let stage = stage(Vec::new()).await;
@@ -330,7 +419,11 @@ async fn one_client_has_few_connections() {
     assert_eq!(stage.dig("+short r204-pc01.schule.internal").await.trim(), "10.77.0.21");
 }
 
-fn lonely_school() -> School {
+fn lonely_school() -> Arc<School> {
+    lonely_school_with(Upstream::new(Vec::new(), Path::new("/none")).unwrap())
+}
+
+fn lonely_school_with(upstream: Upstream) -> Arc<School> {
     let facts = super::zones::Facts {
         zone: Name::from_ascii("schule.internal.").unwrap(),
         own_names: vec!["server".parse().unwrap()],
@@ -341,7 +434,30 @@ fn lonely_school() -> School {
         revision: 1,
     };
     let (table, _): (Table, Guests) = super::zones::build(&facts, &Guests::new(), UnixMillis(0)).unwrap();
-    School { table: ArcSwap::from_pointee(table), upstream: Upstream::new(Vec::new()).unwrap() }
+    Arc::new(School {
+        table: ArcSwap::from_pointee(table),
+        rules: ArcSwap::from_pointee(Book::empty()),
+        link: None,
+        cache: Cache::new(100, 100_000),
+        upstream,
+    })
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_soon_is_fetched_anew() {
+    let (address, asked) = forwarder().await;
+    let school = lonely_school_with(Upstream::new(vec![address.into()], Path::new("/none")).unwrap());
+    let (client, mut out) = ("127.0.0.1:4000".parse().unwrap(), Vec::new());
+    let mut message = question("www.example.org.");
+    // Recursion is desired.
+    message[2] |= 1;
+    let now = |out: &mut Vec<u8>| school.quick(IpAddr::from([127, 0, 0, 1]), Transport::Udp, &message, out);
+    assert_eq!(now(&mut out), Quick::LongWay);
+    let told = long_way(&school, client, Transport::Udp, message.clone()).await.unwrap();
+    assert_eq!(now(&mut out), Quick::Answered);
+    assert_eq!((&out, asked.load(Ordering::Relaxed)), (&told, 1));
+    school.refresh(client.ip(), &message).await;
+    assert_eq!((now(&mut out), asked.load(Ordering::Relaxed)), (Quick::Answered, 2));
 }
 
 fn question(name: &str) -> Vec<u8> {
@@ -356,7 +472,7 @@ fn clients_outside_of_our_networks_are_refused() {
     let mut out = Vec::new();
     for name in ["server.schule.internal.", "www.example.org."] {
         let client = "203.0.113.9".parse().unwrap();
-        let quick = quick::answer(&school.table.load(), client, Transport::Udp, &question(name), &mut out);
+        let quick = school.quick(client, Transport::Udp, &question(name), &mut out);
         assert_eq!(quick, Quick::Answered);
         let reply = Message::from_vec(&out).unwrap();
         assert_eq!(reply.metadata.response_code, ResponseCode::Refused);
@@ -370,7 +486,7 @@ fn answers_are_not_answered() {
     let mut message = question("server.schule.internal.");
     message[2] |= 0x80;
     let client = "127.0.0.1".parse().unwrap();
-    let quick = quick::answer(&school.table.load(), client, Transport::Udp, &message, &mut Vec::new());
+    let quick = school.quick(client, Transport::Udp, &message, &mut Vec::new());
     assert_eq!(quick, Quick::Ignored);
 }
 
@@ -392,11 +508,11 @@ proptest! {
         let school = lonely_school();
         let client: SocketAddr = "127.0.0.1:4000".parse().unwrap();
         let mut out = Vec::new();
-        let quick = quick::answer(&school.table.load(), client.ip(), Transport::Udp, &message, &mut out);
+        let quick = school.quick(client.ip(), Transport::Udp, &message, &mut out);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let reply = match quick {
             Quick::Ignored => None,
-            Quick::Answered => Some(out),
+            Quick::Answered | Quick::Refresh => Some(out),
             Quick::LongWay => runtime.block_on(long_way(&school, client, Transport::Udp, message.clone())),
         };
         if let Some(reply) = reply {

@@ -1,8 +1,9 @@
-//! Asking the forwarders: with a cache, a time limit, and a bound on how much is asked at once.
+//! Asking the forwarders: with a time limit, and a bound on how much is asked at once. Answers are remembered in [`super::cache`].
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -13,7 +14,11 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_server::proto::op::ResponseCode;
 use hickory_server::proto::rr::{Name, Record, RecordType};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::sync::Semaphore;
+
+use super::Forwarder;
 
 /// The forwarders.
 pub(crate) struct Upstream {
@@ -33,21 +38,24 @@ pub(crate) struct Outcome {
     pub(crate) answers: Vec<Record>,
     /// For a negative answer the zone's SOA.
     pub(crate) authorities: Vec<Record>,
+    /// The forwarders were asked and gave no answer.
+    pub(crate) in_vain: bool,
 }
 
 impl Outcome {
     fn empty(code: ResponseCode) -> Self {
-        Self { code, answers: Vec::new(), authorities: Vec::new() }
+        Self { code, answers: Vec::new(), authorities: Vec::new(), in_vain: false }
     }
 }
 
 impl Upstream {
-    /// Takes the forwarders of the configuration.
+    /// Takes the forwarders of the configuration. The file of `authorities` is read if one of them is asked over TLS.
     ///
     /// # Errors
     /// The resolver cannot be made.
-    pub(crate) fn new(addresses: Vec<SocketAddr>) -> Result<Self, NetError> {
-        let resolver = if addresses.is_empty() { None } else { Some(resolver(&addresses)?) };
+    pub(crate) fn new(forwarders: Vec<Forwarder>, authorities: &Path) -> Result<Self, NetError> {
+        let resolver = if forwarders.is_empty() { None } else { Some(resolver(&forwarders, authorities)?) };
+        let addresses = forwarders.iter().map(|forwarder| forwarder.address).collect();
         Ok(Self {
             resolver,
             addresses,
@@ -65,11 +73,15 @@ impl Upstream {
         }
         let Some(_turn) = self.turn(client) else { return Outcome::empty(ResponseCode::ServFail) };
         let Ok(_running) = self.running.try_acquire() else { return Outcome::empty(ResponseCode::ServFail) };
+        let in_vain = || Outcome { in_vain: true, ..Outcome::empty(ResponseCode::ServFail) };
+        // The resolver's own cache has no room, but forgets only when it tidies up.
+        resolver.clear_lookup_cache(name.clone(), kind);
         match tokio::time::timeout(PATIENCE, resolver.lookup(name, kind)).await {
             Ok(Ok(lookup)) => Outcome {
                 code: ResponseCode::NoError,
                 answers: lookup.answers().to_vec(),
                 authorities: Vec::new(),
+                in_vain: false,
             },
             Ok(Err(NetError::Dns(DnsError::NoRecordsFound(nothing))))
                 if matches!(nothing.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
@@ -79,13 +91,14 @@ impl Upstream {
                     code: nothing.response_code,
                     answers: Vec::new(),
                     authorities: soa.into_iter().collect(),
+                    in_vain: false,
                 }
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the forwarders gave no answer");
-                Outcome::empty(ResponseCode::ServFail)
+                in_vain()
             }
-            Err(_) => Outcome::empty(ResponseCode::ServFail),
+            Err(_) => in_vain(),
         }
     }
 
@@ -118,27 +131,45 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn resolver(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
-    let servers = addresses.iter().map(|address| {
-        let ports = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-            connection.port = address.port();
-            connection
-        });
-        NameServerConfig::new(address.ip(), true, ports.to_vec())
+fn resolver(forwarders: &[Forwarder], authorities: &Path) -> Result<TokioResolver, NetError> {
+    let servers = forwarders.iter().map(|forwarder| {
+        let mut connections = match &forwarder.tls_name {
+            // Nothing but TLS: whoever stands between could otherwise make it fail and listen.
+            Some(name) => vec![ConnectionConfig::tls(name.as_str().into())],
+            None => vec![ConnectionConfig::udp(), ConnectionConfig::tcp()],
+        };
+        connections.iter_mut().for_each(|connection| connection.port = forwarder.address.port());
+        NameServerConfig::new(forwarder.address.ip(), true, connections)
     });
     let mut options = ResolverOpts::default();
     options.timeout = ATTEMPT;
     options.attempts = 1;
-    options.cache_size = CACHE_ENTRIES;
+    options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     options.num_concurrent_reqs = 2;
     options.max_active_requests = RUNNING_MAX;
-    options.positive_max_ttl = Some(TTL_MAX);
-    options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
     let config = ResolverConfig::from_name_servers(servers.collect());
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
+    if forwarders.iter().any(|forwarder| forwarder.tls_name.is_some()) {
+        builder = builder.with_tls_config(tls(authorities)?);
+    }
     builder.build()
+}
+
+fn tls(authorities: &Path) -> Result<rustls::ClientConfig, NetError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(authorities).into_iter().flatten().flatten();
+    let (good, _) = roots.add_parsable_certificates(certificates);
+    if good == 0 {
+        let file = authorities.display();
+        return Err(NetError::from(format!("no authority for DNS over TLS is in {file}")));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| NetError::from(error.to_string()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl std::fmt::Debug for Upstream {
@@ -155,7 +186,3 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const RUNNING_MAX: usize = 1024;
 /// Of those, one client's.
 const PER_CLIENT_MAX: u32 = 128;
-/// Answers that are remembered; about 20 MiB when all are long.
-const CACHE_ENTRIES: u64 = 32_768;
-const TTL_MAX: Duration = Duration::from_secs(86_400);
-const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(900);

@@ -5,7 +5,9 @@ use hickory_server::proto::op::{Message, ResponseCode};
 use hickory_server::proto::rr::RecordType;
 use inventory::{DeviceId, DhcpMode, Interface, InterfaceKind, NetworkId, Observed, Room, RoomId};
 
-use super::super::quick::{self, Quick, Transport};
+use super::super::book::Book;
+use super::super::cache::Cache;
+use super::super::quick::{self, Desk, Quick, Transport};
 use super::super::table::{Found, wire};
 use super::*;
 
@@ -282,7 +284,15 @@ fn prepared_bytes_are_what_hickory_reads() {
         query.add_query(hickory_server::proto::op::Query::query(name.clone(), kind));
         let mut out = Vec::new();
         let client = "10.77.0.99".parse().unwrap();
-        let quick = quick::answer(&table, client, Transport::Udp, &query.to_vec().unwrap(), &mut out);
+        let (rules, cache) = (Book::empty(), Cache::new(1, 1));
+        let desk = Desk {
+            table: &table,
+            rules: &rules,
+            clients: None,
+            cache: &cache,
+            now: inventory::clock::instant(),
+        };
+        let quick = quick::answer(&desk, client, Transport::Udp, &query.to_vec().unwrap(), &mut out);
         assert_eq!(quick, Quick::Answered);
         let reply = Message::from_vec(&out).unwrap();
         assert_eq!(reply.metadata.response_code, code, "{name}");
