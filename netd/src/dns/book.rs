@@ -267,6 +267,14 @@ fn read(folder: &Path, builder: &mut Builder, source: &Source, taken: Result<boo
     };
     match report {
         Ok(report) => {
+            tracing::info!(
+                list.id = %list.id,
+                names = report.names,
+                exceptions = report.exceptions,
+                ignored = report.ignored,
+                bad = report.bad,
+                "read a list of names"
+            );
             found.entries = report.names + report.exceptions;
             if source.text.is_some() {
                 found.problem = first_bad(&report);

@@ -13,7 +13,7 @@ use hickory_proto::rr::RecordType;
 
 use super::cache::{Age, Answer, Cache, Hit, Key, Next};
 use super::rules::{Reason, Rules, Ruling, Target, Then};
-use super::table::{Found, QUESTION_NAME, Set, Table, Zone};
+use super::table::{Found, QUESTION_NAME, Set, Suffixes, Table, Zone};
 use crate::clients::{Client, Clients};
 
 /// What became of a message.
@@ -144,8 +144,8 @@ pub(crate) fn decide<'d>(desk: &Desk<'d>, client: IpAddr, question: &Question<'_
     let (target, then) = match desk.rules.rule(who, name, kind) {
         Ruling::Ask(then) => (None, then),
         Ruling::AskFor(target, then) => (Some(target), then),
-        Ruling::NoName(reason) => return Step::Say(Say::Refusal(ResponseCode::NXDomain, reason)),
-        Ruling::NoData(reason) => return Step::Say(Say::Refusal(ResponseCode::NoError, reason)),
+        Ruling::NoName(reason) => return Step::Say(refuse(ResponseCode::NXDomain, reason, name)),
+        Ruling::NoData(reason) => return Step::Say(refuse(ResponseCode::NoError, reason, name)),
     };
     let known = desk.cache.find(&Key::new(target, kind, name), desk.now);
     let fetch = Fetch { who, target, then, known };
@@ -163,10 +163,24 @@ pub(crate) fn review<'d>(desk: &Desk<'d>, fetch: &Fetch, hit: Hit) -> Say<'d> {
         Then::CheckAliases => &*hit.answer.aliases,
         Then::Give | Then::Open => &[],
     };
-    match aliases.iter().find_map(|alias| desk.rules.alias(fetch.who, alias)) {
-        Some(reason) => Say::Refusal(ResponseCode::NXDomain, reason),
+    match aliases.iter().find_map(|alias| Some((alias, desk.rules.alias(fetch.who, alias)?))) {
+        Some((alias, reason)) => refuse(ResponseCode::NXDomain, reason, alias),
         None => Say::Told(hit),
     }
+}
+
+fn refuse<'d>(code: ResponseCode, reason: Reason<'d>, name: &[u8]) -> Say<'d> {
+    // Nothing of this is made unless somebody listens at this level.
+    tracing::debug!(name = shown(name), reason = reason.text(), "a rule refuses a name");
+    Say::Refusal(code, reason)
+}
+
+fn shown(name: &[u8]) -> String {
+    let labels = Suffixes(name).filter_map(|suffix| {
+        let (length, rest) = suffix.split_first()?;
+        Some(rest.get(..usize::from(*length))?.escape_ascii().to_string())
+    });
+    labels.collect::<Vec<_>>().join(".")
 }
 
 fn is_transfer(kind: RecordType) -> bool {

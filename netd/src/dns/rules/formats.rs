@@ -10,7 +10,7 @@
 //!
 //! However it is written, an entry means the name and everything below it: publishers differ in whether `*.name` holds `name`, and
 //! whoever wants a domain gone wants its sub-domains gone. Comments begin with `#`, `!` or `;`. Not read: rules about parts of pages
-//! and addresses, which DNS cannot follow; they are counted, so that the page can say how much of a list takes effect.
+//! and addresses, which DNS cannot follow; they are counted, so that it can be told how much of a list takes effect.
 //!
 //! A [`Reader`] is fed pieces of any size and holds at most one line.
 
