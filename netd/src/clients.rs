@@ -53,6 +53,8 @@ pub struct Opening {
     pub addresses: Vec<IpAddr>,
     /// How long they may be used, in seconds.
     pub secs: u32,
+    /// Whether the name is always reachable, and not only on an allow list.
+    pub always: bool,
     /// Told when the kernel has them.
     pub opened: oneshot::Sender<()>,
 }

@@ -305,6 +305,26 @@ const CONFLICTS: &[(&str, &str)] = &[
         "Ein Gruppenname hat 1 bis 60 druckbare Zeichen",
     ),
     ("lesson {} is there twice", "Die {}. Stunde steht zweimal da"),
+    (
+        "a list of the school's own may have at most 1 MiB",
+        "Eine eigene Liste darf höchstens 1 MiB groß sein; größere von einer Adresse laden lassen",
+    ),
+    (
+        "this list cannot have names of the school's own and a source",
+        "Diese Liste hat entweder eigene Namen oder eine Quelle, nicht beides",
+    ),
+    ("there is a list named {} already", "Eine Liste namens {} gibt es schon; einen anderen Namen wählen"),
+    ("a filter may use at most {} lists", "Ein Filter darf höchstens {} Listen verwenden"),
+    (
+        "there is a filter named {} already",
+        "Einen Filter namens {} gibt es schon; einen anderen Namen wählen",
+    ),
+    ("a filter cannot use a list twice", "Ein Filter kann eine Liste nicht zweimal verwenden"),
+    ("a name must have 1 to 60 printable characters", "Ein Name hat 1 bis 60 druckbare Zeichen"),
+    (
+        "a source must be an address that begins with https:// or http://",
+        "Eine Quelle ist eine Adresse, die mit https:// oder http:// beginnt",
+    ),
     ("two entries begin on {}", "Zwei Einträge beginnen am {}"),
     ("{} overlaps {} ({})", "{} überschneidet sich mit {} ({}); einen anderen Adressbereich wählen"),
     (

@@ -520,6 +520,8 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("gate", "Internetsperre", "Internet lock"),
     ("group", "Klasse", "Class"),
     ("lessons", "Stundenraster", "Lesson times"),
+    ("list", "Namensliste", "List of names"),
+    ("filter", "Filter", "Filter"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[

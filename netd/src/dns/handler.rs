@@ -9,7 +9,7 @@ use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinEncodable, BinEncoder, NameEncoding};
-use inventory::clock;
+use inventory::{Level, clock};
 use tokio::sync::oneshot;
 
 use super::cache::{Age, Answer, Cache, Hit, Key, Next};
@@ -156,7 +156,8 @@ impl School {
         }
         let secs = hit.age.of(hit.answer.ttl_secs()).saturating_add(OPEN_LONGER_SECS);
         let (opened, done) = oneshot::channel();
-        let opening = Opening { number: who.number, addresses, secs, opened };
+        let opening =
+            Opening { number: who.number, addresses, secs, always: who.level == Level::Off, opened };
         let asked = async {
             link.openings.send(opening).await.ok()?;
             done.await.ok()

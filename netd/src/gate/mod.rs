@@ -475,13 +475,12 @@ impl Gate {
             let Ok(opening) = asked.try_recv() else { break };
             openings.push(opening);
         }
-        self.state.opened4.forget(now);
-        self.state.opened6.forget(now);
+        self.state.opened.iter_mut().for_each(|set| set.forget(now));
         for opening in &openings {
             let ends = now.plus_secs(u64::from(opening.secs.clamp(OPEN_SECS_MIN, OPEN_SECS_MAX)));
             let element = Element { value: Member, ends: Some(ends) };
             for address in &opening.addresses {
-                let set = if address.is_ipv4() { &mut self.state.opened4 } else { &mut self.state.opened6 };
+                let set = self.state.opened(*address, opening.always);
                 let key = Opened(opening.number, *address);
                 let lasts = set
                     .map

@@ -138,8 +138,8 @@ pub(crate) struct State {
     pub(crate) last: Elements<Number, Action>,
     pub(crate) free: Elements<Number, Member>,
     pub(crate) shown: Elements<Number, Member>,
-    pub(crate) opened4: Elements<Opened, Member>,
-    pub(crate) opened6: Elements<Opened, Member>,
+    /// Addresses that DNS gave devices: of IPv4 and IPv6, for allow lists and for what is always reachable.
+    pub(crate) opened: [Elements<Opened, Member>; 4],
 }
 
 impl Default for State {
@@ -151,8 +151,7 @@ impl Default for State {
             last: Elements::new("last"),
             free: Elements::new("free"),
             shown: Elements::new("shown"),
-            opened4: Elements::new("opened4"),
-            opened6: Elements::new("opened6"),
+            opened: ["opened4", "opened6", "always4", "always6"].map(Elements::new),
         }
     }
 }
@@ -216,8 +215,18 @@ impl State {
         self.timed.iter_mut().for_each(|map| map.forget(before));
         self.free.forget(before);
         self.shown.forget(before);
-        self.opened4.forget(before);
-        self.opened6.forget(before);
+        self.opened.iter_mut().for_each(|set| set.forget(before));
+    }
+
+    /// The set that lets an address pass: for a device on an allow list, or for what is always reachable.
+    pub(crate) fn opened(&mut self, address: IpAddr, always: bool) -> &mut Elements<Opened, Member> {
+        let [four, six, always_four, always_six] = &mut self.opened;
+        match (address, always) {
+            (IpAddr::V4(_), false) => four,
+            (IpAddr::V6(_), false) => six,
+            (IpAddr::V4(_), true) => always_four,
+            (IpAddr::V6(_), true) => always_six,
+        }
     }
 }
 

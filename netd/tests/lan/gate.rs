@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 
 use inventory::Level::{AllowList, Filtered, Off, On};
-use inventory::clock;
-use inventory::gate::{Layer, Target};
+use inventory::gate::{Layer, NewRule, Setting, Target};
+use inventory::{ListId, NewList, clock};
 
 use crate::internet::{
     Campus, ELSEWHERE, FIRST, FOREIGN, HOST, HOST6, OUTSIDE, RESOLVER, SECOND, Stream, TEACHER, by,
@@ -136,6 +136,30 @@ fn a_device_on_an_allow_list_reaches_nothing_that_dns_did_not_open() {
     eventually("the grant is seen", || campus.confirmed(FIRST) == Some(AllowList));
     assert!(!campus.devices[FIRST].reaches(&web()), "a grant for the room does not widen an exam");
     assert!(campus.devices[TEACHER].reaches(&web()) && campus.devices[ELSEWHERE].reaches(&web()));
+}
+
+#[test]
+fn an_allow_list_opens_the_addresses_of_its_names_to_those_whom_it_is_for() {
+    let campus = Campus::new(Off);
+    let list = ListId::random();
+    let new = NewList { name: "Klausur", source: None, names: "erlaubt.example\n" };
+    campus.runtime.block_on(campus.inventory.put_name_list(by(), list, &new)).unwrap();
+    let setting = Setting { level: AllowList, list: Some(list) };
+    let now = clock::now();
+    let (layer, target) = (Layer::Exam, Target::Device(campus.devices[FIRST].id));
+    let rule = NewRule { layer, target, setting, starts_at: now, ends_at: Some(now.plus_secs(60)) };
+    campus.runtime.block_on(campus.inventory.add_rules(by(), &[rule])).unwrap();
+    let [examined, locked] = [FIRST, SECOND].map(|n| &campus.devices[n]);
+    eventually("the list is known", || examined.resolves("www.erlaubt.example"));
+    assert!(examined.reaches(&web()), "the address is open as soon as the answer is there");
+    assert!(!examined.resolves("verboten.example"));
+    assert!(!examined.reaches(&format!("{RESOLVER}:443")), "other addresses are not");
+    assert!(!locked.resolves("www.erlaubt.example") && !locked.reaches(&web()), "and not for others");
+
+    assert!(locked.resolves("time.apple.com"), "some names are always reachable");
+    eventually("so are their addresses", || locked.reaches(&web()));
+    campus.runtime.block_on(campus.inventory.end_rules(by(), layer, target)).unwrap();
+    eventually("the exam is over, and so is what it opened", || !examined.reaches(&web()));
 }
 
 #[test]

@@ -63,6 +63,7 @@ impl Campus {
         let (gateway, internet) = (Namespace::new("g"), Namespace::new("i"));
         lay_out(&gateway.0, &internet.0);
         talk(&internet);
+        answer_names(&internet);
         let network = runtime.block_on(network(&inventory, level));
         let rooms = runtime.block_on(async {
             [
@@ -78,7 +79,8 @@ impl Campus {
         });
         let devices: Vec<Device> = devices.collect();
         runtime.block_on(inventory.set_owner(by(), devices[TEACHER].id, None, true)).unwrap();
-        let mut server = Server::new(gateway, dir.path(), "gateway", "interfaces = [\"lan0\"]");
+        let section = format!("interfaces = [\"lan0\"]\ndns_forwarders = [\"{HOST}\"]");
+        let mut server = Server::new(gateway, dir.path(), "gateway", &section);
         if let Some(folder) = programs {
             server = server.with_programs_of(folder);
         }
@@ -215,6 +217,18 @@ impl Device {
         Stream::of(move |buffer| socket.recv(buffer).is_ok())
     }
 
+    /// Asks the school's resolver for the IPv4 address of a name: whether there is one.
+    pub(crate) fn resolves(&self, name: &str) -> bool {
+        let mut question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".to_vec();
+        for label in name.split('.') {
+            question.push(u8::try_from(label.len()).unwrap());
+            question.extend(label.as_bytes());
+        }
+        question.extend([0, 0, 1, 0, 1]);
+        let answer = self.ask("10.77.0.1:53", &question).unwrap();
+        answer[6..8] != [0, 0]
+    }
+
     /// What answers a datagram to that address; nothing when nobody does in time.
     pub(crate) fn ask(&self, address: &str, question: &[u8]) -> Option<Vec<u8>> {
         let socket = self.namespace.enter(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
@@ -278,6 +292,27 @@ fn talk(internet: &Namespace) {
     std::thread::spawn(move || {
         while let Ok((_, from)) = resolver.recv_from(&mut [0; 1500]) {
             drop(resolver.send_to(FOREIGN, from));
+        }
+    });
+}
+
+/// The internet's name server: every name has the host's address, and no other record.
+fn answer_names(internet: &Namespace) {
+    let socket = internet.enter(|| UdpSocket::bind((HOST, 53))).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
+            let question = &buffer[..bytes];
+            let name = question[12..].iter().position(|byte| *byte == 0).unwrap();
+            let end = 12 + name + 5;
+            let is_a = question[end - 4..end - 2] == [0, 1];
+            let mut answer = question[..end].to_vec();
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+            if is_a {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                answer.extend(HOST.parse::<Ipv4Addr>().unwrap().octets());
+            }
+            drop(socket.send_to(&answer, from));
         }
     });
 }
