@@ -277,7 +277,7 @@ fn tile(t: &Texts, seat: &Seat) -> Tile {
     Tile {
         id: seat.device.to_string(),
         name: seat.name.clone(),
-        level: level.map_or("unknown", Level::text),
+        level: level.filter(|_| seat.is_confirmed()).map_or("unknown", Level::text),
         state,
         why: if seat.staff { t.is_staff.to_owned() } else { t.cause(seat.verdict.cause, until.as_deref()) },
         excepted: seat.excepted,
@@ -286,7 +286,8 @@ fn tile(t: &Texts, seat: &Seat) -> Tile {
 }
 
 fn summary(t: &Texts, seats: &[Seat]) -> String {
-    let count = |level| seats.iter().filter(|seat| !seat.staff && seat.level() == Some(level)).count();
+    let counts = |seat: &&Seat| !seat.staff && seat.is_confirmed();
+    let count = |level| seats.iter().filter(counts).filter(|seat| seat.level() == Some(level)).count();
     let some = Level::ALL.map(|level| (count(level), t.level(level)));
     let words = some.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}"));
     words.collect::<Vec<_>>().join(" · ")
