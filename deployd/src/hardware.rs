@@ -112,7 +112,8 @@ mod tests {
             let bounded = bounded_hello(hello);
             let json = serde_json::to_string(&bounded.hardware).unwrap();
             prop_assert!(json.len() < 128 << 10, "{} bytes", json.len());
-            prop_assert!(!json.contains("\\u00"), "{json}");
+            // A backslash of the PC's own is written twice, and is no escape of a control character.
+            prop_assert!(!json.replace(r"\\", "").contains(r"\u00"), "{json}");
             prop_assert_eq!(bounded_hello(bounded.clone()), bounded);
         }
     }

@@ -48,7 +48,7 @@ fn a_grant_opens_a_room_and_a_lock_ends_what_is_open_there_and_nowhere_else() {
     campus.rule(Layer::Grant, campus.room(), Off, Some(60_000));
     for stream in &open {
         let millis = stopped_after(stream, locked_at);
-        assert!(millis < 500, "the last byte came {millis} ms after the lock");
+        assert!(millis < 1000, "the last byte came {millis} ms after the lock");
     }
     assert!(elsewhere.iter().all(Stream::flows), "others, and the teacher in the same room, go on");
     assert!(!first.reaches(&web()) && !first.reaches(&web6()));
@@ -66,7 +66,7 @@ fn a_grant_ends_by_itself_while_netd_is_dead_and_a_lock_holds() {
     campus.server.kill();
     eventually("it flows without netd", || stream.flows());
     let late = stopped_after(&stream, ends);
-    assert!((-200..400).contains(&late), "it stopped {late} ms after its end");
+    assert!((-200..1000).contains(&late), "it stopped {late} ms after its end");
     assert!(!campus.devices[FIRST].reaches(&web()));
     assert!(!campus.devices[SECOND].reaches(&web()), "the lock never opened");
 }

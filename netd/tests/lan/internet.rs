@@ -1,5 +1,6 @@
 //! A school whose server is its gateway, and an internet: servers that talk without end, so that one can see when it stops.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
@@ -213,7 +214,9 @@ impl Device {
             SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
             v6 => v6,
         };
-        socket.send_to(b"go on", address).unwrap();
+        // It asks again and again, as whoever waits for a gap would.
+        let asking = socket.try_clone().unwrap();
+        std::thread::spawn(move || repeat(20, || drop(asking.send_to(b"go on", address))));
         Stream::of(move |buffer| socket.recv(buffer).is_ok())
     }
 
@@ -282,9 +285,12 @@ fn talk(internet: &Namespace) {
     for address in [HOST, HOST6] {
         let socket = internet.enter(|| UdpSocket::bind((address, 443))).unwrap();
         std::thread::spawn(move || {
+            let mut known = HashSet::new();
             while let Ok((_, from)) = socket.recv_from(&mut [0; 1500]) {
                 let socket = socket.try_clone().unwrap();
-                std::thread::spawn(move || babble(|data| socket.send_to(data, from).is_ok()));
+                if known.insert(from) {
+                    std::thread::spawn(move || babble(|data| socket.send_to(data, from).is_ok()));
+                }
             }
         });
     }
@@ -320,16 +326,20 @@ fn answer_names(internet: &Namespace) {
 /// What the foreign resolver answers to everything.
 pub(crate) const FOREIGN: &[u8] = b"a foreign resolver";
 
-/// A hundred bytes every five milliseconds, for a minute.
+/// A hundred bytes every five milliseconds, for a minute or until nobody takes them.
 fn babble(mut send: impl FnMut(&[u8]) -> bool) {
+    let mut taken = true;
+    repeat(5, || taken = taken && send(&[b'.'; 100]));
+}
+
+/// Does something every so many milliseconds, for a minute.
+fn repeat(millis: u16, mut what: impl FnMut()) {
     let (reader, _writer) = std::io::pipe().unwrap();
-    for _ in 0..12_000 {
-        if !send(&[b'.'; 100]) {
-            return;
-        }
+    for _ in 0..60_000 / u32::from(millis) {
+        what();
         let mut polled =
             [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&reader), nix::poll::PollFlags::POLLIN)];
-        let _ = nix::poll::poll(&mut polled, 5u16);
+        let _ = nix::poll::poll(&mut polled, millis);
     }
 }
 
