@@ -242,9 +242,7 @@ impl Inventory {
                     .bind(name.to_string()).bind(room.0).bind(desired_image.map(|i| i.0)).bind(id.0)
                     .execute(&mut *tx).await
                     .map_err(Error::unique("change a device", || format!("there is a device named {name} already")))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "device", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "device", id)?;
                 record!(tx, by, "device", id, "changed")?;
                 Ok(())
             })
@@ -262,9 +260,7 @@ impl Inventory {
                     .bind(ip.map(|ip| ip.to_string())).bind(mac.to_string())
                     .execute(&mut *tx).await
                     .map_err(Error::unique("reserve an address", || "the address is reserved for another card".into()))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "network card", key: mac.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "network card", mac)?;
                 record!(tx, by, "device", mac, "reserved")?;
                 Ok(())
             })
@@ -280,9 +276,7 @@ impl Inventory {
             in_transaction!(self, "delete a device", tx => {
                 let done = sqlx::query("DELETE FROM devices WHERE id = $1").bind(id.0).execute(&mut *tx).await
                     .map_err(Error::db("delete a device"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "device", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "device", id)?;
                 record!(tx, by, "device", id, "deleted")?;
                 Ok(())
             })

@@ -84,6 +84,11 @@ impl Error {
         }
     }
 
+    /// `Ok` if a statement changed a row; otherwise there is no such thing.
+    pub(crate) fn unless_found(rows: u64, what: &'static str, key: impl ToString) -> Result<()> {
+        if rows == 0 { Err(Self::NotFound { what, key: key.to_string() }) } else { Ok(()) }
+    }
+
     pub(crate) fn row(table: &'static str, key: impl ToString) -> impl Fn(String) -> Self {
         let key = key.to_string();
         move |problem| Self::Row { table, key: key.clone(), problem }

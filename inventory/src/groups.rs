@@ -75,7 +75,7 @@ impl Inventory {
             in_transaction!(self, "delete a group", tx => {
                 let done = sqlx::query("DELETE FROM school_groups WHERE id = $1").bind(id.0).execute(&mut *tx).await
                     .map_err(Error::db("delete a group"))?;
-                found(done.rows_affected(), id)?;
+                Error::unless_found(done.rows_affected(), "group", id)?;
                 record!(tx, by, "group", id, "deleted")?;
                 Ok(())
             })
@@ -92,7 +92,7 @@ impl Inventory {
                 let done = sqlx::query("UPDATE school_groups SET level = $1, list_id = $2 WHERE id = $3")
                     .bind(setting.map(|s| s.level.text())).bind(setting.and_then(|s| s.list).map(|l| l.0)).bind(id.0)
                     .execute(&mut *tx).await.map_err(Error::reference("save what holds for a group"))?;
-                found(done.rows_affected(), id)?;
+                Error::unless_found(done.rows_affected(), "group", id)?;
                 record!(tx, by, "group", id, "gate set")?;
                 Ok(())
             })
@@ -110,22 +110,15 @@ impl Inventory {
         people: &'a [UserId],
         devices: &'a [DeviceId],
     ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            in_transaction!(self, "add to a group", tx => {
-                for person in people {
-                    sqlx::query("INSERT INTO members (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                        .bind(id.0).bind(person.0).execute(&mut *tx).await
-                        .map_err(Error::reference("add a person to a group"))?;
-                }
-                for device in devices {
-                    sqlx::query("INSERT INTO device_groups (group_id, device_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                        .bind(id.0).bind(device.0).execute(&mut *tx).await
-                        .map_err(Error::reference("add a device to a group"))?;
-                }
-                record!(tx, by, "group", id, "changed")?;
-                Ok(())
-            })
-        })
+        Box::pin(self.change_group(
+            by,
+            id,
+            (people, "INSERT INTO members (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"),
+            (
+                devices,
+                "INSERT INTO device_groups (group_id, device_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            ),
+        ))
     }
 
     /// Takes people and devices out of a group.
@@ -139,23 +132,32 @@ impl Inventory {
         people: &'a [UserId],
         devices: &'a [DeviceId],
     ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            in_transaction!(self, "take out of a group", tx => {
-                for person in people {
-                    sqlx::query("DELETE FROM members WHERE group_id = $1 AND user_id = $2").bind(id.0).bind(person.0)
-                        .execute(&mut *tx).await.map_err(Error::db("take a person out of a group"))?;
-                }
-                for device in devices {
-                    sqlx::query("DELETE FROM device_groups WHERE group_id = $1 AND device_id = $2").bind(id.0).bind(device.0)
-                        .execute(&mut *tx).await.map_err(Error::db("take a device out of a group"))?;
-                }
-                record!(tx, by, "group", id, "changed")?;
-                Ok(())
-            })
+        Box::pin(self.change_group(
+            by,
+            id,
+            (people, "DELETE FROM members WHERE group_id = $1 AND user_id = $2"),
+            (devices, "DELETE FROM device_groups WHERE group_id = $1 AND device_id = $2"),
+        ))
+    }
+
+    /// Runs a statement with the group's and a person's id for each person, and one with a device's for each device.
+    async fn change_group(
+        &self,
+        by: By<'_>,
+        id: GroupId,
+        (people, for_person): (&[UserId], &'static str),
+        (devices, for_device): (&[DeviceId], &'static str),
+    ) -> Result<()> {
+        let people = people.iter().map(|person| (for_person, person.0));
+        let devices = devices.iter().map(|device| (for_device, device.0));
+        let statements: Vec<(&'static str, Uuid)> = people.chain(devices).collect();
+        in_transaction!(self, "change who belongs to a group", tx => {
+            for (sql, member) in statements {
+                sqlx::query(sql).bind(id.0).bind(member).execute(&mut *tx).await
+                    .map_err(Error::reference("change who belongs to a group"))?;
+            }
+            record!(tx, by, "group", id, "changed")?;
+            Ok(())
         })
     }
-}
-
-fn found(rows: u64, id: GroupId) -> Result<()> {
-    if rows == 0 { Err(Error::NotFound { what: "group", key: id.to_string() }) } else { Ok(()) }
 }

@@ -153,9 +153,7 @@ impl Inventory {
                 }
                 let done = sqlx::query("DELETE FROM images WHERE id = $1").bind(id.0)
                     .execute(&mut *tx).await.map_err(Error::db("delete an image"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "image", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "image", id)?;
                 record!(tx, by, "image", id, "deleted")?;
                 Ok(())
             })

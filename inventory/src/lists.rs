@@ -192,9 +192,7 @@ impl Inventory {
             in_transaction!(self, "delete a list of names", tx => {
                 let done = sqlx::query("DELETE FROM name_lists WHERE id = $1").bind(id.0).execute(&mut *tx).await
                     .map_err(Error::db("delete a list of names"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "list", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "list", id)?;
                 record!(tx, by, "list", id, "deleted")?;
                 Ok(())
             })
@@ -324,9 +322,7 @@ impl Inventory {
             in_transaction!(self, "delete a filter", tx => {
                 let done = sqlx::query("DELETE FROM filters WHERE id = $1").bind(id.0).execute(&mut *tx).await
                     .map_err(Error::db("delete a filter"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "filter", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "filter", id)?;
                 record!(tx, by, "filter", id, "deleted")?;
                 Ok(())
             })

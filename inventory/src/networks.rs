@@ -174,9 +174,7 @@ impl Inventory {
             in_transaction!(self, "delete a network", tx => {
                 let done = sqlx::query("DELETE FROM networks WHERE id = $1").bind(id.0).execute(&mut *tx).await
                     .map_err(Error::db("delete a network"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "network", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "network", id)?;
                 record!(tx, by, "network", id, "deleted")?;
                 Ok(())
             })

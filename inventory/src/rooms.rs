@@ -69,9 +69,7 @@ impl Inventory {
                     .bind(name.clone()).bind(id.0)
                     .execute(&mut *tx).await
                     .map_err(Error::unique("rename a room", || format!("there is a room named {name:?} already")))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "room", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "room", id)?;
                 record!(tx, by, "room", id, "renamed")?;
                 Ok(())
             })
@@ -92,9 +90,7 @@ impl Inventory {
                         }
                         _ => Error::Database { op: "delete a room", source },
                     })?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "room", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "room", id)?;
                 record!(tx, by, "room", id, "deleted")?;
                 Ok(())
             })

@@ -227,9 +227,7 @@ impl Inventory {
             in_transaction!(self, "reject a PC", tx => {
                 let done = sqlx::query("UPDATE waiting SET rejected = $1 WHERE id = $2").bind(true).bind(id.0)
                     .execute(&mut *tx).await.map_err(Error::db("reject a PC"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "waiting PC", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "waiting PC", id)?;
                 record!(tx, by, "waiting", id, "rejected")?;
                 Ok(())
             })

@@ -3,11 +3,13 @@
 //! [`run`] starts all of them on one inventory and returns a [`Handle`]; dropping it stops them.
 
 mod chain;
+mod changes;
 pub mod clients;
 pub mod config;
 pub mod dhcp;
 pub mod dns;
 pub mod gate;
+mod interfaces;
 pub mod net;
 pub mod ra;
 pub mod tftp;

@@ -15,10 +15,11 @@ pub(crate) mod waiting;
 
 use askama::Template;
 use axum::Extension;
-use inventory::{Device, Error};
+use inventory::{Device, Error, Level};
 
 use crate::app::SignedIn;
 use crate::page::Page;
+use crate::texts::Texts;
 
 /// Who is signed in.
 type Me = Extension<SignedIn>;
@@ -42,6 +43,12 @@ fn choices(images: &[inventory::Image], only_deployable: bool) -> Vec<(String, S
     };
     let wanted = |image: &&inventory::Image| !only_deployable || !image.versions.is_empty();
     images.iter().filter(wanted).map(|image| (image.id.to_string(), label(image))).collect()
+}
+
+/// Levels of the gate to choose from, after the choice of none.
+fn level_choices(t: &Texts, none: &'static str) -> Vec<(&'static str, &'static str)> {
+    let levels = Level::ALL.map(|level| (level.text(), t.level(level)));
+    [("", none)].into_iter().chain(levels).collect()
 }
 
 /// Rows that cannot be used, for the log of the person who can mend them.

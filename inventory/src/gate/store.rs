@@ -22,6 +22,14 @@ type DeviceRow = (i64, Uuid, String, Uuid, Option<Uuid>, Option<i64>, Option<Uui
 type CardRow = (Uuid, String, Option<String>);
 type NetworkRow = (Uuid, String, String, String, Option<Uuid>, Option<Uuid>, bool);
 
+/// Ends rules at `$1` that would hold longer; one that has not begun never does. More conditions follow.
+macro_rules! end_at {
+    () => {
+        "UPDATE gate_rules SET ends_at = CASE WHEN starts_at > $1 THEN starts_at ELSE $1 END
+         WHERE (ends_at IS NULL OR ends_at > $1)"
+    };
+}
+
 impl Inventory {
     /// Makes rules, all or none. A rule of a teacher, the timetable or a lock takes the place of what the same layer said of the same
     /// target for the same time.
@@ -44,9 +52,7 @@ impl Inventory {
                     }
                     if rule.layer != Layer::Exam {
                         sqlx::query(
-                            "UPDATE gate_rules SET ends_at = CASE WHEN starts_at > $1 THEN starts_at ELSE $1 END
-                             WHERE layer = $2 AND target_kind = $3 AND target_id = $4
-                             AND (ends_at IS NULL OR ends_at > $1) AND starts_at < $5")
+                            concat!(end_at!(), " AND layer = $2 AND target_kind = $3 AND target_id = $4 AND starts_at < $5"))
                             .bind(rule.starts_at.0).bind(rule.layer.text()).bind(kind).bind(target)
                             .bind(rule.ends_at.map_or(i64::MAX, |ends| ends.0))
                             .execute(&mut *tx).await.map_err(Error::db("end older rules"))?;
@@ -76,8 +82,7 @@ impl Inventory {
             let (kind, id) = target_parts(target);
             in_transaction!(self, "end rules", tx => {
                 let done = sqlx::query(
-                    "UPDATE gate_rules SET ends_at = CASE WHEN starts_at > $1 THEN starts_at ELSE $1 END
-                     WHERE layer = $2 AND target_kind = $3 AND target_id = $4 AND (ends_at IS NULL OR ends_at > $1)")
+                    concat!(end_at!(), " AND layer = $2 AND target_kind = $3 AND target_id = $4"))
                     .bind(by.at.0).bind(layer.text()).bind(kind).bind(id)
                     .execute(&mut *tx).await.map_err(Error::db("end rules"))?.rows_affected();
                 if done > 0 {
@@ -95,13 +100,9 @@ impl Inventory {
     pub fn end_rule<'a>(&'a self, by: By<'a>, id: RuleId) -> Answer<'a, ()> {
         Box::pin(async move {
             in_transaction!(self, "end a rule", tx => {
-                let done = sqlx::query(
-                    "UPDATE gate_rules SET ends_at = CASE WHEN starts_at > $1 THEN starts_at ELSE $1 END
-                     WHERE id = $2 AND (ends_at IS NULL OR ends_at > $1)")
+                let done = sqlx::query(concat!(end_at!(), " AND id = $2"))
                     .bind(by.at.0).bind(id.0).execute(&mut *tx).await.map_err(Error::db("end a rule"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "rule", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "rule", id)?;
                 record!(tx, by, "rule", id, "ended")?;
                 Ok(())
             })
@@ -227,9 +228,7 @@ impl Inventory {
                     .bind(setting.map(|s| s.level.text())).bind(setting.and_then(|s| s.list).map(|l| l.0))
                     .bind(filter.map(|f| f.0)).bind(nat).bind(id.0)
                     .execute(&mut *tx).await.map_err(Error::reference("save what holds in a network"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "network", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "network", id)?;
                 record!(tx, by, "network", id, "gate set")?;
                 Ok(())
             })
@@ -248,9 +247,7 @@ impl Inventory {
                     .bind(setting.map(|s| s.level.text())).bind(setting.and_then(|s| s.list).map(|l| l.0))
                     .bind(control.text()).bind(id.0)
                     .execute(&mut *tx).await.map_err(Error::reference("save what holds in a room"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "room", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "room", id)?;
                 record!(tx, by, "room", id, "gate set")?;
                 Ok(())
             })
@@ -292,9 +289,7 @@ impl Inventory {
                 let done = sqlx::query("UPDATE devices SET owner_id = $1, staff = $2 WHERE id = $3")
                     .bind(owner.map(|o| o.0)).bind(staff).bind(id.0)
                     .execute(&mut *tx).await.map_err(Error::reference("save whose a device is"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound { what: "device", key: id.to_string() });
-                }
+                Error::unless_found(done.rows_affected(), "device", id)?;
                 record!(tx, by, "device", id, "owner set")?;
                 Ok(())
             })

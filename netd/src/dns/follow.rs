@@ -13,6 +13,7 @@ use super::handler::School;
 use super::table::Table;
 use super::zones::{self, Facts, Guests};
 use crate::chain::chain;
+use crate::interfaces;
 
 /// Makes tables.
 #[derive(Debug)]
@@ -128,9 +129,7 @@ impl Maker {
 }
 
 fn machine_addresses() -> Vec<Ipv4Addr> {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
-    let mut addresses: Vec<Ipv4Addr> =
-        interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip())).collect();
+    let mut addresses: Vec<Ipv4Addr> = interfaces::addresses().into_iter().map(|(_, ip)| ip).collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses

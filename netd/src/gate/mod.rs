@@ -27,7 +27,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::chain::chain;
+use crate::changes::Bookmark;
 use crate::clients::{Clients, Link, Opening};
+use crate::interfaces;
 use generation::Generation;
 use plan::{Facts, Plan, Scope};
 use script::Batch;
@@ -89,7 +91,7 @@ pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, inven
         config,
         inventory,
         clients: Arc::clone(&link.clients),
-        seq: 0,
+        seen: Bookmark::default(),
         facts: Facts::default(),
         frame: Frame::default(),
         state: State::default(),
@@ -98,6 +100,7 @@ pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, inven
             .map_err(|error| tracing::warn!(%error, "the kernel has no nftables"))
             .ok(),
         plan: Plan::default(),
+        unidentified: true,
         due: Some(Scope::All),
         retry_at: None,
         clock: Offset::read(),
@@ -105,7 +108,7 @@ pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, inven
         problems: HashMap::new(),
         told: Vec::new(),
     };
-    gate.seq = gate.inventory.last_change().await?;
+    gate.seen = Bookmark::newest(&gate.inventory).await?;
     gate.load().await?;
     gate.converge().await;
     let task = tokio::spawn(gate.run(changes, Arc::clone(&leases), asked));
@@ -116,14 +119,16 @@ struct Gate {
     config: Config,
     inventory: Inventory,
     clients: Arc<ArcSwap<Clients>>,
-    /// Number of the last change that was looked at.
-    seq: i64,
+    /// The changes that were looked at.
+    seen: Bookmark,
     facts: Facts,
     frame: Frame,
     state: State,
     kernel: Kernel,
     generation: Option<Generation>,
     plan: Plan,
+    /// Whether hardware and IP addresses were read that the kernel does not know yet.
+    unidentified: bool,
     /// For whom something may have changed that the kernel does not know yet.
     due: Option<Scope>,
     /// When a failed transaction is tried again.
@@ -206,25 +211,15 @@ impl Gate {
     /// Reads again what the change log says has changed.
     async fn follow_changes(&mut self, changes: &mut watch::Receiver<u64>) {
         let (mut rules, mut all) = (false, false);
-        loop {
-            let read = self.inventory.changes_since(self.seq, CHANGES_AT_ONCE).await;
-            let Ok(read) =
-                read.map_err(|error| tracing::warn!(error = chain(&error), "cannot read the change log"))
-            else {
-                return changes.mark_changed();
-            };
-            for change in &read {
-                match change.entity.as_str() {
-                    "rule" => rules = true,
-                    "device" if change.action == "observed" => {}
-                    "network" | "room" | "group" | "device" | "user" => all = true,
-                    _ => {}
-                }
-            }
-            self.seq = read.last().map_or(self.seq, |change| change.seq);
-            if read.len() < CHANGES_AT_ONCE as usize {
-                break;
-            }
+        let read = self.seen.read_on(&self.inventory, |change| match change.entity.as_str() {
+            "rule" => rules = true,
+            "device" if change.action == "observed" => {}
+            "network" | "room" | "group" | "device" | "user" => all = true,
+            _ => {}
+        });
+        if let Err(error) = read.await {
+            tracing::warn!(error = chain(&error), "cannot read the change log");
+            return changes.mark_changed();
         }
         let done = match (all, rules) {
             (true, _) => self.load().await,
@@ -234,7 +229,7 @@ impl Gate {
         if let Err(error) = done {
             tracing::warn!(error = chain(&error), "cannot read rules and devices; the gate stays as it was");
             // Nothing else will say so again.
-            self.seq -= 1;
+            self.seen.step_back();
             changes.mark_changed();
             tokio::time::sleep(RETRY).await;
         }
@@ -251,6 +246,7 @@ impl Gate {
         }
         self.facts.school = networks.iter().map(|network| network.cidr).collect();
         self.facts.networks = guarded;
+        self.facts.interfaces = interfaces::addresses();
         self.facts.set_devices(devices);
         self.mark(Scope::All);
         self.load_addresses().await?;
@@ -278,13 +274,7 @@ impl Gate {
         let (leases, _) = self.inventory.named_leases(clock::now()).await?;
         let new = self.facts.explain(leases.into_iter().map(|lease| (lease.mac, lease.ip)));
         self.mark(new);
-        self.facts.interfaces = interfaces();
-        let mut batch = Batch::new(clock::now());
-        let known = matches!(self.kernel, Kernel::Holds { .. });
-        self.facts.identify(&mut self.state, &mut batch);
-        if known && !batch.is_empty() {
-            self.transact(&batch).await;
-        }
+        self.unidentified = true;
         Ok(())
     }
 
@@ -309,6 +299,9 @@ impl Gate {
             self.kernel = Kernel::Unknown;
         }
         let mut batch = Batch::new(now);
+        if std::mem::take(&mut self.unidentified) {
+            self.facts.identify(&mut self.state, &mut batch);
+        }
         self.facts.carry_out(&scope, &mut self.state, &mut batch, &mut self.plan);
         if self.frame.links.is_empty() {
             self.withdraw().await;
@@ -441,7 +434,7 @@ impl Gate {
             self.kernel = Kernel::Unknown;
         }
         self.clock = offset;
-        let interfaces = interfaces();
+        let interfaces = interfaces::addresses();
         if interfaces != self.facts.interfaces {
             self.facts.interfaces = interfaces;
             self.mark(Scope::All);
@@ -531,14 +524,6 @@ impl Gate {
     }
 }
 
-fn interfaces() -> Vec<(String, std::net::Ipv4Addr)> {
-    let Ok(all) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
-    let mut found: Vec<_> =
-        all.filter_map(|one| Some((one.interface_name, one.address?.as_sockaddr_in()?.ip()))).collect();
-    found.sort();
-    found
-}
-
 /// Lets the kernel forward, which it does not by itself, once the rules stand.
 fn forward() {
     match std::fs::read_to_string(FORWARD) {
@@ -558,7 +543,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(5);
 /// The wall clock may be corrected by this much without anybody noticing.
 const JUMP_MILLIS: i64 = 1000;
-const CHANGES_AT_ONCE: u32 = 1000;
 /// More broken rows than this are not named one by one.
 const ROWS_MAX: usize = 20;
 const OPENINGS_MAX: usize = 1024;

@@ -150,7 +150,8 @@ impl Facts {
         }
     }
 
-    /// Notes who has which address: from leases, and from reservations, which need no lease. Returns the devices for which that is new.
+    /// Notes who has which address: from leases, and from reservations, which need no lease. Returns the devices for which that is new; when
+    /// somebody lost an address, DNS has to forget it, which only all together do.
     pub(crate) fn explain(&mut self, leases: impl IntoIterator<Item = (MacAddr, Ipv4Addr)>) -> Scope {
         let owners: HashMap<MacAddr, Number> =
             self.devices.iter().flat_map(|d| d.cards.iter().map(|(mac, _)| (*mac, d.number))).collect();
@@ -169,6 +170,10 @@ impl Facts {
             pairs.dedup();
         }
         let before = std::mem::replace(&mut self.addresses, found);
+        let has = |number, pair| self.addresses.get(number).is_some_and(|pairs| pairs.contains(pair));
+        if before.iter().any(|(number, pairs)| pairs.iter().any(|pair| !has(number, pair))) {
+            return Scope::All;
+        }
         let new = self.devices.iter().filter(|d| before.get(&d.number) != self.addresses.get(&d.number));
         Scope::Targets(new.map(|device| Target::Device(device.subject.device)).collect())
     }

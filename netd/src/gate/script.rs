@@ -45,7 +45,7 @@ fn write_frame(out: &mut String, frame: &Frame) {
     let texts = |list: &[Cidr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let quoted = |name: &String| format!("\"{name}\"");
     let resolvers = |six: bool| {
-        let lines = include_str!("resolvers.txt").lines().filter(|line| !line.starts_with('#'));
+        let lines = include_str!("resolver_addresses.txt").lines().filter(|line| !line.starts_with('#'));
         lines.filter(move |line| line.contains(':') == six).map(str::to_owned)
     };
     fixed(out, "set links", "type ifname;", frame.links.keys().map(quoted));

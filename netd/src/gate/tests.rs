@@ -184,6 +184,20 @@ fn dns_is_told_who_may_what() {
 }
 
 #[test]
+fn an_address_that_a_device_lost_is_a_strangers_to_dns() {
+    let mut facts = facts(vec![rule(1, Layer::Grant, room(), Level::On, 0, 10)], None);
+    let (mut state, mut plan) = (State::default(), Plan::default());
+    let lent: std::net::Ipv4Addr = [10, 77, 9, 9].into();
+    let mut number_of_lent = |leases: &[(inventory::MacAddr, std::net::Ipv4Addr)]| {
+        let scope = facts.explain(leases.iter().copied());
+        facts.carry_out(&scope, &mut state, &mut Batch::new(at(0)), &mut plan);
+        plan.clients.of(lent.into()).map(|client| client.number)
+    };
+    assert_eq!(number_of_lent(&[(inventory::MacAddr([2, 0, 0, 0, 0, 1]), lent)]), Some(1));
+    assert_eq!(number_of_lent(&[]), Some(0));
+}
+
+#[test]
 fn a_guarded_network_without_an_interface_is_named() {
     let mut facts = facts(Vec::new(), None);
     let (frame, nowhere) = facts.frame(53, 80);

@@ -13,6 +13,7 @@ use super::links::{self, Port};
 use super::worker::Order;
 use super::{Config, Error, Shared};
 use crate::chain::chain;
+use crate::changes::Bookmark;
 use crate::dhcp::{Link, LinkId, Problem, View};
 
 /// What is not in order, from all threads.
@@ -90,8 +91,8 @@ pub(super) struct Follower {
     inventory: Inventory,
     shared: Arc<Shared>,
     changes: watch::Receiver<u64>,
-    /// Number of the last change that was looked at.
-    seq: i64,
+    /// The changes that were looked at.
+    seen: Bookmark,
     links: Vec<Link>,
     networks: Vec<Network>,
     devices: Vec<Device>,
@@ -113,7 +114,7 @@ impl Follower {
             inventory,
             shared,
             changes,
-            seq: 0,
+            seen: Bookmark::default(),
             links: Vec::new(),
             networks: Vec::new(),
             devices: Vec::new(),
@@ -134,7 +135,7 @@ impl Follower {
             tracing::warn!(interface = name, "this interface is not served: {reason}");
         }
         (self.links, self.missing) = (links, missing);
-        self.seq = self.inventory.last_change().await?;
+        self.seen = Bookmark::newest(&self.inventory).await?;
         self.load().await?;
         Ok(self.view())
     }
@@ -175,24 +176,14 @@ impl Follower {
     /// Reads the inventory again if the change log names something that matters here.
     async fn follow_changes(&mut self) {
         let mut matters = false;
-        loop {
-            match self.inventory.changes_since(self.seq, CHANGES_AT_ONCE).await {
-                Ok(changes) => {
-                    matters |= changes.iter().any(|c| {
-                        matches!(c.entity.as_str(), "network" | "device" | "waiting")
-                            && c.action != "observed"
-                    });
-                    self.seq = changes.last().map_or(self.seq, |change| change.seq);
-                    if changes.len() < CHANGES_AT_ONCE as usize {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "cannot read the change log; asking again");
-                    self.changes.mark_changed();
-                    return;
-                }
-            }
+        let read = self.seen.read_on(&self.inventory, |change| {
+            matters |= matches!(change.entity.as_str(), "network" | "device" | "waiting")
+                && change.action != "observed";
+        });
+        if let Err(error) = read.await {
+            tracing::warn!(error = chain(&error), "cannot read the change log; asking again");
+            self.changes.mark_changed();
+            return;
         }
         if matters {
             match self.load().await {
@@ -203,7 +194,7 @@ impl Follower {
                         "cannot read networks and devices; serving the old ones"
                     );
                     // Nothing else will say so again.
-                    self.seq -= 1;
+                    self.seen.step_back();
                     self.changes.mark_changed();
                 }
             }
@@ -305,6 +296,5 @@ fn row_problem(error: &inventory::Error) -> Problem {
 /// Source of the notices, and name in the change log.
 const SOURCE: &str = "netd";
 const LOOK_AT_LINKS: Duration = Duration::from_secs(2);
-const CHANGES_AT_ONCE: u32 = 1000;
 /// More broken rows than this are one problem, not many.
 const ROWS_MAX: usize = 50;

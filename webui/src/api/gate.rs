@@ -17,7 +17,7 @@ use crate::lessons::{self, Scene, Seat};
 use crate::problem::Problem;
 
 type Me = Extension<SignedIn>;
-type From_ = Extension<Peer>;
+type Caller = Extension<Peer>;
 
 /// `level` for `span`: `lesson`, `day` or a number of minutes.
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ macro_rules! of_target {
         pub(crate) async fn $grant(
             State(app): State<App>,
             Extension(me): Me,
-            Extension(peer): From_,
+            Extension(peer): Caller,
             Id(id): Id<$id>,
             Body(body): Body<GrantBody>,
         ) -> Answer<Json<Value>> {
@@ -81,7 +81,7 @@ macro_rules! of_target {
         pub(crate) async fn $end(
             State(app): State<App>,
             Extension(me): Me,
-            Extension(peer): From_,
+            Extension(peer): Caller,
             Id(id): Id<$id>,
         ) -> Answer<StatusCode> {
             end(&app, &me, &peer, $target(id)).await

@@ -14,7 +14,7 @@ use crate::fields::{Fields, Id};
 use crate::format;
 use crate::lessons::{self, Scene, Seat};
 use crate::page::{Here, Page, Visit};
-use crate::pages::Me;
+use crate::pages::{Me, level_choices};
 use crate::problem::Problem;
 use crate::rights::{self, Right};
 use crate::texts::Texts;
@@ -175,18 +175,21 @@ async fn show(app: &App, me: &SignedIn, visit: &Visit, target: Target) -> Answer
         Target::Room(id) => (Here::Room, rooms(app, Some(id)).await?, t.other_rooms),
         _ => (Here::Room, Vec::new(), t.other_rooms),
     };
-    let page = page(visit.page(here), &scene, &me.user.name, others, others_title);
     let standing = match target {
         Target::Room(id) if rights::has(me.user.role, Right::School) => {
             Some(standing(t, id, app.inventory.room_gate(id).await?))
         }
         _ => None,
     };
-    visit.show(&LessonPage { standing, ..page })
+    visit.show(&LessonPage {
+        others,
+        others_title,
+        standing,
+        ..page(visit.page(here), &scene, &me.user.name)
+    })
 }
 
 fn standing(t: &Texts, id: RoomId, gate: RoomGate) -> StandingForm {
-    let levels = Level::ALL.map(|level| (level.text(), t.level(level)));
     let control = |control: RoomControl| {
         let word = match control {
             RoomControl::Nobody => t.control_nobody,
@@ -198,7 +201,7 @@ fn standing(t: &Texts, id: RoomId, gate: RoomGate) -> StandingForm {
     };
     StandingForm {
         action: format!("/rooms/{id}/gate"),
-        levels: [("", t.room_says_nothing)].into_iter().chain(levels).collect(),
+        levels: level_choices(t, t.room_says_nothing),
         level: gate.setting.map_or("", |setting| setting.level.text()),
         controls: RoomControl::ALL.map(control),
         control: gate.control.text(),
@@ -230,14 +233,8 @@ pub(crate) async fn set_standing(
     }
 }
 
-/// The page of a scene as `reader` sees it.
-pub(crate) fn page(
-    p: Page,
-    scene: &Scene,
-    reader: &str,
-    others: Vec<(String, String)>,
-    others_title: &'static str,
-) -> LessonPage {
+/// The page of a scene as `reader` sees it, without what leads elsewhere.
+fn page(p: Page, scene: &Scene, reader: &str) -> LessonPage {
     let t = p.t;
     let grant = scene.grant.as_ref();
     let until = |at: Option<UnixMillis>| at.map(format::clock).unwrap_or_default();
@@ -257,8 +254,8 @@ pub(crate) fn page(
         current: grant.map_or("", |rule| rule.setting.level.text()),
         tiles: scene.seats.iter().map(|seat| tile(t, seat)).collect(),
         summary: summary(t, &scene.seats),
-        others,
-        others_title,
+        others: Vec::new(),
+        others_title: "",
         standing: None,
         p,
     }
@@ -320,7 +317,7 @@ async fn classes(app: &App, me: &SignedIn, without: Option<GroupId>) -> Answer<V
 #[template(path = "status.html")]
 pub(crate) struct StatusPage {
     pub(crate) p: Page,
-    /// `an`, `aus` …; empty when the device is not known.
+    /// The device's name; empty when it is not known.
     pub(crate) device: String,
     pub(crate) state: Option<Badge>,
     pub(crate) why: String,

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use inventory::gate::GatedNetwork;
-use inventory::{DhcpMode, Level, Network, NetworkId};
+use inventory::{DhcpMode, Network, NetworkId};
 
 use crate::actions::{self, MINUTE_SECS, NetworkWish};
 use crate::app::App;
@@ -13,7 +13,7 @@ use crate::format;
 use crate::lang::Lang;
 use crate::lessons;
 use crate::page::{Here, Page, Shown, Visit};
-use crate::pages::{Confirm, Me, texts_of};
+use crate::pages::{Confirm, Me, level_choices, texts_of};
 use crate::texts::Texts;
 
 #[derive(Template)]
@@ -126,10 +126,9 @@ pub(crate) async fn edit(State(app): State<App>, visit: Visit, Id(id): Id<Networ
 }
 
 fn gate_form(t: &Texts, id: NetworkId, gate: Option<&GatedNetwork>) -> GateForm {
-    let levels = Level::ALL.map(|level| (level.text(), t.level(level)));
     GateForm {
         action: format!("/networks/{id}/gate"),
-        levels: [("", t.not_guarded)].into_iter().chain(levels).collect(),
+        levels: level_choices(t, t.not_guarded),
         level: gate.map_or("", |gate| gate.setting.level.text()),
         nat: gate.is_some_and(|gate| gate.nat),
     }
