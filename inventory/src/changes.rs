@@ -20,7 +20,7 @@ pub struct Change {
     /// When.
     pub at: UnixMillis,
     /// Kind of thing: `room`, `device`, `waiting`, `network`, `image`, `job`, `user`, `notice`,
-    /// `list`, `filter`.
+    /// `list`, `filter`, `exam`.
     pub entity: String,
     /// Its id.
     pub key: String,

@@ -293,6 +293,8 @@ ids!(
     GroupId,
     /// A rule of the gate.
     RuleId,
+    /// An exam.
+    ExamId,
     /// A list of domain names.
     ListId,
     /// What "filtered" means for some of the school.

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use inventory::gate::{Confirmed, Layer, NewRule, Of, RoomControl, RoomGate, Target};
+use inventory::gate::{Confirmed, Layer, NewExam, NewRule, Of, RoomControl, RoomGate, Sitting, Target};
 use inventory::lessons::Grid;
 use inventory::{
     By, DhcpMode, Error, Filter, FilterId, Interface, InterfaceKind, Inventory, JobProgress, JobResult,
@@ -58,6 +58,8 @@ const PROMISES: &[(&str, Promise)] = promises![
     the_gate_is_told_of_rooms_groups_owners_and_visits,
     devices_keep_their_numbers_and_numbers_are_never_reused,
     what_the_kernel_enforces_is_written_down,
+    an_exam_and_its_rules_begin_and_end_together,
+    what_is_seen_of_an_exam_adds_up,
     lessons_are_kept,
     lists_are_written_by_people_and_counted_by_netd,
     a_filter_is_kept_with_its_lists,
@@ -739,6 +741,88 @@ async fn what_the_kernel_enforces_is_written_down(open: Open) {
         let expected = Confirmed { level: Level::Filtered, ends_at: ends, at: BY.at };
         assert_eq!(confirmed.into_iter().collect::<Vec<_>>(), [(device, expected)]);
     }
+}
+
+async fn an_exam_and_its_rules_begin_and_end_together(open: Open) {
+    let inventory = open.inventory().await;
+    let rooms =
+        [inventory.create_room(BY, "204").await.unwrap(), inventory.create_room(BY, "205").await.unwrap()];
+    let targets = [Target::Room(rooms[0].id), Target::Room(rooms[1].id)];
+    let new = NewExam { name: " Mathe 7b ", targets: &targets, list: None, ends_at: BY.at.plus_secs(3600) };
+    let id = inventory.begin_exam(BY, &new).await.unwrap();
+    let exam = inventory.exam(id).await.unwrap().unwrap();
+    assert_eq!(
+        (exam.name.as_str(), exam.created_by.as_str(), exam.ended_by.as_deref()),
+        ("Mathe 7b", "test", None)
+    );
+    let mut sorted = targets;
+    sorted.sort_unstable();
+    assert_eq!(exam.targets, sorted);
+
+    let nobody = NewExam { targets: &[], ..new };
+    assert!(conflict(inventory.begin_exam(BY, &nobody).await).contains("room or a class"));
+    let nameless = NewExam { name: "", ..new };
+    conflict(inventory.begin_exam(BY, &nameless).await);
+    conflict(inventory.begin_exam(BY, &NewExam { ends_at: BY.at, ..new }).await);
+    let nowhere = [targets[0], Target::Room(inventory::RoomId::random())];
+    let refused = inventory.begin_exam(BY, &NewExam { targets: &nowhere, ..new }).await;
+    assert!(matches!(refused, Err(Error::NotFound { .. })));
+    assert_eq!(
+        inventory.exams(10).await.unwrap(),
+        std::slice::from_ref(&exam),
+        "what was refused left nothing"
+    );
+
+    let later = |secs| By { actor: "frau", at: BY.at.plus_secs(secs) };
+    inventory.set_exam_end(later(10), id, BY.at.plus_secs(7200)).await.unwrap();
+    let (book, _) = inventory.gate_book(later(10).at).await.unwrap();
+    let ends: Vec<_> = book.rules().map(|rule| (rule.exam, rule.ends_at)).collect();
+    assert_eq!(ends, [(Some(id), Some(BY.at.plus_secs(7200))); 2]);
+    assert_eq!(inventory.exam(id).await.unwrap().unwrap().ended_by, None);
+    inventory.set_exam_end(later(20), id, BY.at).await.unwrap();
+    assert_eq!(inventory.gate_book(later(20).at).await.unwrap().0.rules().count(), 0);
+    let over = inventory.exam(id).await.unwrap().unwrap();
+    assert_eq!((over.ends_at, over.ended_by.as_deref()), (later(20).at, Some("frau")));
+    assert!(conflict(inventory.set_exam_end(later(30), id, later(99).at).await).contains("over"));
+
+    let next_year = By { actor: "test", at: BY.at.plus_secs(366 * 86_400) };
+    let again = NewExam { ends_at: next_year.at.plus_secs(60), ..new };
+    let new = inventory.begin_exam(next_year, &again).await.unwrap();
+    let left: Vec<_> = inventory.exams(10).await.unwrap().into_iter().map(|exam| exam.id).collect();
+    assert_eq!(left, [new], "a year later it is forgotten");
+}
+
+async fn what_is_seen_of_an_exam_adds_up(open: Open) {
+    let inventory = open.inventory().await;
+    let room = inventory.create_room(BY, "204").await.unwrap();
+    let new =
+        NewExam { name: "x", targets: &[Target::Room(room.id)], list: None, ends_at: BY.at.plus_secs(60) };
+    let exam = inventory.begin_exam(BY, &new).await.unwrap();
+    let absent = Sitting {
+        exam,
+        device: inventory::DeviceId::random(),
+        name: "r204-pc01".into(),
+        first_seen: None,
+        last_seen: None,
+        refused: 0,
+        dodged: 0,
+    };
+    let at = |secs| Some(BY.at.plus_secs(secs));
+    let here = Sitting {
+        device: inventory::DeviceId::random(),
+        name: "r204-pc02".into(),
+        first_seen: at(1),
+        last_seen: at(1),
+        ..absent.clone()
+    };
+    let of_nothing = Sitting { exam: inventory::ExamId::random(), ..absent.clone() };
+    inventory.note_sittings(BY, &[here.clone(), absent.clone(), of_nothing.clone()]).await.unwrap();
+    let busy = Sitting { first_seen: at(5), last_seen: at(5), refused: 3, dodged: 1, ..here.clone() };
+    let quiet = Sitting { first_seen: None, last_seen: None, refused: 2, ..here.clone() };
+    inventory.note_sittings(BY, &[busy, quiet]).await.unwrap();
+    let sum = Sitting { last_seen: at(5), refused: 5, dodged: 1, ..here };
+    assert_eq!(inventory.sittings(exam).await.unwrap(), [absent, sum]);
+    assert!(inventory.sittings(of_nothing.exam).await.unwrap().is_empty());
 }
 
 async fn lessons_are_kept(open: Open) {

@@ -37,6 +37,12 @@ pub(crate) fn clock(at: UnixMillis) -> String {
     }
 }
 
+/// Day and time, short enough to stand in a name: `21.11. 23:53`.
+pub(crate) fn stamp(at: UnixMillis) -> String {
+    let instant = Timestamp::from_millisecond(at.0).unwrap_or_default();
+    instant.to_zoned(TimeZone::system()).strftime("%d.%m. %H:%M").to_string()
+}
+
 fn in_zone(lang: Lang, at: UnixMillis, zone: &TimeZone) -> String {
     let Ok(instant) = Timestamp::from_millisecond(at.0) else { return "–".into() };
     let pattern = match lang {

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
-use inventory::gate::{Book, Cause, Confirmed, GateDevice, Layer, Level, NewRule, Of, Rule, Target, Verdict};
-use inventory::lessons::Span;
-use inventory::{DeviceId, LeaseState, Role, RoomId, UnixMillis, clock};
+use inventory::gate::{
+    Book, Cause, Confirmed, GateDevice, Layer, Level, NewRule, Of, Rule, Setting, Target, Verdict,
+};
+use inventory::lessons::{Grid, Span};
+use inventory::{DeviceId, Group, LeaseState, ListAction, ListId, NameList, Role, RoomId, UnixMillis, clock};
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 
@@ -100,7 +102,8 @@ fn seat(book: &Book, device: &GateDevice, now: UnixMillis) -> Seat {
     }
 }
 
-async fn name(app: &App, target: Target) -> Answer<String> {
+/// What a target is called.
+pub(crate) async fn name(app: &App, target: Target) -> Answer<String> {
     let found = match target {
         Target::Room(id) => app.inventory.rooms().await?.into_iter().find(|r| r.id == id).map(|r| r.name),
         Target::Group(id) => app.inventory.groups().await?.into_iter().find(|g| g.id == id).map(|g| g.name),
@@ -116,14 +119,15 @@ pub(crate) async fn set(
     me: &SignedIn,
     address: IpAddr,
     target: Target,
-    level: Level,
+    setting: Setting,
     span: Span,
 ) -> Answer<UnixMillis> {
     allow(app, me, address, target).await?;
     let by = me.by();
     let (ends, _) = app.inventory.grid().await?.end(&zoned(by.at), span);
-    let rule =
-        NewRule { layer: Layer::Grant, target, setting: level.into(), starts_at: by.at, ends_at: Some(ends) };
+    // Only an allow list has names.
+    let setting = if setting.level == Level::AllowList { setting } else { setting.level.into() };
+    let rule = NewRule { layer: Layer::Grant, target, setting, starts_at: by.at, ends_at: Some(ends) };
     app.inventory.add_rules(by, &[rule]).await?;
     Ok(ends)
 }
@@ -136,7 +140,7 @@ pub(crate) async fn end(app: &App, me: &SignedIn, address: IpAddr, target: Targe
 }
 
 /// Whether somebody may say what holds for a target.
-async fn allow(app: &App, me: &SignedIn, address: IpAddr, target: Target) -> Answer<()> {
+pub(crate) async fn allow(app: &App, me: &SignedIn, address: IpAddr, target: Target) -> Answer<()> {
     let may = match target {
         Target::Room(room) => controls_room(app, me, address, room).await?,
         Target::Group(group) => {
@@ -172,6 +176,23 @@ async fn controls_devices(app: &App, me: &SignedIn, address: IpAddr, target: Tar
     Ok(!devices.is_empty())
 }
 
+/// The classes of a teacher; all of them for an admin.
+pub(crate) async fn groups(app: &App, me: &SignedIn) -> Answer<Vec<Group>> {
+    Ok(match me.user.role {
+        Role::SchoolAdmin => app.inventory.groups().await?,
+        _ => app.inventory.groups_of(me.user.id).await?,
+    })
+}
+
+/// Lists that can be meant by "allow list only": the school's own, unless a filter blocks their names.
+pub(crate) async fn allow_lists(app: &App) -> Answer<Vec<NameList>> {
+    let (lists, _) = app.inventory.name_lists().await?;
+    let (filters, _) = app.inventory.filters().await?;
+    let blocked = |id| filters.iter().any(|filter| filter.lists.contains(&(id, ListAction::Block)));
+    let fit = |list: &NameList| list.source.is_none() && list.id != ListId::ALWAYS && !blocked(list.id);
+    Ok(lists.into_iter().filter(fit).collect())
+}
+
 /// The device at an address, if its lease says so.
 pub(crate) async fn device_at(app: &App, address: IpAddr) -> Answer<Option<GateDevice>> {
     let IpAddr::V4(ip) = address else { return Ok(None) };
@@ -204,12 +225,26 @@ pub(crate) fn span(text: &str) -> Answer<Span> {
     }
 }
 
+/// Refuses a time after the end of the day: nothing that a teacher sets lasts longer.
+pub(crate) fn until_midnight(field: &'static str, ends: UnixMillis) -> Answer<()> {
+    let (midnight, _) = Grid::default().end(&zoned(clock::now()), Span::Day);
+    if ends <= midnight { Ok(()) } else { Err(Failure::field(field, Problem::AfterMidnight)) }
+}
+
+/// The instant of a time of today, `10:40`.
+pub(crate) fn today(field: &'static str, text: &str) -> Answer<UnixMillis> {
+    let problem = || Failure::field(field, Problem::NoTime(text.chars().take(40).collect()));
+    let time = jiff::civil::Time::strptime("%H:%M", text).map_err(|_| problem())?;
+    let at = zoned(clock::now()).with().time(time).build().map_err(|_| problem())?;
+    Ok(UnixMillis(at.timestamp().as_millisecond()))
+}
+
 /// A level, as a form or a program says it.
 pub(crate) fn level(text: &str) -> Answer<Level> {
     text.parse().map_err(|error| Failure::field("level", Problem::Parse(error)))
 }
 
-fn zoned(at: UnixMillis) -> Zoned {
+pub(crate) fn zoned(at: UnixMillis) -> Zoned {
     jiff::Timestamp::from_millisecond(at.0).unwrap_or_default().to_zoned(TimeZone::system())
 }
 

@@ -8,6 +8,7 @@ mod actions;
 mod api;
 mod app;
 mod config;
+mod exams;
 mod failure;
 mod fields;
 mod format;

@@ -35,6 +35,7 @@ pub(crate) enum Here {
     Changes,
     Room,
     Classes,
+    Exams,
     Status,
     /// No entry: sign-in and error pages.
     Nowhere,
@@ -82,6 +83,7 @@ impl Page {
         let all = [
             ("/room", t.my_room, Here::Room, teaches(Right::Lessons)),
             ("/classes", t.my_classes, Here::Classes, teaches(Right::Lessons)),
+            ("/exams", t.exams, Here::Exams, teaches(Right::Lessons)),
             ("/", t.overview, Here::Overview, may(Right::Devices)),
             ("/waiting", t.waiting_list, Here::Waiting, may(Right::Devices)),
             ("/devices", t.devices, Here::Devices, may(Right::Devices)),
@@ -91,6 +93,7 @@ impl Page {
             ("/networks", t.networks, Here::Networks, may(Right::School)),
             ("/room", t.lessons, Here::Room, may(Right::Lessons) && may(Right::Devices)),
             ("/classes", t.classes, Here::Classes, may(Right::Lessons) && may(Right::Devices)),
+            ("/exams", t.exams, Here::Exams, may(Right::Lessons) && may(Right::Devices)),
             ("/changes", t.changes, Here::Changes, may(Right::History)),
             ("/status", t.status, Here::Status, !may(Right::Devices)),
         ];

@@ -4,6 +4,7 @@ pub(crate) mod assets;
 pub(crate) mod changes;
 pub(crate) mod device;
 pub(crate) mod devices;
+pub(crate) mod exam;
 pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod lesson;
@@ -33,6 +34,13 @@ pub(crate) struct Confirm {
     consequence: String,
     action: String,
     back: String,
+}
+
+/// Something to tick or choose.
+pub(crate) struct Choice {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) chosen: bool,
 }
 
 /// Images to choose from: id and label, those with a version first wanted.

@@ -41,6 +41,10 @@ pub(crate) enum Problem {
     NoNumber(String),
     /// One of a few words was expected.
     NoChoice(String),
+    /// Not a time of day.
+    NoTime(String),
+    /// A time that is not today any more.
+    AfterMidnight,
     /// The device has no network card to reserve an address for, or several and none was named.
     WhichCard,
     /// Name or password are wrong.
@@ -111,6 +115,14 @@ impl Problem {
             Self::NoChoice(text) => {
                 (format!("„{text}“ steht nicht zur Wahl"), format!("\"{text}\" is not one of the choices"))
             }
+            Self::NoTime(text) => (
+                format!("„{text}“ ist keine Uhrzeit; zum Beispiel 10:40"),
+                format!("\"{text}\" is no time of day; for example 10:40"),
+            ),
+            Self::AfterMidnight => (
+                "Was für den Unterricht gesetzt wird, reicht nicht in den nächsten Tag; eine frühere Zeit wählen".into(),
+                "What is set for lessons does not last into the next day; choose an earlier time".into(),
+            ),
             Self::WhichCard => (
                 "Die Netzwerkkarte fehlt; ihre MAC-Adresse angeben".into(),
                 "The network card is missing; give its MAC address".into(),
@@ -313,6 +325,15 @@ const CONFLICTS: &[(&str, &str)] = &[
         "this list cannot have names of the school's own and a source",
         "Diese Liste hat entweder eigene Namen oder eine Quelle, nicht beides",
     ),
+    (
+        "an exam's name must have 1 to 60 printable characters",
+        "Der Name einer Klausur braucht 1 bis 60 druckbare Zeichen",
+    ),
+    (
+        "nobody sits this exam; choose a room or a class",
+        "Niemand schreibt diese Klausur mit; einen Raum oder eine Klasse wählen",
+    ),
+    ("this exam is over; begin a new one", "Diese Klausur ist beendet; eine neue beginnen"),
     ("there is a list named {} already", "Eine Liste namens {} gibt es schon; einen anderen Namen wählen"),
     ("a filter may use at most {} lists", "Ein Filter darf höchstens {} Listen verwenden"),
     (

@@ -70,7 +70,8 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        assets, changes, device, devices, images, jobs, lesson, networks, overview, rooms, signin, waiting,
+        assets, changes, device, devices, exam, images, jobs, lesson, networks, overview, rooms, signin,
+        waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -121,12 +122,16 @@ fn page_routes() -> Vec<Route> {
         get(Lessons, "/classes", lesson::my_classes),
         get(Lessons, "/class/{id}", lesson::class),
         post(Lessons, "/class/{id}", lesson::set_class),
+        get(Lessons, "/exams", exam::show),
+        post(Lessons, "/exams", exam::begin),
+        get(Lessons, "/exams/{id}", exam::exam),
+        post(Lessons, "/exams/{id}", exam::change),
         get(Own, "/status", lesson::status),
     ]
 }
 
 fn api_routes() -> Vec<Route> {
-    use api::{gate, read, session, write};
+    use api::{exam, gate, read, session, write};
     vec![
         post(Own, "/api/v1/session", session::begin).public(),
         delete(Own, "/api/v1/session", session::end),
@@ -167,6 +172,11 @@ fn api_routes() -> Vec<Route> {
         get(Lessons, "/api/v1/gate/devices/{id}", gate::device),
         post(Lessons, "/api/v1/gate/devices/{id}", gate::grant_device),
         delete(Lessons, "/api/v1/gate/devices/{id}", gate::end_device),
+        get(Lessons, "/api/v1/exams", exam::all),
+        post(Lessons, "/api/v1/exams", exam::begin),
+        get(Lessons, "/api/v1/exams/{id}", exam::one),
+        put(Lessons, "/api/v1/exams/{id}", exam::prolong),
+        delete(Lessons, "/api/v1/exams/{id}", exam::end),
         put(Devices, "/api/v1/devices/{id}/owner", gate::set_owner),
         get(People, "/api/v1/people", gate::people),
         post(People, "/api/v1/people", gate::create_person),

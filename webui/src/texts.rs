@@ -77,6 +77,7 @@ texts! {
     takes_over: "Eine Änderung hier löst das ab.", "A change here takes over.";
     is_staff: "Lehrkraft: von Raum und Klasse unberührt", "Staff: untouched by room and class";
     room_unknown: "Dieses Gerät ist keinem Raum zugeordnet. Welcher Raum ist es?", "This device belongs to no room. Which room is it?";
+    list_for_allow: "Freigabeliste", "Allow list";
     no_classes: "Ihnen ist noch keine Klasse zugeordnet. Die Schuladministration kann das tun.", "No class is assigned to you yet. The school's admin can do that.";
     other_rooms: "Andere Räume", "Other rooms";
     other_classes: "Andere Klassen", "Other classes";
@@ -94,6 +95,36 @@ texts! {
     control_admins: "Nur die Schuladministration", "Admins only";
     have_i_internet: "Habe ich Internet?", "Do I have internet?";
     device_unknown: "Dieses Gerät ist der Schule nicht bekannt: Es darf, was im Netz für Unbekannte gilt. Die Schuladministration kann es aufnehmen.", "The school does not know this device: it may do what the network lets strangers do. The school's admin can add it.";
+
+    // Exams.
+    exams: "Klausur", "Exam";
+    exam_new: "Neue Klausur", "New exam";
+    exam_hint: "Wer mitschreibt, erreicht nur noch die Freigabeliste. Offene Verbindungen enden sofort, keine Freigabe für Raum oder Klasse kommt dagegen an, und am Ende gilt von selbst wieder der Normalzustand.", "Whoever sits it reaches nothing but the allow list. Open connections end at once, no setting of a room or class prevails, and at the end everything is back to normal by itself.";
+    exam_name: "Name der Klausur", "Name of the exam";
+    exam_example: "z. B. Mathematik 7b", "e.g. Maths 7b";
+    exam_names: "… oder diese Namen erlauben, einer je Zeile", "… or allow these names, one a line";
+    exam_begin: "Klausur jetzt beginnen", "Begin the exam now";
+    exam_not_begun: "Die Klausur hat nicht begonnen: Bitte das Markierte berichtigen.", "The exam has not begun: please mend what is marked.";
+    exam_runs: "läuft", "running";
+    exam_over: "beendet", "over";
+    exam_present: "dabei", "present";
+    exam_absent: "nicht dabei", "absent";
+    exam_gone: "nicht mehr da", "gone";
+    exam_end: "Klausur jetzt beenden", "End the exam now";
+    exam_end_hint: "Alle bekommen sofort zurück, was sonst gilt.", "Everybody gets back at once what holds otherwise.";
+    said_exam_begun: "Die Klausur läuft.", "The exam is on.";
+    said_exam_ended: "Die Klausur ist beendet.", "The exam has ended.";
+    rooms_and_classes: "Räume und Klassen", "Rooms and classes";
+    begun_by: "Begonnen von", "Begun by";
+    ended_by: "Vorzeitig beendet von", "Ended early by";
+    begins: "Beginn", "Begin";
+    ends: "Ende", "End";
+    only_always: "nur, was immer erreichbar ist", "only what is always reachable";
+    protocol: "Protokoll", "Protocol";
+    protocol_hint: "Abgewiesen werden auch Programme, die im Hintergrund ins Netz wollen. „Umgehung“ zählt verschlüsseltes DNS und VPN. Welche Seiten jemand wollte, wird nicht festgehalten.", "Programs in the background are turned away, too. \"Ways around\" counts encrypted DNS and VPN. Which pages somebody wanted is not recorded.";
+    protocol_empty: "Noch nichts: Der erste Eintrag erscheint nach wenigen Sekunden.", "Nothing yet: the first entry appears within seconds.";
+    refused: "Abgewiesen", "Turned away";
+    dodged: "Umgehung", "Ways around";
 
     // Sign-in.
     user_name: "Name", "Name";
@@ -382,6 +413,27 @@ impl Texts {
         }
     }
 
+    pub(crate) fn longer(&self, minutes: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{minutes} Min. länger"),
+            Lang::En => format!("{minutes} min longer"),
+        }
+    }
+
+    pub(crate) fn said_exam_prolonged(&self, until: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Die Klausur dauert jetzt bis {until} Uhr."),
+            Lang::En => format!("The exam now lasts until {until}."),
+        }
+    }
+
+    pub(crate) fn exam_summary(&self, present: usize, absent: usize, dodged: usize) -> String {
+        match self.lang {
+            Lang::De => format!("{present} dabei, {absent} nicht dabei, {dodged} mit Umgehungsversuch"),
+            Lang::En => format!("{present} present, {absent} absent, {dodged} tried a way around"),
+        }
+    }
+
     /// Why a level holds, and until when.
     pub(crate) fn cause(&self, cause: Cause, until: Option<&str>) -> String {
         let (de, en) = match cause {
@@ -522,6 +574,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("lessons", "Stundenraster", "Lesson times"),
     ("list", "Namensliste", "List of names"),
     ("filter", "Filter", "Filter"),
+    ("exam", "Klausur", "Exam"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
@@ -543,6 +596,11 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("signed in", "angemeldet", "signed in"),
     ("confirmed", "vom Kernel bestätigt", "confirmed by the kernel"),
     ("ended", "beendet", "ended"),
+    ("begun", "begonnen", "begun"),
+    ("prolonged", "verlängert", "prolonged"),
+    ("exam allow_list", "einer Klausur: nur Freigabeliste", "of an exam: allow list only"),
+    ("exam ended", "einer Klausur beendet", "of an exam ended"),
+    ("exam prolonged", "einer Klausur verlängert", "of an exam prolonged"),
     ("gate set", "geändert (Internet)", "changed (internet)"),
     ("owner set", "geändert (Besitz)", "changed (owner)"),
     ("visits", "gehört eine Zeit lang woandershin", "belongs elsewhere for a while"),

@@ -2,6 +2,7 @@
 //! enforce.
 
 mod decide;
+mod exams;
 mod store;
 
 use std::fmt;
@@ -11,11 +12,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cidr, DeviceId, FilterId, GroupId, Hostname, ListId, MacAddr, NetworkId, ParseError, RoomId, RuleId,
-    UnixMillis, UserId,
+    Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ListId, MacAddr, NetworkId, ParseError, RoomId,
+    RuleId, UnixMillis, UserId,
 };
 
 pub use decide::{Book, Cause, Place, Segment, Subject, Verdict};
+pub use exams::{Exam, NewExam, Sitting};
 
 /// How much of the internet a device may use. Later levels allow less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,6 +138,8 @@ pub struct Rule {
     /// What it says.
     #[serde(flatten)]
     pub setting: Setting,
+    /// The exam that it belongs to.
+    pub exam: Option<ExamId>,
     /// When it begins.
     pub starts_at: UnixMillis,
     /// When it ends; never by itself when absent.

@@ -12,11 +12,12 @@ use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
 use crate::users::Role;
 use crate::{
-    Answer, By, DeviceId, Error, FilterId, GroupId, Inventory, ListId, NetworkId, ParseError, Result, RoomId,
-    RuleId, UnixMillis, UserId,
+    Answer, By, DeviceId, Error, ExamId, FilterId, GroupId, Inventory, ListId, NetworkId, ParseError, Result,
+    RoomId, RuleId, UnixMillis, UserId,
 };
 
-type RuleRow = (Uuid, String, String, Uuid, String, Option<Uuid>, i64, Option<i64>, String, i64);
+pub(super) type RuleRow =
+    (Uuid, String, String, Uuid, String, Option<Uuid>, i64, Option<i64>, String, i64, Option<Uuid>);
 type PlaceRow = (Uuid, Option<String>, Option<Uuid>, Option<Uuid>);
 type DeviceRow = (i64, Uuid, String, Uuid, Option<Uuid>, Option<i64>, Option<Uuid>, bool, Option<String>);
 type CardRow = (Uuid, String, Option<String>);
@@ -29,6 +30,49 @@ macro_rules! end_at {
          WHERE (ends_at IS NULL OR ends_at > $1)"
     };
 }
+pub(super) use end_at;
+
+/// Reads rules; conditions follow.
+macro_rules! select_rules {
+    () => {
+        "SELECT id, layer, target_kind, target_id, level, list_id, starts_at, ends_at, created_by, created_at, exam_id
+         FROM gate_rules"
+    };
+}
+pub(super) use select_rules;
+
+/// Makes rules inside a running transaction, each with its id; all of an exam, or of none.
+macro_rules! insert_rules {
+    ($tx:expr, $by:expr, $rules:expr, $ids:expr, $exam:expr) => {
+        for (rule, id) in $rules.iter().zip(&$ids) {
+            let (kind, target) = target_parts(rule.target);
+            let sql = format!("SELECT 1 FROM {} WHERE id = $1", table_of(rule.target));
+            // The table's name is one of the literals of `table_of`.
+            let there: Option<(i32,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(target)
+                .fetch_optional(&mut *$tx).await.map_err(Error::db("find what a rule is about"))?;
+            if there.is_none() {
+                return Err(Error::NotFound { what: kind, key: target.to_string() });
+            }
+            if rule.layer != Layer::Exam {
+                sqlx::query(
+                    concat!(end_at!(), " AND layer = $2 AND target_kind = $3 AND target_id = $4 AND starts_at < $5"))
+                    .bind(rule.starts_at.0).bind(rule.layer.text()).bind(kind).bind(target)
+                    .bind(rule.ends_at.map_or(i64::MAX, |ends| ends.0))
+                    .execute(&mut *$tx).await.map_err(Error::db("end older rules"))?;
+            }
+            sqlx::query(
+                "INSERT INTO gate_rules (id, layer, target_kind, target_id, level, list_id, starts_at, ends_at, created_by, created_at, exam_id)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
+                .bind(id.0).bind(rule.layer.text()).bind(kind).bind(target).bind(rule.setting.level.text())
+                .bind(rule.setting.list.map(|list| list.0)).bind(rule.starts_at.0)
+                .bind(rule.ends_at.map(|ends| ends.0)).bind($by.actor.to_owned()).bind($by.at.0).bind($exam.map(|exam| exam.0))
+                .execute(&mut *$tx).await
+                .map_err(Error::unique("make a rule", || "this rule exists already".into()))?;
+            record!($tx, $by, "rule", id, format!("{} {}", rule.layer.text(), rule.setting.level))?;
+        }
+    };
+}
+pub(super) use insert_rules;
 
 impl Inventory {
     /// Makes rules, all or none. A rule of a teacher, the timetable or a lock takes the place of what the same layer said of the same
@@ -41,32 +85,7 @@ impl Inventory {
             check(rules)?;
             let ids: Vec<RuleId> = rules.iter().map(|_| RuleId::random()).collect();
             in_transaction!(self, "make rules", tx => {
-                for (rule, id) in rules.iter().zip(&ids) {
-                    let (kind, target) = target_parts(rule.target);
-                    let sql = format!("SELECT 1 FROM {} WHERE id = $1", table_of(rule.target));
-                    // The table's name is one of the literals of `table_of`.
-                    let there: Option<(i32,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(target)
-                        .fetch_optional(&mut *tx).await.map_err(Error::db("find what a rule is about"))?;
-                    if there.is_none() {
-                        return Err(Error::NotFound { what: kind, key: target.to_string() });
-                    }
-                    if rule.layer != Layer::Exam {
-                        sqlx::query(
-                            concat!(end_at!(), " AND layer = $2 AND target_kind = $3 AND target_id = $4 AND starts_at < $5"))
-                            .bind(rule.starts_at.0).bind(rule.layer.text()).bind(kind).bind(target)
-                            .bind(rule.ends_at.map_or(i64::MAX, |ends| ends.0))
-                            .execute(&mut *tx).await.map_err(Error::db("end older rules"))?;
-                    }
-                    sqlx::query(
-                        "INSERT INTO gate_rules (id, layer, target_kind, target_id, level, list_id, starts_at, ends_at, created_by, created_at)
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-                        .bind(id.0).bind(rule.layer.text()).bind(kind).bind(target).bind(rule.setting.level.text())
-                        .bind(rule.setting.list.map(|list| list.0)).bind(rule.starts_at.0)
-                        .bind(rule.ends_at.map(|ends| ends.0)).bind(by.actor.to_owned()).bind(by.at.0)
-                        .execute(&mut *tx).await
-                        .map_err(Error::unique("make a rule", || "this rule exists already".into()))?;
-                    record!(tx, by, "rule", id, format!("{} {}", rule.layer.text(), rule.setting.level))?;
-                }
+                insert_rules!(tx, by, rules, ids, None::<ExamId>);
                 Ok(())
             })?;
             Ok(ids)
@@ -117,8 +136,7 @@ impl Inventory {
         Box::pin(async move {
             let (rules, rooms, groups): (Vec<RuleRow>, Vec<PlaceRow>, Vec<PlaceRow>) = on_pool!(self, pool => {
                 let rules = sqlx::query_as(
-                    "SELECT id, layer, target_kind, target_id, level, list_id, starts_at, ends_at, created_by, created_at
-                     FROM gate_rules WHERE ends_at IS NULL OR ends_at > $1")
+                    concat!(select_rules!(), " WHERE ends_at IS NULL OR ends_at > $1"))
                     .bind(now.0).fetch_all(pool).await.map_err(Error::db("list rules"))?;
                 let rooms = sqlx::query_as(
                     "SELECT id, level, list_id, filter_id FROM rooms WHERE level IS NOT NULL OR filter_id IS NOT NULL")
@@ -381,7 +399,7 @@ impl Inventory {
     }
 }
 
-fn check(rules: &[NewRule]) -> Result<()> {
+pub(super) fn check(rules: &[NewRule]) -> Result<()> {
     if rules.len() > RULES_AT_ONCE_MAX {
         return Err(Error::Conflict(format!(
             "{} rules at once are more than {RULES_AT_ONCE_MAX}",
@@ -412,7 +430,7 @@ fn ids(of: Of) -> (&'static str, Uuid) {
     }
 }
 
-fn target_parts(target: Target) -> (&'static str, Uuid) {
+pub(super) fn target_parts(target: Target) -> (&'static str, Uuid) {
     match target {
         Target::Room(id) => ("room", id.0),
         Target::Group(id) => ("group", id.0),
@@ -421,7 +439,7 @@ fn target_parts(target: Target) -> (&'static str, Uuid) {
     }
 }
 
-fn table_of(target: Target) -> &'static str {
+pub(super) fn table_of(target: Target) -> &'static str {
     match target {
         Target::Room(_) => "rooms",
         Target::Group(_) => "school_groups",
@@ -431,7 +449,7 @@ fn table_of(target: Target) -> &'static str {
 }
 
 /// The value, or its problem in the list.
-fn kept<T>(read: Result<T>, problems: &mut Vec<Error>) -> Option<T> {
+pub(super) fn kept<T>(read: Result<T>, problems: &mut Vec<Error>) -> Option<T> {
     read.map_err(|problem| problems.push(problem)).ok()
 }
 
@@ -443,8 +461,8 @@ fn by_first(pairs: Vec<(Uuid, Uuid)>) -> HashMap<Uuid, Vec<GroupId>> {
     map
 }
 
-fn rule(row: RuleRow) -> Result<Rule> {
-    let (id, layer, kind, target, level, list, starts_at, ends_at, created_by, created_at) = row;
+pub(super) fn rule(row: RuleRow) -> Result<Rule> {
+    let (id, layer, kind, target, level, list, starts_at, ends_at, created_by, created_at, exam) = row;
     let bad = Error::row("gate_rules", id);
     Ok(Rule {
         id: RuleId(id),
@@ -460,6 +478,7 @@ fn rule(row: RuleRow) -> Result<Rule> {
             other => return Err(bad(format!("unknown target {other:?}"))),
         },
         setting: setting(&level, list).map_err(bad)?,
+        exam: exam.map(ExamId),
         starts_at: UnixMillis(starts_at),
         ends_at: ends_at.map(UnixMillis),
         created_by,

@@ -9,6 +9,7 @@
 mod generation;
 mod nft;
 mod plan;
+mod protocol;
 mod script;
 mod state;
 
@@ -32,6 +33,7 @@ use crate::clients::{Clients, Link, Opening};
 use crate::interfaces;
 use generation::Generation;
 use plan::{Facts, Plan, Scope};
+use protocol::{Reading, Watch};
 use script::Batch;
 use state::{Element, Frame, Member, Opened, State};
 
@@ -100,6 +102,8 @@ pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, inven
             .map_err(|error| tracing::warn!(%error, "the kernel has no nftables"))
             .ok(),
         plan: Plan::default(),
+        watch: Watch::default(),
+        read_at: None,
         unidentified: true,
         due: Some(Scope::All),
         retry_at: None,
@@ -127,6 +131,9 @@ struct Gate {
     kernel: Kernel,
     generation: Option<Generation>,
     plan: Plan,
+    watch: Watch,
+    /// When exams were last looked at.
+    read_at: Option<UnixMillis>,
     /// Whether hardware and IP addresses were read that the kernel does not know yet.
     unidentified: bool,
     /// For whom something may have changed that the kernel does not know yet.
@@ -190,6 +197,7 @@ impl Gate {
                 opening = asked.recv() => opening,
                 _ = second.tick() => {
                     self.look().await;
+                    self.watch_exams().await;
                     None
                 }
             };
@@ -455,6 +463,30 @@ impl Gate {
         self.kernel = Kernel::Unknown;
     }
 
+    /// Writes the protocols of exams.
+    async fn watch_exams(&mut self) {
+        let now = clock::now();
+        let rested = self.read_at.is_none_or(|at| now.millis_since(at).abs() >= EXAM_MILLIS);
+        if self.plan.sitting.is_empty() || !rested || !matches!(self.kernel, Kernel::Holds { .. }) {
+            return;
+        }
+        self.read_at = Some(now);
+        let reading = match read_exams().await {
+            Ok(reading) => reading,
+            Err(error) => return tracing::warn!(error = chain(&error), "cannot read what exams counted"),
+        };
+        let news = self.watch.news(&self.plan.sitting, reading, now);
+        if news.is_empty() {
+            return;
+        }
+        if let Err(error) = self.inventory.note_sittings(By { actor: SOURCE, at: now }, &news).await {
+            tracing::warn!(
+                error = chain(&error),
+                "cannot write the protocol of an exam; some seconds of it are lost"
+            );
+        }
+    }
+
     fn read_generation(&self) -> Option<u32> {
         self.generation.as_ref()?.read().ok()
     }
@@ -524,6 +556,14 @@ impl Gate {
     }
 }
 
+async fn read_exams() -> Result<Reading, nft::Error> {
+    Ok(Reading {
+        seen: nft::counts("seen").await?.into_keys().collect(),
+        refused: nft::counts("refused").await?,
+        dodged: nft::counts("dodged").await?,
+    })
+}
+
 /// Lets the kernel forward, which it does not by itself, once the rules stand.
 fn forward() {
     match std::fs::read_to_string(FORWARD) {
@@ -540,6 +580,8 @@ fn forward() {
 const SOURCE: &str = "gate";
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 const LOOK: Duration = Duration::from_secs(1);
+/// Exams are looked at this often.
+const EXAM_MILLIS: i64 = 3000;
 const RETRY: Duration = Duration::from_secs(5);
 /// The wall clock may be corrected by this much without anybody noticing.
 const JUMP_MILLIS: i64 = 1000;

@@ -63,6 +63,23 @@ pub(crate) async fn skeleton() -> Result<String, Error> {
     Ok(objects.filter(ours).map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
+/// The numbers in a set, with the packets that were counted for each.
+pub(crate) async fn counts(set: &str) -> Result<HashMap<Number, u64>, Error> {
+    let mut arguments = vec!["-j", "list", "set"];
+    arguments.extend(TABLE.split(' ').chain([set]));
+    let listing: Value = serde_json::from_str(&nft(&arguments, "").await?).map_err(Error::Answer)?;
+    let objects = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    let elements = objects.filter_map(|object| object.get("set")?.get("elem")?.as_array()).flatten();
+    Ok(elements.filter_map(counted).collect())
+}
+
+/// `{"elem": {"val": 5, "counter": {"packets": 3, …}, …}}`.
+fn counted(element: &Value) -> Option<(Number, u64)> {
+    let element = element.get("elem")?;
+    let packets = element.get("counter").and_then(|counter| counter.get("packets")?.as_u64());
+    Some((Number::try_from(element.get("val")?.as_u64()?).ok()?, packets.unwrap_or(0)))
+}
+
 async fn nft(arguments: &[&str], input: &str) -> Result<String, Error> {
     let done = Command::new("nft")
         .args(arguments)

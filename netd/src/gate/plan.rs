@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use inventory::gate::{Book, GateDevice, GatedNetwork, Segment, Target};
-use inventory::{Cidr, DeviceId, Level, MacAddr, UnixMillis};
+use inventory::gate::{Book, Cause, GateDevice, GatedNetwork, Segment, Target};
+use inventory::{Cidr, DeviceId, ExamId, Level, MacAddr, UnixMillis};
 
 use super::script::Batch;
 use super::state::{Action, Element, Frame, Line, Member, Number, Pair, State, TIMED};
@@ -56,8 +56,18 @@ pub(crate) struct Plan {
     pub(crate) clients: Clients,
     /// What each device that was looked at may do, where that is known: without an address, the network says nothing.
     pub(crate) levels: Vec<(DeviceId, Level, Option<UnixMillis>)>,
+    /// The devices that sit an exam.
+    pub(crate) sitting: HashMap<Number, Sitter>,
     /// When something changes next.
     pub(crate) next: Option<UnixMillis>,
+}
+
+/// A device that sits an exam.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sitter {
+    pub(crate) exam: ExamId,
+    pub(crate) device: DeviceId,
+    pub(crate) name: String,
 }
 
 impl Facts {
@@ -108,6 +118,7 @@ impl Facts {
             Scope::All => {
                 plan.clients = self.strangers();
                 plan.next = None;
+                plan.sitting.clear();
                 self.devices.iter().for_each(|device| self.carry_out_one(device, state, batch, plan));
                 self.forget_deleted(state, batch);
             }
@@ -126,7 +137,21 @@ impl Facts {
         let line = line(&segments);
         state.set_line(batch, device.number, &line);
         let (action, until) = line.at(now);
-        plan.next = [plan.next, until].into_iter().flatten().min();
+        let (cause, said, next) = segments.first().map_or((Cause::Network, None, None), |first| {
+            (first.verdict.cause, first.verdict.setting, first.until)
+        });
+        // The next rule may say the same level with another allow list.
+        plan.next = [plan.next, until, next].into_iter().flatten().min();
+        let sitter = self.sitter(device, cause);
+        state.watched.put(
+            batch,
+            device.number,
+            sitter.is_some().then_some(Element { value: Member, ends: next }),
+        );
+        match sitter {
+            Some(sitter) => plan.sitting.insert(device.number, sitter),
+            None => plan.sitting.remove(&device.number),
+        };
         let addresses = self.addresses.get(&device.number).map(Vec::as_slice).unwrap_or_default();
         let network = |pair: &Pair| self.networks.iter().find(|network| network.cidr.contains(pair.1));
         let home = addresses.iter().find_map(network);
@@ -137,7 +162,6 @@ impl Facts {
         state.shown.put(batch, device.number, member(shown));
         let Some(level) = level else { return };
         plan.levels.push((device.subject.device, level, until));
-        let said = segments.first().and_then(|segment| segment.verdict.setting);
         for pair in addresses {
             let here = network(pair);
             let client = Client {
@@ -148,6 +172,12 @@ impl Facts {
             };
             plan.clients.devices.insert(IpAddr::V4(pair.1), client);
         }
+    }
+
+    fn sitter(&self, device: &GateDevice, cause: Cause) -> Option<Sitter> {
+        let Cause::Rule(id, _) = cause else { return None };
+        let exam = self.book.rule(id)?.exam?;
+        Some(Sitter { exam, device: device.subject.device, name: device.name.to_string() })
     }
 
     /// Notes who has which address: from leases, and from reservations, which need no lease. Returns the devices for which that is new; when
@@ -210,6 +240,7 @@ impl Facts {
             state.set_line(batch, number, &Line { timed: Vec::new(), last: Action(None) });
             state.free.put(batch, number, None);
             state.shown.put(batch, number, None);
+            state.watched.put(batch, number, None);
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn whole(frame: &Frame, state: &State, now: UnixMillis) -> String {
     batch.add_all(&state.last);
     batch.add_all(&state.free);
     batch.add_all(&state.shown);
+    batch.add_all(&state.watched);
     state.opened.iter().for_each(|set| batch.add_all(set));
     text + &batch.script()
 }

@@ -138,6 +138,7 @@ pub(crate) struct State {
     pub(crate) last: Elements<Number, Action>,
     pub(crate) free: Elements<Number, Member>,
     pub(crate) shown: Elements<Number, Member>,
+    pub(crate) watched: Elements<Number, Member>,
     /// Addresses that DNS gave devices: of IPv4 and IPv6, for allow lists and for what is always reachable.
     pub(crate) opened: [Elements<Opened, Member>; 4],
 }
@@ -151,6 +152,7 @@ impl Default for State {
             last: Elements::new("last"),
             free: Elements::new("free"),
             shown: Elements::new("shown"),
+            watched: Elements::new("watched"),
             opened: ["opened4", "opened6", "always4", "always6"].map(Elements::new),
         }
     }
@@ -215,6 +217,7 @@ impl State {
         self.timed.iter_mut().for_each(|map| map.forget(before));
         self.free.forget(before);
         self.shown.forget(before);
+        self.watched.forget(before);
         self.opened.iter_mut().for_each(|set| set.forget(before));
     }
 

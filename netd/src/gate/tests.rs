@@ -61,6 +61,7 @@ fn rule(n: u128, layer: Layer, target: Target, level: Level, from: i64, minutes:
         layer,
         target,
         setting: level.into(),
+        exam: None,
         starts_at: at(from),
         ends_at: Some(at(from + minutes)),
         created_by: "test".into(),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use inventory::Level::{AllowList, Filtered, Off, On};
-use inventory::gate::{Layer, NewRule, Setting, Target};
+use inventory::gate::{Layer, NewExam, NewRule, Setting, Target};
 use inventory::{ListId, NewList, clock};
 
 use crate::internet::{
@@ -136,6 +136,38 @@ fn a_device_on_an_allow_list_reaches_nothing_that_dns_did_not_open() {
     eventually("the grant is seen", || campus.confirmed(FIRST) == Some(AllowList));
     assert!(!campus.devices[FIRST].reaches(&web()), "a grant for the room does not widen an exam");
     assert!(campus.devices[TEACHER].reaches(&web()) && campus.devices[ELSEWHERE].reaches(&web()));
+}
+
+#[test]
+fn an_exam_ends_by_itself_and_its_protocol_says_who_was_there_and_who_tried_to_leave() {
+    let mut campus = Campus::new(On);
+    let [sitting, absent, elsewhere] = [FIRST, SECOND, ELSEWHERE].map(|n| campus.devices[n].id);
+    run(&format!("ip -n {} link set eth0 down", campus.devices[SECOND].namespace.0));
+    let ends_at = clock::now().plus_secs(12);
+    let new = NewExam { name: "Mathe", targets: &[campus.room()], list: None, ends_at };
+    let exam = campus.runtime.block_on(campus.inventory.begin_exam(by(), &new)).unwrap();
+    let pc = &campus.devices[FIRST];
+    eventually("the exam begins", || !pc.reaches(&web()));
+    for address in [&web(), &web6(), &format!("{HOST}:853"), &format!("{RESOLVER}:443")] {
+        assert!(!pc.reaches(address), "{address}");
+    }
+    assert!(campus.devices[ELSEWHERE].reaches(&web()), "others are no part of it");
+
+    let sittings = || campus.runtime.block_on(campus.inventory.sittings(exam)).unwrap();
+    let of = |device| sittings().into_iter().find(|sitting| sitting.device == device);
+    eventually("what it tried is written down", || {
+        of(sitting).is_some_and(|s| s.refused >= 2 && s.dodged >= 2)
+    });
+    assert!(of(sitting).is_some_and(|s| s.first_seen.is_some() && s.name == "pc0x"));
+    assert_eq!(of(absent).map(|s| (s.first_seen, s.refused, s.dodged)), Some((None, 0, 0)));
+    assert_eq!(of(elsewhere), None);
+
+    campus.server.kill();
+    eventually("it ends without netd", || clock::now() > ends_at && campus.devices[FIRST].reaches(&web()));
+    let protocol = sittings();
+    campus.server.start();
+    eventually("netd is back", || campus.devices[FIRST].reaches(&web()));
+    assert_eq!(sittings(), protocol, "what happens after the end is no part of it");
 }
 
 #[test]

@@ -16,14 +16,15 @@ use crate::fields::{Body, Id};
 use crate::lessons::{self, Scene, Seat};
 use crate::problem::Problem;
 
-type Me = Extension<SignedIn>;
-type Caller = Extension<Peer>;
+pub(crate) type Me = Extension<SignedIn>;
+pub(crate) type Caller = Extension<Peer>;
 
-/// `level` for `span`: `lesson`, `day` or a number of minutes.
+/// `level` for `span`: `lesson`, `day` or a number of minutes; with `allow_list`, the list that it means.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantBody {
     level: Level,
+    list: Option<ListId>,
     #[serde(default)]
     span: String,
 }
@@ -53,7 +54,8 @@ async fn grant(
     body: &GrantBody,
 ) -> Answer<Json<Value>> {
     let span = lessons::span(&body.span)?;
-    let ends = lessons::set(app, me, peer.address.ip(), target, body.level, span).await?;
+    let setting = Setting { level: body.level, list: body.list };
+    let ends = lessons::set(app, me, peer.address.ip(), target, setting, span).await?;
     Ok(Json(json!({ "level": body.level, "ends_at": ends })))
 }
 

@@ -5,8 +5,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use httpd::Peer;
-use inventory::gate::{Level, RoomControl, RoomGate, Target};
-use inventory::{DeviceId, GroupId, Role, RoomId, UnixMillis};
+use inventory::gate::{Level, RoomControl, RoomGate, Rule, Setting, Target};
+use inventory::{DeviceId, GroupId, NameList, RoomId, UnixMillis};
 
 use crate::app::{App, SignedIn};
 use crate::failure::{Answer, Failure};
@@ -14,7 +14,7 @@ use crate::fields::{Fields, Id};
 use crate::format;
 use crate::lessons::{self, Scene, Seat};
 use crate::page::{Here, Page, Visit};
-use crate::pages::{Me, level_choices};
+use crate::pages::{Choice, Me, level_choices};
 use crate::problem::Problem;
 use crate::rights::{self, Right};
 use crate::texts::Texts;
@@ -34,6 +34,8 @@ pub(crate) struct LessonPage {
     pub(crate) foreign: bool,
     pub(crate) spans: Vec<(&'static str, String)>,
     pub(crate) levels: [(&'static str, &'static str); 4],
+    /// Allow lists to choose from.
+    pub(crate) lists: Vec<Choice>,
     /// The level that holds for the whole, if a teacher set one.
     pub(crate) current: &'static str,
     pub(crate) tiles: Vec<Tile>,
@@ -144,7 +146,7 @@ pub(crate) async fn set_class(
     set(&app, &me, &peer, &visit, Target::Group(id), &form).await
 }
 
-/// The fields: `level` (`end` takes back what was set), `span`, and `device` for one seat.
+/// The fields: `level` (`end` takes back what was set), `span`, `list` for an allow list, and `device` for one seat.
 async fn set(app: &App, me: &SignedIn, peer: &Peer, visit: &Visit, whole: Target, form: &Fields) -> Answer {
     let t = Texts::of(visit.lang);
     let (path, address) = (path(whole), peer.address.ip());
@@ -158,7 +160,8 @@ async fn set(app: &App, me: &SignedIn, peer: &Peer, visit: &Visit, whole: Target
             return Ok(t.said_ended.to_owned());
         }
         let (level, span) = (lessons::level(form.text("level"))?, lessons::span(form.text("span"))?);
-        let ends = lessons::set(app, me, address, target, level, span).await?;
+        let list = form.given("list").map(str::parse).transpose().map_err(|_| Failure::Gone)?;
+        let ends = lessons::set(app, me, address, target, Setting { level, list }, span).await?;
         Ok(t.said_level(t.level(level), &format::clock(ends)))
     };
     match done.await {
@@ -185,8 +188,17 @@ async fn show(app: &App, me: &SignedIn, visit: &Visit, target: Target) -> Answer
         others,
         others_title,
         standing,
+        lists: lists(app, scene.grant.as_ref()).await?,
         ..page(visit.page(here), &scene, &me.user.name)
     })
+}
+
+/// Allow lists to choose from; the one that holds is chosen.
+async fn lists(app: &App, grant: Option<&Rule>) -> Answer<Vec<Choice>> {
+    let holds = grant.and_then(|rule| rule.setting.list);
+    let choice =
+        |list: NameList| Choice { chosen: Some(list.id) == holds, id: list.id.to_string(), name: list.name };
+    Ok(lessons::allow_lists(app).await?.into_iter().map(choice).collect())
 }
 
 fn standing(t: &Texts, id: RoomId, gate: RoomGate) -> StandingForm {
@@ -254,6 +266,7 @@ fn page(p: Page, scene: &Scene, reader: &str) -> LessonPage {
         current: grant.map_or("", |rule| rule.setting.level.text()),
         tiles: scene.seats.iter().map(|seat| tile(t, seat)).collect(),
         summary: summary(t, &scene.seats),
+        lists: Vec::new(),
         others: Vec::new(),
         others_title: "",
         standing: None,
@@ -304,10 +317,7 @@ async fn rooms(app: &App, without: Option<RoomId>) -> Answer<Vec<(String, String
 }
 
 async fn classes(app: &App, me: &SignedIn, without: Option<GroupId>) -> Answer<Vec<(String, String)>> {
-    let mine = match me.user.role {
-        Role::SchoolAdmin => app.inventory.groups().await?,
-        _ => app.inventory.groups_of(me.user.id).await?,
-    };
+    let mine = lessons::groups(app, me).await?;
     let others = mine.into_iter().filter(|group| Some(group.id) != without);
     Ok(others.map(|group| (path(Target::Group(group.id)), group.name)).collect())
 }

@@ -1,11 +1,11 @@
 //! A school to show: every state a page knows, and texts that would break a page that does not escape.
 
-use inventory::gate::{Layer, NewRule, Target};
+use inventory::gate::{Layer, NewExam, NewRule, Sitting, Target};
 use inventory::lessons::Grid;
 use inventory::{
-    By, DeviceId, DhcpMode, GroupId, ImageId, Interface, InterfaceKind, Inventory, JobId, JobProgress,
-    JobResult, JobTask, Level, Network, NetworkId, NewDevice, Observed, Result, RoomId, Sighting, UnixMillis,
-    WaitingId, clock,
+    By, DeviceId, DhcpMode, ExamId, GroupId, ImageId, Interface, InterfaceKind, Inventory, JobId,
+    JobProgress, JobResult, JobTask, Level, Network, NetworkId, NewDevice, Observed, Result, RoomId,
+    Sighting, UnixMillis, WaitingId, clock,
 };
 use serde_json::{Value, json};
 
@@ -34,6 +34,8 @@ pub(crate) struct School {
     pub(crate) network: NetworkId,
     /// A class.
     pub(crate) class: GroupId,
+    /// An exam that runs in the library.
+    pub(crate) exam: ExamId,
 }
 
 /// Puts a school into an empty inventory.
@@ -178,8 +180,22 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
         )
         .await?;
     let class = lessons(inventory, by, network, room, &ids, announced).await?;
+    let exam = exam(inventory, by, library, *off).await?;
     let (device, busy) = (*device, *busy);
-    Ok(School { class, room, empty_room, device, busy, announced, image, job, waiting, rejected, network })
+    Ok(School {
+        exam,
+        class,
+        room,
+        empty_room,
+        device,
+        busy,
+        announced,
+        image,
+        job,
+        waiting,
+        rejected,
+        network,
+    })
 }
 
 /// A class in a lesson: the room is on for a while, one PC is locked, one does not do yet what it should.
@@ -218,6 +234,31 @@ async fn lessons(
         inventory.confirm_levels(By { actor: "gate", ..by }, &levels).await?;
     }
     Ok(class)
+}
+
+/// An exam with somebody who is absent and somebody who tried a way around.
+async fn exam(inventory: &Inventory, by: By<'_>, room: RoomId, pc: DeviceId) -> Result<ExamId> {
+    let by = By { actor: "frau-groß", ..by };
+    let ends_at = by.at.plus_secs(3600);
+    let new = NewExam { name: "Mathe <7b> & Co", targets: &[Target::Room(room)], list: None, ends_at };
+    let exam = inventory.begin_exam(by, &new).await?;
+    let seen = Some(by.at);
+    let sitting = |device, name: &str, seen, dodged| Sitting {
+        exam,
+        device,
+        name: name.into(),
+        first_seen: seen,
+        last_seen: seen,
+        refused: dodged * 7,
+        dodged,
+    };
+    let news = [
+        sitting(pc, "buecherei-pc01", seen, 0),
+        sitting(DeviceId::random(), "buecherei-pc02", None, 0),
+        sitting(DeviceId::random(), "ipad-17", seen, 3),
+    ];
+    inventory.note_sittings(By { actor: "gate", ..by }, &news).await?;
+    Ok(exam)
 }
 
 async fn approved(inventory: &Inventory, by: By<'_>, n: u8, name: &str, room: RoomId) -> Result<DeviceId> {

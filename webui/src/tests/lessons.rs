@@ -171,3 +171,76 @@ async fn everybody_sees_their_own_status_and_begins_where_they_belong() {
     assert_eq!(person.get("/").await.header("location"), "/room");
     assert_eq!(person.get("/devices").await.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn an_exam_is_begun_prolonged_and_ended_by_whoever_may_switch_all_of_it() {
+    let desk = Desk::new().await;
+    let (person, id) = teacher(&desk).await;
+    let (room, class) = (desk.school.room.to_string(), desk.school.class.to_string());
+    let fields = [
+        ("name", "Mathe"),
+        ("room", room.as_str()),
+        ("class", class.as_str()),
+        ("names", "duden.de\nwetter.de"),
+        ("until", "23:59"),
+    ];
+    let got = person.post("/exams", &fields).await;
+    assert_eq!(got.status, StatusCode::FORBIDDEN, "the class is not the teacher's");
+    desk.inventory.add_to_group(by(), desk.school.class, &[id], &[]).await.unwrap();
+    let got = person.post("/exams", &fields).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);
+    let path = got.header("location").to_owned();
+
+    let exam = desk.inventory.exams(1).await.unwrap().remove(0);
+    assert_eq!((exam.name.as_str(), exam.created_by.as_str(), exam.targets.len()), ("Mathe", "teacher-x", 2));
+    let names = desk.inventory.list_names(exam.list.unwrap()).await.unwrap().unwrap();
+    assert_eq!(names, "duden.de\nwetter.de");
+    assert!(person.get(&path).await.body.contains("Mathe"));
+    person.post(&format!("/room/{room}"), &[("level", "on"), ("span", "15")]).await;
+    let scene = person.get(&format!("/room/{room}")).await.body;
+    assert!(scene.contains("Klausur, bis"), "the room says what prevails");
+
+    let got = person.post(&path, &[("minutes", "10")]).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        desk.inventory.exam(exam.id).await.unwrap().unwrap().ends_at,
+        exam.ends_at,
+        "not into the next day"
+    );
+    person.post(&path, &[("end", "1")]).await;
+    let over = desk.inventory.exam(exam.id).await.unwrap().unwrap();
+    assert_eq!(over.ended_by.as_deref(), Some("teacher-x"));
+    assert!(over.ends_at <= clock::now());
+}
+
+#[tokio::test]
+async fn a_protocol_is_for_whoever_gave_the_exam_and_those_who_answer_for_the_school() {
+    let desk = Desk::new().await;
+    let path = format!("/exams/{}", desk.school.exam);
+    let (colleague, _) = teacher(&desk).await;
+    assert_eq!(colleague.get(&path).await.status, StatusCode::FORBIDDEN);
+    let head = Person { desk: &desk, cookie: desk.sign_in_as(Role::HeadTeacher).await };
+    let page = head.get(&path).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("2 dabei, 1 nicht dabei, 1 mit Umgehungsversuch"), "{}", page.body);
+    let api = desk.get(&format!("/api/v1/exams/{}", desk.school.exam)).await.json();
+    let devices: Vec<_> =
+        api["devices"].as_array().unwrap().iter().map(|d| d["dodged"].as_u64().unwrap()).collect();
+    assert_eq!((api["runs"].as_bool(), devices), (Some(true), vec![0, 0, 3]));
+}
+
+#[tokio::test]
+async fn allow_list_only_means_the_list_that_was_chosen() {
+    let desk = Desk::new().await;
+    let (person, _) = teacher(&desk).await;
+    let list = inventory::ListId::random();
+    let new = inventory::NewList { name: "Lexika", source: None, names: "duden.de" };
+    desk.inventory.put_name_list(by(), list, &new).await.unwrap();
+    let path = format!("/room/{}", desk.school.room);
+    assert!(person.get(&path).await.body.contains("Lexika"));
+    let (id, room) = (list.to_string(), Target::Room(desk.school.room));
+    for (level, expected) in [("allow_list", Some(list)), ("filtered", None)] {
+        person.post(&path, &[("level", level), ("span", "15"), ("list", &id)]).await;
+        assert_eq!(grant(&desk, room).await.unwrap().setting.list, expected, "{level}");
+    }
+}

@@ -68,6 +68,8 @@ async fn every_page_exists_in_german_and_english() {
     paths.push(format!("/room/{}", school.room));
     paths.push(format!("/room/{}", school.empty_room));
     paths.push(format!("/class/{}", school.class));
+    paths.push("/exams".to_owned());
+    paths.push(format!("/exams/{}", school.exam));
     paths.push(format!("/waiting?room={}", school.room));
     paths.push(format!("/networks/{}", school.network));
     paths.push(format!("/networks/{}/delete", school.network));
@@ -87,6 +89,7 @@ async fn every_page_exists_in_german_and_english() {
         (format!("/networks/{}", school.network), vec![("cidr", "10.78.0.0/16"), ("mode", "x")]),
         ("/networks/new".to_owned(), vec![]),
         ("/rooms".to_owned(), vec![("name", "Aula")]),
+        ("/exams".to_owned(), vec![("name", "x"), ("until", "bald")]),
     ];
     for lang in Lang::ALL {
         let ask = |method: Method, path: &str| {

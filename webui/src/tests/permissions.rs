@@ -25,6 +25,7 @@ fn path(desk: &Desk, route: &Route) -> String {
         Some("jobs") => school.job.to_string(),
         Some("networks") => school.network.to_string(),
         Some("room") => school.empty_room.to_string(),
+        Some("exams") => school.exam.to_string(),
         Some("class" | "groups") => school.class.to_string(),
         Some("gate") => match route.path.split('/').nth(5 - 1) {
             Some("rooms") => school.empty_room.to_string(),

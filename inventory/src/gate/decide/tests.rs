@@ -35,6 +35,7 @@ fn rule(n: u128, layer: Layer, target: Target, level: Level, from: i64, to: Opti
         layer,
         target,
         setting: level.into(),
+        exam: None,
         starts_at: at(from),
         ends_at: to.map(at),
         created_by: "test".into(),
