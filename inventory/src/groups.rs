@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
-use crate::gate::Setting;
+use crate::gate::Place;
+use crate::gate::store::{PlaceRow, place};
 use crate::{Answer, By, DeviceId, Error, GroupId, Inventory, Result, UserId};
 
 /// A class or another group.
@@ -82,15 +83,31 @@ impl Inventory {
         })
     }
 
+    /// What a group says at ordinary times.
+    ///
+    /// # Errors
+    /// There is no such group, the row makes no sense, or the database failed.
+    pub fn group_gate(&self, id: GroupId) -> Answer<'_, Place> {
+        Box::pin(async move {
+            let row: Option<PlaceRow> = on_pool!(self, pool => sqlx::query_as(
+                "SELECT id, level, list_id, filter_id FROM school_groups WHERE id = $1").bind(id.0).fetch_optional(pool).await)
+            .map_err(Error::db("find a group"))?;
+            let row = row.ok_or(Error::NotFound { what: "group", key: id.to_string() })?;
+            Ok(place("school_groups", row)?.1)
+        })
+    }
+
     /// Says what holds for a group at ordinary times; without a setting, what rooms and networks say.
     ///
     /// # Errors
-    /// There is no such group or list, or the database failed.
-    pub fn set_group_gate<'a>(&'a self, by: By<'a>, id: GroupId, setting: Option<Setting>) -> Answer<'a, ()> {
+    /// There is no such group, list or filter, or the database failed.
+    pub fn set_group_gate<'a>(&'a self, by: By<'a>, id: GroupId, gate: Place) -> Answer<'a, ()> {
         Box::pin(async move {
+            let Place { setting, filter } = gate;
             in_transaction!(self, "save what holds for a group", tx => {
-                let done = sqlx::query("UPDATE school_groups SET level = $1, list_id = $2 WHERE id = $3")
-                    .bind(setting.map(|s| s.level.text())).bind(setting.and_then(|s| s.list).map(|l| l.0)).bind(id.0)
+                let done = sqlx::query("UPDATE school_groups SET level = $1, list_id = $2, filter_id = $3 WHERE id = $4")
+                    .bind(setting.map(|s| s.level.text())).bind(setting.and_then(|s| s.list).map(|l| l.0))
+                    .bind(filter.map(|f| f.0)).bind(id.0)
                     .execute(&mut *tx).await.map_err(Error::reference("save what holds for a group"))?;
                 Error::unless_found(done.rows_affected(), "group", id)?;
                 record!(tx, by, "group", id, "gate set")?;

@@ -36,7 +36,7 @@ pub struct SpecialDays {
 }
 
 /// All lessons.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grid {
     /// From Monday to Sunday.
     pub week: [Vec<Lesson>; 7],
@@ -125,6 +125,86 @@ pub fn parse_week(text: &str) -> ([Vec<Lesson>; 7], Vec<(usize, String)>) {
         }
     }
     (week, wrong)
+}
+
+/// Writes a week in the form that [`parse_week`] reads.
+#[must_use]
+pub fn write_week(week: &[Vec<Lesson>; 7]) -> String {
+    let [monday, rest @ .., saturday, sunday] = week;
+    let alike = rest.iter().all(|day| day == monday) && saturday.is_empty() && sunday.is_empty();
+    let line = |day: &str, lesson: &Lesson| {
+        format!("{day}{};{};{}\n", lesson.number, hour(lesson.starts), hour(lesson.ends))
+    };
+    if alike {
+        return monday.iter().map(|lesson| line("", lesson)).collect();
+    }
+    let days = WEEKDAY_NAMES.iter().zip(week);
+    days.flat_map(|(day, lessons)| lessons.iter().map(move |lesson| line(day, lesson))).collect()
+}
+
+/// Reads days that are not like their weekday from lines `first;last;name` (no lessons) or
+/// `first;last;name;number start-end, number start-end …`; a day is written `21.12.2026` or `2026-12-21`, one without a last day is one
+/// day. Returns them, and what is wrong with which line.
+#[must_use]
+pub fn parse_special(text: &str) -> (Vec<SpecialDays>, Vec<(usize, String)>) {
+    let (mut special, mut wrong) = (Vec::new(), Vec::new());
+    for (at, line) in text.trim_start_matches('\u{feff}').lines().enumerate().take(LINES_MAX) {
+        if line.trim().is_empty() {
+            continue;
+        }
+        match parse_days(line) {
+            Some(days) => special.push(days),
+            None if at == 0 && !line.contains(|c: char| c.is_ascii_digit()) => {}
+            None => wrong.push((at + 1, line.chars().take(80).collect())),
+        }
+    }
+    special.sort_by_key(|days| days.first);
+    (special, wrong)
+}
+
+fn parse_days(line: &str) -> Option<SpecialDays> {
+    let mut fields = line.splitn(4, [';', '\t']).map(|field| field.trim().trim_matches('"'));
+    let first = parse_date(fields.next()?)?;
+    let last = fields.next().filter(|last| !last.is_empty()).map_or(Some(first), parse_date)?;
+    let name: String = fields.next()?.chars().take(60).collect();
+    let lessons = fields.next().unwrap_or_default();
+    let lessons: Option<Vec<Lesson>> =
+        lessons.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse_lesson).collect();
+    (first <= last && !name.is_empty()).then_some(SpecialDays { first, last, name, lessons: lessons? })
+}
+
+/// `3 9:55-10:40`.
+fn parse_lesson(text: &str) -> Option<Lesson> {
+    let (number, hours) = text.split_once(' ')?;
+    let (starts, ends) = hours.split_once(['-', '–'])?;
+    let lesson = Lesson {
+        number: number.trim_end_matches('.').parse().ok()?,
+        starts: minute(starts.trim())?,
+        ends: minute(ends.trim())?,
+    };
+    (lesson.number > 0 && lesson.starts < lesson.ends).then_some(lesson)
+}
+
+fn parse_date(text: &str) -> Option<Date> {
+    text.parse().ok().or_else(|| Date::strptime("%d.%m.%Y", text).ok())
+}
+
+/// Writes special days in the form that [`parse_special`] reads.
+#[must_use]
+pub fn write_special(special: &[SpecialDays]) -> String {
+    let lesson = |lesson: &Lesson| format!("{} {}-{}", lesson.number, hour(lesson.starts), hour(lesson.ends));
+    let line = |days: &SpecialDays| {
+        let lessons: Vec<String> = days.lessons.iter().map(lesson).collect();
+        let rest = if lessons.is_empty() { String::new() } else { format!(";{}", lessons.join(", ")) };
+        format!("{};{};{}{rest}\n", days.first, days.last, days.name)
+    };
+    special.iter().map(line).collect()
+}
+
+/// `08:05`; the end of the day is `24:00`.
+#[must_use]
+pub fn hour(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
 fn parse_line(line: &str) -> Option<(std::ops::RangeInclusive<usize>, Lesson)> {
@@ -236,6 +316,8 @@ const BELL_MINUTES: u16 = 3;
 const LESSON_MINUTES: i64 = 45;
 const WEEKDAYS: [(&str, &str); 7] =
     [("mo", "mo"), ("di", "tu"), ("mi", "we"), ("do", "th"), ("fr", "fr"), ("sa", "sa"), ("so", "su")];
+/// As [`write_week`] begins a line.
+const WEEKDAY_NAMES: [&str; 7] = ["Mo;", "Di;", "Mi;", "Do;", "Fr;", "Sa;", "So;"];
 /// More lines than this are no list of lessons.
 const LINES_MAX: usize = 500;
 
@@ -282,6 +364,20 @@ mod tests {
         assert_eq!(week[4].last(), Some(&lesson((3, 580, 620))));
         assert!(week[5].is_empty());
         assert_eq!(wrong, [(6, "x;y".to_owned()), (7, "4;11:00;10:00".to_owned())]);
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        for text in [LIST, "1;8:00;8:45\n2;8:50;9:35", ""] {
+            let (week, _) = parse_week(text);
+            assert_eq!(parse_week(&write_week(&week)), (week, Vec::new()), "{text}");
+        }
+        let text = "von;bis;was\n21.12.2026;5.1.2027;Ferien\n2026-12-18;;Zeugnisse;1 8:00-8:30, 2. 8:35-9:05\nx;y;z\n2.1.2027;1.1.2027;rückwärts";
+        let (special, wrong) = parse_special(text);
+        assert_eq!(wrong.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(special[0].lessons, [(1, 480, 510), (2, 515, 545)].map(lesson));
+        assert_eq!((special[1].name.as_str(), special[1].lessons.len()), ("Ferien", 0));
+        assert_eq!(parse_special(&write_special(&special)), (special, Vec::new()));
     }
 
     fn lesson((number, starts, ends): (u8, u16, u16)) -> Lesson {

@@ -43,7 +43,7 @@ pub use notices::Notice;
 pub use rooms::Room;
 pub use types::{
     Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, JobId, KeyFingerprint, ListId, MacAddr,
-    NetworkId, ParseError, RoomId, RuleId, UnixMillis, UserId, VersionId, WaitingId,
+    NetworkId, ParseError, RoomId, RuleId, SlotId, UnixMillis, UserId, VersionId, WaitingId,
 };
 pub use users::{Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

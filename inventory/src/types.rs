@@ -295,6 +295,8 @@ ids!(
     RuleId,
     /// An exam.
     ExamId,
+    /// A rule of the timetable.
+    SlotId,
     /// A list of domain names.
     ListId,
     /// What "filtered" means for some of the school.

@@ -11,7 +11,9 @@ use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use inventory::gate::{Confirmed, Layer, NewExam, NewRule, Of, RoomControl, RoomGate, Sitting, Target};
+use inventory::gate::{
+    Confirmed, Layer, NewExam, NewRule, NewSlot, Of, Place, RoomControl, RoomGate, Sitting, Target,
+};
 use inventory::lessons::Grid;
 use inventory::{
     By, DhcpMode, Error, Filter, FilterId, Interface, InterfaceKind, Inventory, JobProgress, JobResult,
@@ -60,6 +62,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     what_the_kernel_enforces_is_written_down,
     an_exam_and_its_rules_begin_and_end_together,
     what_is_seen_of_an_exam_adds_up,
+    the_timetable_makes_rules_of_the_days_ahead,
     lessons_are_kept,
     lists_are_written_by_people_and_counted_by_netd,
     a_filter_is_kept_with_its_lists,
@@ -680,7 +683,10 @@ async fn the_gate_is_told_of_rooms_groups_owners_and_visits(open: Open) {
         .set_room_gate(
             BY,
             other.id,
-            RoomGate { setting: Some(Level::Off.into()), control: RoomControl::Inside },
+            RoomGate {
+                place: Place { setting: Some(Level::Off.into()), filter: None },
+                control: RoomControl::Inside,
+            },
         )
         .await
         .unwrap();
@@ -713,7 +719,23 @@ async fn the_gate_is_told_of_rooms_groups_owners_and_visits(open: Open) {
         "what belongs to a teacher is the staff's"
     );
     let groups = inventory.groups_of(teacher).await.unwrap();
-    assert_eq!(groups, [class]);
+    assert_eq!(groups, std::slice::from_ref(&class));
+
+    let filter = Filter {
+        id: FilterId::random(),
+        name: "Jugend".into(),
+        safe_search: true,
+        youtube: YouTube::Free,
+        lists: Vec::new(),
+    };
+    inventory.put_filter(BY, &filter).await.unwrap();
+    let place = Place { setting: Some(Level::Filtered.into()), filter: Some(filter.id) };
+    inventory.set_group_gate(BY, class.id, place).await.unwrap();
+    inventory.set_room_gate(BY, other.id, RoomGate { place, control: RoomControl::Admins }).await.unwrap();
+    assert_eq!(inventory.group_gate(class.id).await.unwrap(), place);
+    assert_eq!(inventory.room_gate(other.id).await.unwrap().place, place);
+    inventory.delete_filter(BY, filter.id).await.unwrap();
+    assert_eq!(inventory.group_gate(class.id).await.unwrap().filter, None, "they go on without it");
 }
 
 async fn devices_keep_their_numbers_and_numbers_are_never_reused(open: Open) {
@@ -823,6 +845,36 @@ async fn what_is_seen_of_an_exam_adds_up(open: Open) {
     let sum = Sitting { last_seen: at(5), refused: 5, dodged: 1, ..here };
     assert_eq!(inventory.sittings(exam).await.unwrap(), [absent, sum]);
     assert!(inventory.sittings(of_nothing.exam).await.unwrap().is_empty());
+}
+
+async fn the_timetable_makes_rules_of_the_days_ahead(open: Open) {
+    let inventory = open.inventory().await;
+    let room = Target::Room(inventory.create_room(BY, "204").await.unwrap().id);
+    let slot = NewSlot {
+        target: room,
+        setting: Level::Off.into(),
+        days: vec![1, 2, 3, 4, 5, 6, 7],
+        starts: 0,
+        ends: 1440,
+        school_days: false,
+    };
+    let id = inventory.add_slot(BY, &slot).await.unwrap();
+    let stored = inventory.timetable().await.unwrap().0.remove(0);
+    assert_eq!((stored.id, &stored.new, stored.created_by.as_str()), (id, &slot, "test"));
+    let (book, bad) = inventory.gate_book(BY.at).await.unwrap();
+    assert!(bad.is_empty());
+    let rules: Vec<_> = book.rules().filter(|rule| rule.layer == Layer::Timetable).collect();
+    assert!(rules.len() >= 3 && rules.iter().all(|rule| rule.target == room));
+    assert_eq!(rules.iter().filter(|rule| rule.holds(BY.at)).count(), 1, "one of them is today's");
+
+    conflict(inventory.add_slot(BY, &NewSlot { days: Vec::new(), ..slot.clone() }).await);
+    conflict(inventory.add_slot(BY, &NewSlot { days: vec![8], ..slot.clone() }).await);
+    conflict(inventory.add_slot(BY, &NewSlot { starts: 600, ends: 600, ..slot.clone() }).await);
+    let nowhere = NewSlot { target: Target::Room(inventory::RoomId::random()), ..slot };
+    assert!(matches!(inventory.add_slot(BY, &nowhere).await, Err(Error::NotFound { .. })));
+    inventory.delete_slot(BY, id).await.unwrap();
+    assert!(matches!(inventory.delete_slot(BY, id).await, Err(Error::NotFound { .. })));
+    assert_eq!(inventory.gate_book(BY.at).await.unwrap().0.rules().count(), 0);
 }
 
 async fn lessons_are_kept(open: Open) {

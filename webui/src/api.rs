@@ -4,5 +4,6 @@
 pub(crate) mod exam;
 pub(crate) mod gate;
 pub(crate) mod read;
+pub(crate) mod rules;
 pub(crate) mod session;
 pub(crate) mod write;

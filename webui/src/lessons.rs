@@ -233,9 +233,25 @@ pub(crate) fn until_midnight(field: &'static str, ends: UnixMillis) -> Answer<()
 
 /// The instant of a time of today, `10:40`.
 pub(crate) fn today(field: &'static str, text: &str) -> Answer<UnixMillis> {
-    let problem = || Failure::field(field, Problem::NoTime(text.chars().take(40).collect()));
-    let time = jiff::civil::Time::strptime("%H:%M", text).map_err(|_| problem())?;
-    let at = zoned(clock::now()).with().time(time).build().map_err(|_| problem())?;
+    let minute = minute(field, text)?;
+    let today = zoned(clock::now()).start_of_day();
+    let at = today.and_then(|day| day.datetime().checked_add(jiff::Span::new().minutes(i64::from(minute))));
+    let at = at.and_then(|at| at.to_zoned(TimeZone::system())).map_err(|_| Failure::Internal)?;
+    Ok(UnixMillis(at.timestamp().as_millisecond()))
+}
+
+/// A minute of the day, `7:45`.
+pub(crate) fn minute(field: &'static str, text: &str) -> Answer<u16> {
+    let problem = |_| Failure::field(field, Problem::NoTime(text.chars().take(40).collect()));
+    let time = jiff::civil::Time::strptime("%H:%M", text).map_err(problem)?;
+    u16::try_from(i32::from(time.hour()) * 60 + i32::from(time.minute())).map_err(|_| Failure::Internal)
+}
+
+/// The instant of a local day and time, `2026-11-30T12:00`.
+pub(crate) fn instant(field: &'static str, text: &str) -> Answer<UnixMillis> {
+    let problem = |_| Failure::field(field, Problem::NoTime(text.chars().take(40).collect()));
+    let local: jiff::civil::DateTime = text.parse().map_err(problem)?;
+    let at = local.to_zoned(TimeZone::system()).map_err(problem)?;
     Ok(UnixMillis(at.timestamp().as_millisecond()))
 }
 

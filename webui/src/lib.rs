@@ -22,6 +22,7 @@ pub mod password;
 mod problem;
 mod rights;
 mod routes;
+mod rules;
 mod session;
 mod start;
 mod suggest;

@@ -36,6 +36,8 @@ pub(crate) enum Here {
     Room,
     Classes,
     Exams,
+    Rules,
+    Grid,
     Status,
     /// No entry: sign-in and error pages.
     Nowhere,
@@ -91,6 +93,8 @@ impl Page {
             ("/images", t.images, Here::Images, may(Right::Devices)),
             ("/jobs", t.jobs, Here::Jobs, may(Right::Devices)),
             ("/networks", t.networks, Here::Networks, may(Right::School)),
+            ("/rules", t.rules, Here::Rules, may(Right::School)),
+            ("/lesson-times", t.grid, Here::Grid, may(Right::School)),
             ("/room", t.lessons, Here::Room, may(Right::Lessons) && may(Right::Devices)),
             ("/classes", t.classes, Here::Classes, may(Right::Lessons) && may(Right::Devices)),
             ("/exams", t.exams, Here::Exams, may(Right::Lessons) && may(Right::Devices)),

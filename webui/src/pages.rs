@@ -5,12 +5,16 @@ pub(crate) mod changes;
 pub(crate) mod device;
 pub(crate) mod devices;
 pub(crate) mod exam;
+pub(crate) mod grid;
 pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod lesson;
+pub(crate) mod lists;
 pub(crate) mod networks;
 pub(crate) mod overview;
+pub(crate) mod places;
 pub(crate) mod rooms;
+pub(crate) mod rules;
 pub(crate) mod signin;
 pub(crate) mod waiting;
 

@@ -41,6 +41,8 @@ pub(crate) enum Problem {
     NoNumber(String),
     /// One of a few words was expected.
     NoChoice(String),
+    /// Neither a device nor a person has that name.
+    NoDeviceOrPerson(String),
     /// Not a time of day.
     NoTime(String),
     /// A time that is not today any more.
@@ -115,6 +117,10 @@ impl Problem {
             Self::NoChoice(text) => {
                 (format!("„{text}“ steht nicht zur Wahl"), format!("\"{text}\" is not one of the choices"))
             }
+            Self::NoDeviceOrPerson(text) => (
+                format!("Weder ein Gerät noch eine Person heißt „{text}“; den genauen Namen angeben"),
+                format!("Neither a device nor a person is called \"{text}\"; give the exact name"),
+            ),
             Self::NoTime(text) => (
                 format!("„{text}“ ist keine Uhrzeit; zum Beispiel 10:40"),
                 format!("\"{text}\" is no time of day; for example 10:40"),
@@ -332,6 +338,11 @@ const CONFLICTS: &[(&str, &str)] = &[
     (
         "nobody sits this exam; choose a room or a class",
         "Niemand schreibt diese Klausur mit; einen Raum oder eine Klasse wählen",
+    ),
+    ("no weekday is chosen; choose at least one", "Es ist kein Wochentag gewählt; mindestens einen wählen"),
+    (
+        "the timetable is full; delete what is not needed any more",
+        "Der Zeitplan ist voll; löschen, was nicht mehr gebraucht wird",
     ),
     ("this exam is over; begin a new one", "Diese Klausur ist beendet; eine neue beginnen"),
     ("there is a list named {} already", "Eine Liste namens {} gibt es schon; einen anderen Namen wählen"),

@@ -55,6 +55,14 @@ fn delete<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, hand
 }
 
 impl Route {
+    /// Takes a list of names: more than forms are long.
+    fn with_long_body(mut self) -> Self {
+        // Escaped in a form, a byte becomes three.
+        self.handler =
+            self.handler.layer(DefaultBodyLimit::max(3 * inventory::NAMES_BYTES_MAX + BODY_BYTES_MAX));
+        self
+    }
+
     fn public(mut self) -> Self {
         self.access = Public;
         self
@@ -70,8 +78,8 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        assets, changes, device, devices, exam, images, jobs, lesson, networks, overview, rooms, signin,
-        waiting,
+        assets, changes, device, devices, exam, grid, images, jobs, lesson, lists, networks, overview, rooms,
+        rules, signin, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -115,6 +123,21 @@ fn page_routes() -> Vec<Route> {
         post(School, "/rooms/{id}/gate", lesson::set_standing),
         get(School, "/networks/{id}/delete", networks::confirm_delete),
         post(School, "/networks/{id}/delete", networks::delete),
+        get(School, "/rules", rules::show),
+        post(School, "/rules/lock", rules::lock),
+        post(School, "/rules/{id}/end", rules::end),
+        post(School, "/rules/timetable", rules::add_slot),
+        post(School, "/rules/timetable/{id}/delete", rules::delete_slot),
+        get(School, "/lists/{id}", lists::list),
+        post(School, "/lists/{id}", lists::save_list).with_long_body(),
+        get(School, "/lists/{id}/delete", lists::confirm_delete_list),
+        post(School, "/lists/{id}/delete", lists::delete_list),
+        get(School, "/filters/{id}", lists::filter),
+        post(School, "/filters/{id}", lists::save_filter),
+        get(School, "/filters/{id}/delete", lists::confirm_delete_filter),
+        post(School, "/filters/{id}/delete", lists::delete_filter),
+        get(School, "/lesson-times", grid::show),
+        post(School, "/lesson-times", grid::save),
         get(History, "/changes", changes::show),
         get(Lessons, "/room", lesson::my_room),
         get(Lessons, "/room/{id}", lesson::room),
@@ -131,7 +154,7 @@ fn page_routes() -> Vec<Route> {
 }
 
 fn api_routes() -> Vec<Route> {
-    use api::{exam, gate, read, session, write};
+    use api::{exam, gate, read, rules, session, write};
     vec![
         post(Own, "/api/v1/session", session::begin).public(),
         delete(Own, "/api/v1/session", session::end),
@@ -172,6 +195,20 @@ fn api_routes() -> Vec<Route> {
         get(Lessons, "/api/v1/gate/devices/{id}", gate::device),
         post(Lessons, "/api/v1/gate/devices/{id}", gate::grant_device),
         delete(Lessons, "/api/v1/gate/devices/{id}", gate::end_device),
+        get(School, "/api/v1/rules", rules::all),
+        post(School, "/api/v1/rules", rules::lock),
+        delete(School, "/api/v1/rules/{id}", rules::end),
+        get(School, "/api/v1/timetable", rules::timetable),
+        post(School, "/api/v1/timetable", rules::add_slot),
+        delete(School, "/api/v1/timetable/{id}", rules::delete_slot),
+        get(School, "/api/v1/lists", rules::lists),
+        put(School, "/api/v1/lists/{id}", rules::put_list).with_long_body(),
+        delete(School, "/api/v1/lists/{id}", rules::delete_list),
+        get(School, "/api/v1/filters", rules::filters),
+        put(School, "/api/v1/filters/{id}", rules::put_filter),
+        delete(School, "/api/v1/filters/{id}", rules::delete_filter),
+        get(School, "/api/v1/lesson-times", rules::grid),
+        put(School, "/api/v1/lesson-times", rules::set_grid),
         get(Lessons, "/api/v1/exams", exam::all),
         post(Lessons, "/api/v1/exams", exam::begin),
         get(Lessons, "/api/v1/exams/{id}", exam::one),

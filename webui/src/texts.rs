@@ -2,8 +2,8 @@
 //!
 //! Texts with something inside are functions further below; a `match` over the language keeps those complete.
 
-use inventory::Level;
 use inventory::gate::{Cause, Layer};
+use inventory::{Level, ListAction, YouTube};
 
 use crate::lang::Lang;
 
@@ -95,6 +95,61 @@ texts! {
     control_admins: "Nur die Schuladministration", "Admins only";
     have_i_internet: "Habe ich Internet?", "Do I have internet?";
     device_unknown: "Dieses Gerät ist der Schule nicht bekannt: Es darf, was im Netz für Unbekannte gilt. Die Schuladministration kann es aufnehmen.", "The school does not know this device: it may do what the network lets strangers do. The school's admin can add it.";
+
+    // Rules.
+    rules: "Internetregeln", "Internet rules";
+    rules_order: "Es entscheidet das Erste, was etwas sagt: Klausur, Sperre, Lehrkraft, Zeitplan, Raum, Klasse, Netz.", "The first that says something decides: exam, lock, teacher, timetable, room, class, network.";
+    rules_now: "Was gerade gilt", "What holds now";
+    rules_none: "Nichts außer der Reihe.", "Nothing out of the ordinary.";
+    about: "Für", "For";
+    why: "Grund", "Why";
+    until: "Bis", "Until";
+    until_ended: "bis jemand es beendet", "until somebody ends it";
+    until_optional: "Bis (leer: bis jemand es beendet)", "Until (empty: until somebody ends it)";
+    end_it: "Beenden", "End it";
+    lock_new: "Gerät oder Person sperren", "Lock a device or person";
+    lock_hint: "Eine Sperre gilt vor allem, was Lehrkräfte für Raum oder Klasse setzen, bis zu ihrem Ende und auch über Nacht.", "A lock prevails over what teachers set for rooms and classes, until its end and also overnight.";
+    device_or_person: "Name des Geräts oder der Person", "Name of the device or person";
+    timetable: "Zeitplan", "Timetable";
+    timetable_none: "Kein Zeitplan: Zu jeder Stunde gilt dasselbe.", "No timetable: every hour is alike.";
+    timetable_new: "Zeitplan ergänzen", "Add to the timetable";
+    weekdays_label: "Wochentage", "Weekdays";
+    on_school_days: "nur an Schultagen", "only on school days";
+    also_in_holidays: "auch in den Ferien", "in holidays, too";
+    standing_none: "Noch kein Netz wird geregelt. Unter Netze lässt sich das einschalten.", "No network is ruled yet. This is switched on under Networks.";
+    class: "Klasse", "Class";
+    filter: "Filter", "Filter";
+    filters: "Filter", "Filters";
+    filter_new: "Filter anlegen", "Add a filter";
+    filter_default: "der eingebaute", "the built-in one";
+    filters_hint: "Was „Gefiltert“ bedeutet: Netze, Räume und Klassen nennen ihren Filter. Ohne einen gilt der eingebaute: sichere Suche, keine Umwege um den Filter.", "What \"Filtered\" means: networks, rooms and classes name their filter. Without one the built-in holds: safe search, no ways around the filter.";
+    filter_without_lists: "Noch keine Liste. Unter Internetregeln lassen sich Listen anlegen, zum Beispiel die Kategorien eines Herausgebers.", "No list yet. Lists are added under Internet rules, for example a publisher's categories.";
+    filter_delete_consequence: "Wer ihn nutzt, wird danach mit dem eingebauten Filter gefiltert.", "Whoever uses it is filtered with the built-in one afterwards.";
+    safe_search: "Sichere Suche", "Safe search";
+    youtube_free: "ohne Einschränkung", "unrestricted";
+    youtube_moderate: "moderat eingeschränkt", "moderately restricted";
+    youtube_strict: "streng eingeschränkt", "strictly restricted";
+    lists: "Namenslisten", "Lists of names";
+    list_new: "Liste anlegen", "Add a list";
+    list_source: "Adresse beim Herausgeber (leer: eigene Liste)", "Publisher's address (empty: a list of our own)";
+    list_formats: "Übliche Formate werden erkannt: hosts, ein Name je Zeile, Adblock, RPZ. Die Liste wird jede Nacht erneuert.", "The usual formats are recognised: hosts, one name a line, Adblock, RPZ. The list is renewed every night.";
+    list_names: "Eigene Namen, einer je Zeile; Unternamen sind eingeschlossen", "Names of our own, one a line; names below them are included";
+    list_delete_consequence: "Filter gelten ohne sie weiter. Wer nur diese Freigabeliste erreichen durfte, erreicht danach nur noch, was immer erreichbar ist.", "Filters go on without it. Whoever was allowed only this list reaches only what is always reachable.";
+    list_unused: "nicht verwenden", "do not use";
+    list_block: "sperren", "block";
+    list_allow: "erlauben", "allow";
+    own_list: "eigene Liste", "our own";
+    source: "Quelle", "Source";
+    names: "Namen", "Names";
+    updated: "Erneuert", "Updated";
+    always: "Immer erreichbar", "Always reachable";
+    always_built_in: "Außerdem immer erreichbar", "Always reachable, too";
+    grid: "Stundenraster", "Lesson times";
+    grid_hint: "Danach richtet sich „bis Stundenende“. Ein paar Minuten nach dem Gong sind eingerechnet, nie in die nächste Stunde hinein.", "\"Until the end of the lesson\" follows these. A few minutes after the bell are added, never into the next lesson.";
+    grid_week: "Stunden", "Lessons";
+    grid_week_hint: "Eine Zeile je Stunde: Nummer;Beginn;Ende gilt von Montag bis Freitag, Fr;6;12:30;13:10 nur freitags.", "One line a lesson: number;start;end holds from Monday to Friday, Fr;6;12:30;13:10 only on Fridays.";
+    grid_special: "Ferien und kurze Tage", "Holidays and short days";
+    grid_special_hint: "Eine Zeile je Zeitraum: erster Tag;letzter Tag;Name ist frei. Ein kurzer Tag nennt seine Stunden: 18.12.2026;18.12.2026;Zeugnisse;1 8:00-8:30, 2 8:35-9:05", "One line a period: first day;last day;name is free. A short day names its lessons: 18.12.2026;18.12.2026;Reports;1 8:00-8:30, 2 8:35-9:05";
 
     // Exams.
     exams: "Klausur", "Exam";
@@ -377,6 +432,50 @@ impl Texts {
         }
     }
 
+    /// The weekdays; 1 is Monday.
+    pub(crate) fn weekdays(&self) -> [(u8, &'static str); 7] {
+        match self.lang {
+            Lang::De => [(1, "Mo"), (2, "Di"), (3, "Mi"), (4, "Do"), (5, "Fr"), (6, "Sa"), (7, "So")],
+            Lang::En => [(1, "Mon"), (2, "Tue"), (3, "Wed"), (4, "Thu"), (5, "Fri"), (6, "Sat"), (7, "Sun")],
+        }
+    }
+
+    /// Why a rule with a time exists.
+    pub(crate) fn layer(&self, layer: Layer) -> &'static str {
+        match (self.lang, layer) {
+            (Lang::De, Layer::Exam) => "Klausur",
+            (Lang::De, Layer::Lock) => "Sperre",
+            (Lang::De, Layer::Grant) => "Lehrkraft",
+            (Lang::De, Layer::Timetable) => "Zeitplan",
+            (Lang::En, Layer::Exam) => "exam",
+            (Lang::En, Layer::Lock) => "lock",
+            (Lang::En, Layer::Grant) => "teacher",
+            (Lang::En, Layer::Timetable) => "timetable",
+        }
+    }
+
+    pub(crate) fn youtube(&self, way: YouTube) -> &'static str {
+        match way {
+            YouTube::Free => self.youtube_free,
+            YouTube::Moderate => self.youtube_moderate,
+            YouTube::Strict => self.youtube_strict,
+        }
+    }
+
+    pub(crate) fn list_action(&self, action: ListAction) -> &'static str {
+        match action {
+            ListAction::Allow => self.list_allow,
+            ListAction::Block => self.list_block,
+        }
+    }
+
+    pub(crate) fn bad_line(&self, line: usize, text: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Zeile {line} ist nicht zu lesen: {text}"),
+            Lang::En => format!("Line {line} cannot be read: {text}"),
+        }
+    }
+
     /// A level of the gate.
     pub(crate) fn level(&self, level: Level) -> &'static str {
         match level {
@@ -440,7 +539,7 @@ impl Texts {
             Cause::Rule(_, Layer::Exam) => ("Klausur", "Exam"),
             Cause::Rule(_, Layer::Lock) => ("Sperre dieses Geräts", "Lock of this device"),
             Cause::Rule(_, Layer::Grant) => ("von der Lehrkraft gesetzt", "set by the teacher"),
-            Cause::Rule(_, Layer::Timetable) => ("Stundenplan", "Timetable"),
+            Cause::Rule(_, Layer::Timetable) => ("Zeitplan", "Timetable"),
             Cause::Room(_) => ("Vorgabe des Raums", "What the room says"),
             Cause::Group(_) => ("Vorgabe der Klasse", "What the class says"),
             Cause::Network => ("Vorgabe des Netzes", "What the network says"),
@@ -575,6 +674,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("list", "Namensliste", "List of names"),
     ("filter", "Filter", "Filter"),
     ("exam", "Klausur", "Exam"),
+    ("timetable", "Zeitplan", "Timetable"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[

@@ -15,6 +15,8 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
+use serde::Serialize;
+
 use super::{Layer, Rule, Setting, Target};
 use crate::{DeviceId, FilterId, GroupId, RoomId, RuleId, UnixMillis, UserId};
 
@@ -52,7 +54,7 @@ pub struct Book {
 }
 
 /// What a room or a group says at ordinary times.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The level, if it says one.
     pub setting: Option<Setting>,
@@ -108,7 +110,7 @@ impl Book {
         let targets = self.timed.keys().chain(other.timed.keys());
         let of = |book: &Self, target: &Target| {
             let mut rules: Vec<Rule> = book.timed.get(target).cloned().unwrap_or_default();
-            rules.sort_unstable_by_key(|rule| rule.id);
+            rules.sort_unstable_by_key(|rule| (rule.id, rule.starts_at));
             rules
         };
         targets.filter(|target| of(self, target) != of(other, target)).copied().collect()

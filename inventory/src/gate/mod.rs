@@ -3,7 +3,8 @@
 
 mod decide;
 mod exams;
-mod store;
+pub(crate) mod store;
+mod timetable;
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -18,6 +19,7 @@ use crate::{
 
 pub use decide::{Book, Cause, Place, Segment, Subject, Verdict};
 pub use exams::{Exam, NewExam, Sitting};
+pub use timetable::{NewSlot, Slot};
 
 /// How much of the internet a device may use. Later levels allow less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -212,7 +214,8 @@ impl RoomControl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RoomGate {
     /// What holds there at ordinary times.
-    pub setting: Option<Setting>,
+    #[serde(flatten)]
+    pub place: Place,
     /// Who may say something else.
     pub control: RoomControl,
 }

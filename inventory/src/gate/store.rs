@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) type RuleRow =
     (Uuid, String, String, Uuid, String, Option<Uuid>, i64, Option<i64>, String, i64, Option<Uuid>);
-type PlaceRow = (Uuid, Option<String>, Option<Uuid>, Option<Uuid>);
+pub(crate) type PlaceRow = (Uuid, Option<String>, Option<Uuid>, Option<Uuid>);
 type DeviceRow = (i64, Uuid, String, Uuid, Option<Uuid>, Option<i64>, Option<Uuid>, bool, Option<String>);
 type CardRow = (Uuid, String, Option<String>);
 type NetworkRow = (Uuid, String, String, String, Option<Uuid>, Option<Uuid>, bool);
@@ -128,7 +128,7 @@ impl Inventory {
         })
     }
 
-    /// Everything that is said at `now` or later. A row that cannot be used is reported in the second list and costs only itself.
+    /// Everything that is said at `now` or later; of the timetable, the occurrences of the next days. A row that cannot be used is reported in the second list and costs only itself.
     ///
     /// # Errors
     /// The database failed.
@@ -147,7 +147,9 @@ impl Inventory {
                 (rules, rooms, groups)
             });
             let mut problems = Vec::new();
-            let rules = rules.into_iter().filter_map(|row| kept(rule(row), &mut problems)).collect();
+            let mut rules: Vec<Rule> =
+                rules.into_iter().filter_map(|row| kept(rule(row), &mut problems)).collect();
+            rules.extend(self.timetable_rules(now, &mut problems).await?);
             let mut places = |table, rows: Vec<PlaceRow>| {
                 let good = rows.into_iter().filter_map(|row| kept(place(table, row), &mut problems));
                 good.collect::<Vec<(Uuid, Place)>>()
@@ -256,14 +258,14 @@ impl Inventory {
     /// Says what holds in a room at ordinary times (without a setting, what its groups and network say) and who may change it.
     ///
     /// # Errors
-    /// There is no such room or list, or the database failed.
+    /// There is no such room, list or filter, or the database failed.
     pub fn set_room_gate<'a>(&'a self, by: By<'a>, id: RoomId, gate: RoomGate) -> Answer<'a, ()> {
         Box::pin(async move {
-            let RoomGate { setting, control } = gate;
+            let RoomGate { place: Place { setting, filter }, control } = gate;
             in_transaction!(self, "save what holds in a room", tx => {
-                let done = sqlx::query("UPDATE rooms SET level = $1, list_id = $2, control = $3 WHERE id = $4")
+                let done = sqlx::query("UPDATE rooms SET level = $1, list_id = $2, filter_id = $3, control = $4 WHERE id = $5")
                     .bind(setting.map(|s| s.level.text())).bind(setting.and_then(|s| s.list).map(|l| l.0))
-                    .bind(control.text()).bind(id.0)
+                    .bind(filter.map(|f| f.0)).bind(control.text()).bind(id.0)
                     .execute(&mut *tx).await.map_err(Error::reference("save what holds in a room"))?;
                 Error::unless_found(done.rows_affected(), "room", id)?;
                 record!(tx, by, "room", id, "gate set")?;
@@ -278,14 +280,16 @@ impl Inventory {
     /// There is no such room, the row makes no sense, or the database failed.
     pub fn room_gate(&self, id: RoomId) -> Answer<'_, RoomGate> {
         Box::pin(async move {
-            let row: Option<(Option<String>, Option<Uuid>, String)> = on_pool!(self, pool => sqlx::query_as(
-                "SELECT level, list_id, control FROM rooms WHERE id = $1").bind(id.0).fetch_optional(pool).await)
+            type Row = (Option<String>, Option<Uuid>, Option<Uuid>, String);
+            let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
+                "SELECT level, list_id, filter_id, control FROM rooms WHERE id = $1").bind(id.0).fetch_optional(pool).await)
             .map_err(Error::db("find a room"))?;
-            let (level, list, control) = row.ok_or(Error::NotFound { what: "room", key: id.to_string() })?;
+            let (level, list, filter, control) =
+                row.ok_or(Error::NotFound { what: "room", key: id.to_string() })?;
             let bad = Error::row("rooms", id);
             let control = RoomControl::ALL.into_iter().find(|known| known.text() == control);
             Ok(RoomGate {
-                setting: level.map(|level| setting(&level, list)).transpose().map_err(&bad)?,
+                place: place("rooms", (id.0, level, list, filter))?.1,
                 control: control.ok_or_else(|| bad("unknown control".into()))?,
             })
         })
@@ -439,6 +443,16 @@ pub(super) fn target_parts(target: Target) -> (&'static str, Uuid) {
     }
 }
 
+pub(super) fn parse_target(kind: &str, id: Uuid) -> Result<Target, String> {
+    Ok(match kind {
+        "room" => Target::Room(RoomId(id)),
+        "group" => Target::Group(GroupId(id)),
+        "device" => Target::Device(DeviceId(id)),
+        "user" => Target::User(UserId(id)),
+        other => return Err(format!("unknown target {other:?}")),
+    })
+}
+
 pub(super) fn table_of(target: Target) -> &'static str {
     match target {
         Target::Room(_) => "rooms",
@@ -470,13 +484,7 @@ pub(super) fn rule(row: RuleRow) -> Result<Rule> {
             .into_iter()
             .find(|known| known.text() == layer)
             .ok_or_else(|| bad(format!("unknown layer {layer:?}")))?,
-        target: match kind.as_str() {
-            "room" => Target::Room(RoomId(target)),
-            "group" => Target::Group(GroupId(target)),
-            "device" => Target::Device(DeviceId(target)),
-            "user" => Target::User(UserId(target)),
-            other => return Err(bad(format!("unknown target {other:?}"))),
-        },
+        target: parse_target(&kind, target).map_err(&bad)?,
         setting: setting(&level, list).map_err(bad)?,
         exam: exam.map(ExamId),
         starts_at: UnixMillis(starts_at),
@@ -486,12 +494,12 @@ pub(super) fn rule(row: RuleRow) -> Result<Rule> {
     })
 }
 
-fn setting(level: &str, list: Option<Uuid>) -> Result<Setting, String> {
+pub(super) fn setting(level: &str, list: Option<Uuid>) -> Result<Setting, String> {
     let level = level.parse().map_err(|e: ParseError| e.to_string())?;
     Ok(Setting { level, list: list.map(ListId) })
 }
 
-fn place(table: &'static str, (id, level, list, filter): PlaceRow) -> Result<(Uuid, Place)> {
+pub(crate) fn place(table: &'static str, (id, level, list, filter): PlaceRow) -> Result<(Uuid, Place)> {
     let setting = level.map(|level| setting(&level, list)).transpose().map_err(Error::row(table, id))?;
     Ok((id, Place { setting, filter: filter.map(FilterId) }))
 }

@@ -103,6 +103,7 @@ pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, inven
             .ok(),
         plan: Plan::default(),
         watch: Watch::default(),
+        book_read: None,
         read_at: None,
         unidentified: true,
         due: Some(Scope::All),
@@ -132,6 +133,8 @@ struct Gate {
     generation: Option<Generation>,
     plan: Plan,
     watch: Watch,
+    /// When the rules were last read: the timetable's reach some days ahead.
+    book_read: Option<std::time::Instant>,
     /// When exams were last looked at.
     read_at: Option<UnixMillis>,
     /// Whether hardware and IP addresses were read that the kernel does not know yet.
@@ -220,7 +223,7 @@ impl Gate {
     async fn follow_changes(&mut self, changes: &mut watch::Receiver<u64>) {
         let (mut rules, mut all) = (false, false);
         let read = self.seen.read_on(&self.inventory, |change| match change.entity.as_str() {
-            "rule" => rules = true,
+            "rule" | "timetable" | "lessons" => rules = true,
             "device" if change.action == "observed" => {}
             "network" | "room" | "group" | "device" | "user" => all = true,
             _ => {}
@@ -268,6 +271,7 @@ impl Gate {
         }
         self.mark(Scope::Targets(book.differing(&self.facts.book)));
         self.facts.book = book;
+        self.book_read = Some(clock::instant());
         Ok(())
     }
 
@@ -440,8 +444,14 @@ impl Gate {
         if (offset.0 - self.clock.0).abs() > JUMP_MILLIS {
             tracing::info!("the clock was set; the gate is made anew");
             self.kernel = Kernel::Unknown;
+            self.book_read = None;
         }
         self.clock = offset;
+        if self.book_read.is_none_or(|at| clock::instant() - at >= BOOK_AGE)
+            && let Err(error) = self.load_book().await
+        {
+            tracing::warn!(error = chain(&error), "cannot read the rules; the gate stays as it was");
+        }
         let interfaces = interfaces::addresses();
         if interfaces != self.facts.interfaces {
             self.facts.interfaces = interfaces;
@@ -580,6 +590,8 @@ fn forward() {
 const SOURCE: &str = "gate";
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 const LOOK: Duration = Duration::from_secs(1);
+/// Rules are read again after so long.
+const BOOK_AGE: Duration = Duration::from_secs(3600);
 /// Exams are looked at this often.
 const EXAM_MILLIS: i64 = 3000;
 const RETRY: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use httpd::Peer;
-use inventory::gate::{Level, RoomControl, RoomGate, Setting, Target};
+use inventory::gate::{Level, Place, RoomControl, RoomGate, Setting, Target};
 use inventory::{DeviceId, FilterId, Group, GroupId, ListId, NetworkId, Role, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -124,6 +124,7 @@ pub(crate) async fn guard_network(
 pub(crate) struct RoomBody {
     level: Option<Level>,
     list: Option<ListId>,
+    filter: Option<FilterId>,
     control: RoomControl,
 }
 
@@ -134,7 +135,8 @@ pub(crate) async fn set_room(
     Body(body): Body<RoomBody>,
 ) -> Answer<StatusCode> {
     let setting = body.level.map(|level| Setting { level, list: body.list });
-    app.inventory.set_room_gate(me.by(), id, RoomGate { setting, control: body.control }).await?;
+    let place = Place { setting, filter: body.filter };
+    app.inventory.set_room_gate(me.by(), id, RoomGate { place, control: body.control }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -14,7 +14,8 @@ use crate::fields::{Fields, Id};
 use crate::format;
 use crate::lessons::{self, Scene, Seat};
 use crate::page::{Here, Page, Visit};
-use crate::pages::{Choice, Me, level_choices};
+use crate::pages::places::{PlaceForm, place};
+use crate::pages::{Choice, Me};
 use crate::problem::Problem;
 use crate::rights::{self, Right};
 use crate::texts::Texts;
@@ -51,8 +52,7 @@ pub(crate) struct LessonPage {
 /// What a room says at ordinary times.
 pub(crate) struct StandingForm {
     pub(crate) action: String,
-    pub(crate) levels: Vec<(&'static str, &'static str)>,
-    pub(crate) level: &'static str,
+    pub(crate) place: PlaceForm,
     pub(crate) controls: [(&'static str, &'static str); 4],
     pub(crate) control: &'static str,
 }
@@ -179,9 +179,7 @@ async fn show(app: &App, me: &SignedIn, visit: &Visit, target: Target) -> Answer
         _ => (Here::Room, Vec::new(), t.other_rooms),
     };
     let standing = match target {
-        Target::Room(id) if rights::has(me.user.role, Right::School) => {
-            Some(standing(t, id, app.inventory.room_gate(id).await?))
-        }
+        Target::Room(id) if rights::has(me.user.role, Right::School) => Some(standing(app, t, id).await?),
         _ => None,
     };
     visit.show(&LessonPage {
@@ -201,7 +199,8 @@ async fn lists(app: &App, grant: Option<&Rule>) -> Answer<Vec<Choice>> {
     Ok(lessons::allow_lists(app).await?.into_iter().map(choice).collect())
 }
 
-fn standing(t: &Texts, id: RoomId, gate: RoomGate) -> StandingForm {
+async fn standing(app: &App, t: &'static Texts, id: RoomId) -> Answer<StandingForm> {
+    let gate = app.inventory.room_gate(id).await?;
     let control = |control: RoomControl| {
         let word = match control {
             RoomControl::Nobody => t.control_nobody,
@@ -211,13 +210,12 @@ fn standing(t: &Texts, id: RoomId, gate: RoomGate) -> StandingForm {
         };
         (control.text(), word)
     };
-    StandingForm {
+    Ok(StandingForm {
         action: format!("/rooms/{id}/gate"),
-        levels: level_choices(t, t.room_says_nothing),
-        level: gate.setting.map_or("", |setting| setting.level.text()),
+        place: PlaceForm::load(app, t, t.room_says_nothing, gate.place).await?,
         controls: RoomControl::ALL.map(control),
         control: gate.control.text(),
-    }
+    })
 }
 
 /// `POST /rooms/{id}/gate`
@@ -229,19 +227,16 @@ pub(crate) async fn set_standing(
     form: Fields,
 ) -> Answer {
     let path = path(Target::Room(id));
-    let level = form.given("level").map(lessons::level).transpose();
     let control = RoomControl::ALL.into_iter().find(|control| control.text() == form.text("control"));
-    match (level, control) {
-        (Ok(level), Some(control)) => {
-            let gate = RoomGate { setting: level.map(Into::into), control };
-            app.inventory.set_room_gate(me.by(), id, gate).await?;
-            Ok(visit.go(&path, Texts::of(visit.lang).said_saved.to_owned()))
-        }
-        (Err(failure), _) => visit.go_refused(&path, failure),
-        (Ok(_), None) => {
-            let chosen = form.text("control").chars().take(40).collect();
-            visit.go_refused(&path, Failure::field("control", Problem::NoChoice(chosen)))
-        }
+    let done = async {
+        let place = place(&form)?;
+        let chosen = || Problem::NoChoice(form.text("control").chars().take(40).collect());
+        let control = control.ok_or_else(|| Failure::field("control", chosen()))?;
+        Ok(app.inventory.set_room_gate(me.by(), id, RoomGate { place, control }).await?)
+    };
+    match done.await {
+        Ok(()) => Ok(visit.go(&path, Texts::of(visit.lang).said_saved.to_owned())),
+        Err(failure) => visit.go_refused(&path, failure),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
-use inventory::gate::GatedNetwork;
+use inventory::gate::Place;
 use inventory::{DhcpMode, Network, NetworkId};
 
 use crate::actions::{self, MINUTE_SECS, NetworkWish};
@@ -11,9 +11,9 @@ use crate::failure::{Answer, Failure};
 use crate::fields::{Fields, Id};
 use crate::format;
 use crate::lang::Lang;
-use crate::lessons;
 use crate::page::{Here, Page, Shown, Visit};
-use crate::pages::{Confirm, Me, level_choices, texts_of};
+use crate::pages::places::{PlaceForm, place};
+use crate::pages::{Confirm, Me, texts_of};
 use crate::texts::Texts;
 
 #[derive(Template)]
@@ -53,9 +53,7 @@ pub(crate) struct NetworkForm {
 /// What holds in the network where nothing else is said.
 pub(crate) struct GateForm {
     pub(crate) action: String,
-    pub(crate) levels: Vec<(&'static str, &'static str)>,
-    /// Empty where the gate leaves the network alone.
-    pub(crate) level: &'static str,
+    pub(crate) place: PlaceForm,
     pub(crate) nat: bool,
 }
 
@@ -122,16 +120,14 @@ pub(crate) async fn edit(State(app): State<App>, visit: Visit, Id(id): Id<Networ
     let page = form_page(&visit, Some((id, &network.name)), NetworkWish::of(&network), Shown::default());
     let (guarded, _) = app.inventory.gated_networks().await?;
     let gate = guarded.iter().find(|guarded| guarded.id == id);
-    visit.show(&NetworkForm { gate: Some(gate_form(page.p.t, id, gate)), ..page })
-}
-
-fn gate_form(t: &Texts, id: NetworkId, gate: Option<&GatedNetwork>) -> GateForm {
-    GateForm {
+    let place =
+        gate.map(|gate| Place { setting: Some(gate.setting), filter: gate.filter }).unwrap_or_default();
+    let form = GateForm {
         action: format!("/networks/{id}/gate"),
-        levels: level_choices(t, t.not_guarded),
-        level: gate.map_or("", |gate| gate.setting.level.text()),
+        place: PlaceForm::load(&app, page.p.t, page.p.t.not_guarded, place).await?,
         nat: gate.is_some_and(|gate| gate.nat),
-    }
+    };
+    visit.show(&NetworkForm { gate: Some(form), ..page })
 }
 
 /// `POST /networks/{id}/gate`
@@ -142,11 +138,11 @@ pub(crate) async fn guard(
     Id(id): Id<NetworkId>,
     form: Fields,
 ) -> Answer {
-    let setting = match form.given("level").map(lessons::level).transpose() {
-        Ok(level) => level.map(Into::into),
+    let Place { setting, filter } = match place(&form) {
+        Ok(place) => place,
         Err(failure) => return visit.go_refused(&format!("/networks/{id}"), failure),
     };
-    app.inventory.set_network_gate(me.by(), id, setting, None, form.given("nat").is_some()).await?;
+    app.inventory.set_network_gate(me.by(), id, setting, filter, form.given("nat").is_some()).await?;
     Ok(visit.go("/networks", Texts::of(visit.lang).said_saved.to_owned()))
 }
 

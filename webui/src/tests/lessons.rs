@@ -1,7 +1,7 @@
 //! Rooms and classes in lessons: who may switch what, for how long, and what is shown of it.
 
 use axum::http::{Method, StatusCode, header};
-use inventory::gate::{Layer, Level, Of, RoomControl, RoomGate, Rule, Target};
+use inventory::gate::{Layer, Level, Of, Place, RoomControl, RoomGate, Rule, Target};
 use inventory::{By, DeviceId, Role, RoomId, UserId, clock};
 use serde_json::json;
 
@@ -51,7 +51,7 @@ async fn sit_in(desk: &Desk, room: RoomId) {
 }
 
 async fn set_control(desk: &Desk, control: RoomControl) {
-    let gate = RoomGate { setting: None, control };
+    let gate = RoomGate { place: Place::default(), control };
     desk.inventory.set_room_gate(by(), desk.school.room, gate).await.unwrap();
 }
 

@@ -1,4 +1,4 @@
--- Exams and their protocols. Paired with ../sqlite/0003_exams.sql.
+-- Exams and their protocols, and the timetable of the internet. Paired with ../sqlite/0003_exams_timetable.sql.
 
 CREATE TABLE exams (
     id UUID PRIMARY KEY,
@@ -24,4 +24,19 @@ CREATE TABLE exam_devices (
     refused BIGINT NOT NULL,
     dodged BIGINT NOT NULL,
     PRIMARY KEY (exam_id, device_id)
+);
+
+-- What holds at the same hours of every week. `days` has a bit for each weekday, the lowest is Monday; times are minutes since midnight.
+CREATE TABLE timetable (
+    id UUID PRIMARY KEY,
+    target_kind TEXT NOT NULL,
+    target_id UUID NOT NULL,
+    level TEXT NOT NULL,
+    list_id UUID REFERENCES name_lists (id) ON DELETE SET NULL,
+    days BIGINT NOT NULL,
+    starts BIGINT NOT NULL,
+    ends BIGINT NOT NULL,
+    school_days BOOLEAN NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL
 );

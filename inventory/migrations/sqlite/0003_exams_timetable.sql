@@ -1,4 +1,4 @@
--- Exams and their protocols. Paired with ../postgres/0003_exams.sql.
+-- Exams and their protocols, and the timetable of the internet. Paired with ../postgres/0003_exams_timetable.sql.
 
 CREATE TABLE exams (
     id BLOB PRIMARY KEY,
@@ -24,4 +24,19 @@ CREATE TABLE exam_devices (
     refused INTEGER NOT NULL,
     dodged INTEGER NOT NULL,
     PRIMARY KEY (exam_id, device_id)
+) STRICT;
+
+-- What holds at the same hours of every week. `days` has a bit for each weekday, the lowest is Monday; times are minutes since midnight.
+CREATE TABLE timetable (
+    id BLOB PRIMARY KEY,
+    target_kind TEXT NOT NULL,
+    target_id BLOB NOT NULL,
+    level TEXT NOT NULL,
+    list_id BLOB REFERENCES name_lists (id) ON DELETE SET NULL,
+    days INTEGER NOT NULL,
+    starts INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    school_days INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL
 ) STRICT;

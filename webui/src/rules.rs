@@ -1,0 +1,32 @@
+//! Rules of the internet that admins make: locks, the timetable, lists and filters. Pages and API meet here.
+
+use inventory::gate::{Layer, Level, NewRule, Target};
+use inventory::{By, Inventory, RuleId, UnixMillis};
+
+use crate::failure::{Answer, Failure};
+use crate::problem::Problem;
+
+/// Locks a device or everything of a person; without an end, until somebody ends it. `who` is the name of either.
+pub(crate) async fn lock(
+    inventory: &Inventory,
+    by: By<'_>,
+    who: &str,
+    level: Level,
+    ends_at: Option<UnixMillis>,
+) -> Answer<RuleId> {
+    let target = device_or_person(inventory, who).await?;
+    let rule = NewRule { layer: Layer::Lock, target, setting: level.into(), starts_at: by.at, ends_at };
+    let ids = inventory.add_rules(by, &[rule]).await?;
+    ids.first().copied().ok_or(Failure::Internal)
+}
+
+async fn device_or_person(inventory: &Inventory, name: &str) -> Answer<Target> {
+    let (devices, _) = inventory.devices().await?;
+    if let Some(device) = devices.iter().find(|device| device.name.as_str().eq_ignore_ascii_case(name)) {
+        return Ok(Target::Device(device.id));
+    }
+    match inventory.user_by_name(name).await? {
+        Some(user) => Ok(Target::User(user.id)),
+        None => Err(Failure::field("who", Problem::NoDeviceOrPerson(name.chars().take(60).collect()))),
+    }
+}
