@@ -1,11 +1,11 @@
 //! A school to show: every state a page knows, and texts that would break a page that does not escape.
 
-use inventory::gate::{Layer, NewExam, NewRule, Sitting, Target};
+use inventory::gate::{Layer, NewExam, NewRule, NewSlot, Sitting, Target};
 use inventory::lessons::Grid;
 use inventory::{
-    By, DeviceId, DhcpMode, ExamId, GroupId, ImageId, Interface, InterfaceKind, Inventory, JobId,
-    JobProgress, JobResult, JobTask, Level, Network, NetworkId, NewDevice, Observed, Result, RoomId,
-    Sighting, UnixMillis, WaitingId, clock,
+    By, DeviceId, DhcpMode, ExamId, Filter, FilterId, GroupId, ImageId, Interface, InterfaceKind, Inventory,
+    JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId, NewDevice,
+    NewList, Observed, Result, RoomId, RuleId, Sighting, SlotId, UnixMillis, WaitingId, YouTube, clock,
 };
 use serde_json::{Value, json};
 
@@ -34,6 +34,14 @@ pub(crate) struct School {
     pub(crate) network: NetworkId,
     /// A class.
     pub(crate) class: GroupId,
+    /// An allow list.
+    pub(crate) list: ListId,
+    /// A filter.
+    pub(crate) filter: FilterId,
+    /// A rule of the timetable.
+    pub(crate) slot: SlotId,
+    /// A lock of a device.
+    pub(crate) lock: RuleId,
     /// An exam that runs in the library.
     pub(crate) exam: ExamId,
 }
@@ -181,8 +189,16 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
         .await?;
     let class = lessons(inventory, by, network, room, &ids, announced).await?;
     let exam = exam(inventory, by, library, *off).await?;
+    let (list, filter, slot) = names(inventory, by, class).await?;
+    let (book, _) = inventory.gate_book(now).await?;
+    let lock = book.rules().find(|rule| rule.layer == Layer::Lock).map(|rule| rule.id);
+    let lock = lock.unwrap_or_else(|| unreachable_sample());
     let (device, busy) = (*device, *busy);
     Ok(School {
+        list,
+        filter,
+        slot,
+        lock,
         exam,
         class,
         room,
@@ -234,6 +250,28 @@ async fn lessons(
         inventory.confirm_levels(By { actor: "gate", ..by }, &levels).await?;
     }
     Ok(class)
+}
+
+/// Lists, a filter that uses them, and hours at which the class has no internet.
+async fn names(inventory: &Inventory, by: By<'_>, class: GroupId) -> Result<(ListId, FilterId, SlotId)> {
+    let (own, published, filter) = (ListId::random(), ListId::random(), FilterId::random());
+    let lexika = NewList { name: "Lexika & <Wörter>", source: None, names: "duden.de\nwikipedia.org\n" };
+    inventory.put_name_list(by, own, &lexika).await?;
+    let source = Some("https://listen.example/gewalt.txt");
+    inventory.put_name_list(by, published, &NewList { name: "Gewalt", source, names: "" }).await?;
+    let name = "Unterstufe".to_owned();
+    let lists = vec![(own, ListAction::Allow), (published, ListAction::Block)];
+    let new = Filter { id: filter, name, safe_search: true, youtube: YouTube::Strict, lists };
+    inventory.put_filter(by, &new).await?;
+    let slot = NewSlot {
+        target: Target::Group(class),
+        setting: Level::Off.into(),
+        days: vec![1, 2, 3, 4, 5],
+        starts: 465,
+        ends: 795,
+        school_days: true,
+    };
+    Ok((own, filter, inventory.add_slot(by, &slot).await?))
 }
 
 /// An exam with somebody who is absent and somebody who tried a way around.

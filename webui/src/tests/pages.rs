@@ -68,7 +68,14 @@ async fn every_page_exists_in_german_and_english() {
     paths.push(format!("/room/{}", school.room));
     paths.push(format!("/room/{}", school.empty_room));
     paths.push(format!("/class/{}", school.class));
-    paths.push("/exams".to_owned());
+    paths.extend(
+        ["/exams", "/rules", "/lists/new", "/lists/always", "/filters/new", "/lesson-times"]
+            .map(str::to_owned),
+    );
+    paths.push(format!("/lists/{}", school.list));
+    paths.push(format!("/lists/{}/delete", school.list));
+    paths.push(format!("/filters/{}", school.filter));
+    paths.push(format!("/filters/{}/delete", school.filter));
     paths.push(format!("/exams/{}", school.exam));
     paths.push(format!("/waiting?room={}", school.room));
     paths.push(format!("/networks/{}", school.network));
@@ -90,6 +97,9 @@ async fn every_page_exists_in_german_and_english() {
         ("/networks/new".to_owned(), vec![]),
         ("/rooms".to_owned(), vec![("name", "Aula")]),
         ("/exams".to_owned(), vec![("name", "x"), ("until", "bald")]),
+        ("/lists/new".to_owned(), vec![("name", "x"), ("source", "ftp://nein")]),
+        ("/filters/new".to_owned(), vec![("name", "")]),
+        ("/lesson-times".to_owned(), vec![("week", "acht Uhr 1")]),
     ];
     for lang in Lang::ALL {
         let ask = |method: Method, path: &str| {

@@ -26,6 +26,11 @@ fn path(desk: &Desk, route: &Route) -> String {
         Some("networks") => school.network.to_string(),
         Some("room") => school.empty_room.to_string(),
         Some("exams") => school.exam.to_string(),
+        Some("lists") => school.list.to_string(),
+        Some("filters") => school.filter.to_string(),
+        Some("timetable") => school.slot.to_string(),
+        Some("rules") if route.path.contains("timetable") => school.slot.to_string(),
+        Some("rules") => school.lock.to_string(),
         Some("class" | "groups") => school.class.to_string(),
         Some("gate") => match route.path.split('/').nth(5 - 1) {
             Some("rooms") => school.empty_room.to_string(),
