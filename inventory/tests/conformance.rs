@@ -654,6 +654,11 @@ async fn a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_e
     assert!(book.rules().all(|rule| rule.layer == Layer::Exam || !rule.holds(later.at)));
     inventory.end_rule(later, exam).await.unwrap();
     assert!(matches!(inventory.end_rule(later, exam).await, Err(Error::NotFound { .. })));
+    let history = inventory.rule_history(room, 3).await.unwrap();
+    assert_eq!(history.len(), 3, "what ended is remembered, and no more than was asked for");
+    assert!(
+        inventory.rule_history(Target::Device(inventory::DeviceId::random()), 3).await.unwrap().is_empty()
+    );
 }
 
 async fn rules_about_nothing_and_rules_that_end_before_they_begin_are_refused(open: Open) {

@@ -42,6 +42,8 @@ pub(crate) struct Seat {
     pub(crate) confirmed: Option<Confirmed>,
     /// Whether a teacher's rule for this device alone decides.
     pub(crate) excepted: bool,
+    /// Until when it belongs here although its room is another.
+    pub(crate) guest_until: Option<UnixMillis>,
 }
 
 impl Seat {
@@ -92,6 +94,7 @@ fn seat(book: &Book, device: &GateDevice, now: UnixMillis) -> Seat {
     let own = |rule: &Rule| rule.layer == Layer::Grant && matches!(rule.target, Target::Device(_));
     Seat {
         excepted: rule.is_some_and(own),
+        guest_until: device.subject.visit.map(|(_, ends)| ends).filter(|ends| now < *ends),
         decided_at: rule.map(|rule| rule.created_at),
         device: device.subject.device,
         name: device.name.to_string(),
@@ -137,6 +140,27 @@ pub(crate) async fn end(app: &App, me: &SignedIn, address: IpAddr, target: Targe
     allow(app, me, address, target).await?;
     app.inventory.end_rules(me.by(), Layer::Grant, target).await?;
     Ok(())
+}
+
+/// Lets a device belong to a room until the bell, or (without one) to its own again. Whoever may switch the room may; the staff's devices
+/// stay where they are.
+pub(crate) async fn visit(
+    app: &App,
+    me: &SignedIn,
+    address: IpAddr,
+    device: DeviceId,
+    room: Option<RoomId>,
+) -> Answer<()> {
+    let (devices, _) = app.inventory.gate_devices(Of::Target(Target::Device(device))).await?;
+    let subject = &devices.first().ok_or(Failure::Gone)?.subject;
+    let by = me.by();
+    let obeyed = room.unwrap_or_else(|| subject.room_at(by.at));
+    allow(app, me, address, Target::Room(obeyed)).await?;
+    if subject.staff {
+        return Err(Failure::Forbidden);
+    }
+    let (ends, _) = app.inventory.grid().await?.end(&zoned(by.at), Span::Lesson);
+    Ok(app.inventory.set_visit(by, device, room.map(|room| (room, ends))).await?)
 }
 
 /// Whether somebody may say what holds for a target.

@@ -215,6 +215,7 @@ fn api_routes() -> Vec<Route> {
         put(Lessons, "/api/v1/exams/{id}", exam::prolong),
         delete(Lessons, "/api/v1/exams/{id}", exam::end),
         put(Devices, "/api/v1/devices/{id}/owner", gate::set_owner),
+        put(Lessons, "/api/v1/devices/{id}/visit", gate::set_visit),
         get(People, "/api/v1/people", gate::people),
         post(People, "/api/v1/people", gate::create_person),
         get(People, "/api/v1/groups", gate::groups),

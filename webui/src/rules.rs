@@ -1,7 +1,7 @@
 //! Rules of the internet that admins make: locks, the timetable, lists and filters. Pages and API meet here.
 
 use inventory::gate::{Layer, Level, NewRule, Target};
-use inventory::{By, Inventory, RuleId, UnixMillis};
+use inventory::{By, DeviceId, Inventory, RuleId, UnixMillis};
 
 use crate::failure::{Answer, Failure};
 use crate::problem::Problem;
@@ -18,6 +18,14 @@ pub(crate) async fn lock(
     let rule = NewRule { layer: Layer::Lock, target, setting: level.into(), starts_at: by.at, ends_at };
     let ids = inventory.add_rules(by, &[rule]).await?;
     ids.first().copied().ok_or(Failure::Internal)
+}
+
+/// The device of a name.
+pub(crate) async fn device(inventory: &Inventory, name: &str) -> Answer<DeviceId> {
+    match device_or_person(inventory, name).await? {
+        Target::Device(id) => Ok(id),
+        _ => Err(Failure::field("guest", Problem::NoDevice(name.chars().take(60).collect()))),
+    }
 }
 
 async fn device_or_person(inventory: &Inventory, name: &str) -> Answer<Target> {

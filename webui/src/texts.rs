@@ -77,6 +77,10 @@ texts! {
     takes_over: "Eine Änderung hier löst das ab.", "A change here takes over.";
     is_staff: "Lehrkraft: von Raum und Klasse unberührt", "Staff: untouched by room and class";
     room_unknown: "Dieses Gerät ist keinem Raum zugeordnet. Welcher Raum ist es?", "This device belongs to no room. Which room is it?";
+    guest_add: "Gehört gerade zu mir", "Belongs to me now";
+    guest_hint: "Ein Gerät aus einem anderen Raum oder Wagen gehört bis zum Ende der Stunde hierher.", "A device of another room or cart belongs here until the end of the lesson.";
+    guest_take: "Dazuholen", "Take in";
+    send_home: "Zurückgeben", "Give back";
     list_for_allow: "Freigabeliste", "Allow list";
     no_classes: "Ihnen ist noch keine Klasse zugeordnet. Die Schuladministration kann das tun.", "No class is assigned to you yet. The school's admin can do that.";
     other_rooms: "Andere Räume", "Other rooms";
@@ -530,6 +534,13 @@ impl Texts {
         match self.lang {
             Lang::De => format!("{present} dabei, {absent} nicht dabei, {dodged} mit Umgehungsversuch"),
             Lang::En => format!("{present} present, {absent} absent, {dodged} tried a way around"),
+        }
+    }
+
+    pub(crate) fn said_guest(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{name} gehört bis zum Ende der Stunde hierher."),
+            Lang::En => format!("{name} belongs here until the end of the lesson."),
         }
     }
 

@@ -161,6 +161,21 @@ impl Inventory {
         })
     }
 
+    /// The newest rules about a target, those that ended included.
+    ///
+    /// # Errors
+    /// The database failed, or a row makes no sense.
+    pub fn rule_history(&self, target: Target, limit: u32) -> Answer<'_, Vec<Rule>> {
+        Box::pin(async move {
+            let (kind, id) = target_parts(target);
+            let rows: Vec<RuleRow> = on_pool!(self, pool => sqlx::query_as(concat!(select_rules!(),
+                " WHERE target_kind = $1 AND target_id = $2 ORDER BY created_at DESC, id LIMIT $3"))
+                .bind(kind).bind(id).bind(i64::from(limit)).fetch_all(pool).await)
+            .map_err(Error::db("read the history of rules"))?;
+            rows.into_iter().map(rule).collect()
+        })
+    }
+
     /// What the gate needs to know of devices, in the order of their numbers. A row that cannot be used is reported in the second list
     /// and costs only itself.
     ///

@@ -158,6 +158,24 @@ pub(crate) async fn set_owner(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The room that a device belongs to until the bell; without one, to its own again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VisitBody {
+    room: Option<RoomId>,
+}
+
+pub(crate) async fn set_visit(
+    State(app): State<App>,
+    Extension(me): Me,
+    Extension(peer): Caller,
+    Id(id): Id<DeviceId>,
+    Body(body): Body<VisitBody>,
+) -> Answer<StatusCode> {
+    lessons::visit(&app, &me, peer.address.ip(), id, body.room).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(crate) async fn people(State(app): State<App>) -> Answer<Json<List<Value>>> {
     let (people, problems) = app.inventory.users().await?;
     let shown = |user: &inventory::User| json!({ "id": user.id, "name": user.name, "role": user.role });

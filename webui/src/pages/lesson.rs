@@ -47,6 +47,10 @@ pub(crate) struct LessonPage {
     pub(crate) others_title: &'static str,
     /// What the room says at ordinary times; for those who may change it.
     pub(crate) standing: Option<StandingForm>,
+    /// Whether devices of other rooms can be taken in.
+    pub(crate) is_room: bool,
+    /// What was set lately, the newest first.
+    pub(crate) history: Vec<String>,
 }
 
 /// What a room says at ordinary times.
@@ -67,6 +71,8 @@ pub(crate) struct Tile {
     pub(crate) why: String,
     /// Whether there is an exception to take back.
     pub(crate) excepted: bool,
+    /// Whether its room is another.
+    pub(crate) guest: bool,
     pub(crate) staff: bool,
 }
 
@@ -146,7 +152,8 @@ pub(crate) async fn set_class(
     set(&app, &me, &peer, &visit, Target::Group(id), &form).await
 }
 
-/// The fields: `level` (`end` takes back what was set), `span`, `list` for an allow list, and `device` for one seat.
+/// The fields: `level` (`end` takes back what was set), `span`, `list` for an allow list, and `device` for one seat; or `guest`, the
+/// name of a device that belongs here for this lesson (`home` sends it back).
 async fn set(app: &App, me: &SignedIn, peer: &Peer, visit: &Visit, whole: Target, form: &Fields) -> Answer {
     let t = Texts::of(visit.lang);
     let (path, address) = (path(whole), peer.address.ip());
@@ -155,6 +162,16 @@ async fn set(app: &App, me: &SignedIn, peer: &Peer, visit: &Visit, whole: Target
         None => whole,
     };
     let done = async {
+        if let Some(name) = form.given("guest") {
+            let device = crate::rules::device(&app.inventory, name).await?;
+            lessons::visit(app, me, address, device, room_of(whole)).await?;
+            return Ok(t.said_guest(name));
+        }
+        if form.text("level") == "home" {
+            let Target::Device(device) = target else { return Err(Failure::Gone) };
+            lessons::visit(app, me, address, device, None).await?;
+            return Ok(t.said_saved.to_owned());
+        }
         if form.text("level") == "end" {
             lessons::end(app, me, address, target).await?;
             return Ok(t.said_ended.to_owned());
@@ -167,6 +184,13 @@ async fn set(app: &App, me: &SignedIn, peer: &Peer, visit: &Visit, whole: Target
     match done.await {
         Ok(text) => Ok(visit.go(&path, text)),
         Err(failure) => visit.go_refused(&path, failure),
+    }
+}
+
+fn room_of(target: Target) -> Option<RoomId> {
+    match target {
+        Target::Room(id) => Some(id),
+        _ => None,
     }
 }
 
@@ -186,9 +210,20 @@ async fn show(app: &App, me: &SignedIn, visit: &Visit, target: Target) -> Answer
         others,
         others_title,
         standing,
+        is_room: room_of(target).is_some(),
+        history: history(app, visit, t, target).await?,
         lists: lists(app, scene.grant.as_ref()).await?,
         ..page(visit.page(here), &scene, &me.user.name)
     })
+}
+
+async fn history(app: &App, visit: &Visit, t: &Texts, target: Target) -> Answer<Vec<String>> {
+    let line = |rule: Rule| {
+        let until = rule.ends_at.map(format::clock).unwrap_or_default();
+        let said = t.set_by(t.level(rule.setting.level), &until, &rule.created_by);
+        format!("{}: {} – {said}", format::time(visit.lang, rule.starts_at), t.layer(rule.layer))
+    };
+    Ok(app.inventory.rule_history(target, HISTORY_SHOWN).await?.into_iter().map(line).collect())
 }
 
 /// Allow lists to choose from; the one that holds is chosen.
@@ -265,6 +300,8 @@ fn page(p: Page, scene: &Scene, reader: &str) -> LessonPage {
         others: Vec::new(),
         others_title: "",
         standing: None,
+        is_room: false,
+        history: Vec::new(),
         p,
     }
 }
@@ -286,6 +323,7 @@ fn tile(t: &Texts, seat: &Seat) -> Tile {
         state,
         why: if seat.staff { t.is_staff.to_owned() } else { t.cause(seat.verdict.cause, until.as_deref()) },
         excepted: seat.excepted,
+        guest: seat.guest_until.is_some(),
         staff: seat.staff,
     }
 }
@@ -344,3 +382,5 @@ pub(crate) async fn status_page(app: &App, p: Page, peer: &Peer) -> Answer<Statu
     let (state, why) = tile.map_or((None, String::new()), |tile| (Some(tile.state), tile.why));
     Ok(StatusPage { p, device: device.name.to_string(), state, why })
 }
+
+const HISTORY_SHOWN: u32 = 12;

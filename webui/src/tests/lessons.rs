@@ -244,3 +244,44 @@ async fn allow_list_only_means_the_list_that_was_chosen() {
         assert_eq!(grant(&desk, room).await.unwrap().setting.list, expected, "{level}");
     }
 }
+
+#[tokio::test]
+async fn a_device_of_another_room_belongs_to_mine_until_the_bell() {
+    let desk = Desk::new().await;
+    let (person, _) = teacher(&desk).await;
+    let room = desk.school.empty_room;
+    let path = format!("/room/{room}");
+    let at = async || {
+        let of = Of::Target(Target::Device(desk.school.device));
+        let (devices, _) = desk.inventory.gate_devices(of).await.unwrap();
+        devices[0].subject.room_at(clock::now())
+    };
+    person.post(&path, &[("guest", "r204-pc01")]).await;
+    assert_eq!(at().await, room);
+    let page = person.get(&path).await.body;
+    assert!(page.contains("r204-pc01") && page.contains("Zurückgeben"), "{page}");
+    assert!(!person.get(&format!("/room/{}", desk.school.room)).await.body.contains("<strong>r204-pc01"));
+    person.post(&path, &[("level", "home"), ("device", &desk.school.device.to_string())]).await;
+    assert_eq!(at().await, desk.school.room);
+
+    for nobody in ["lehrer-pc01", "niemand"] {
+        person.post(&path, &[("guest", nobody)]).await;
+        assert!(!person.get(&path).await.body.contains("Zurückgeben"), "{nobody} stays where it is");
+    }
+    desk.inventory
+        .set_room_gate(by(), room, RoomGate { place: Place::default(), control: RoomControl::Admins })
+        .await
+        .unwrap();
+    person.post(&path, &[("guest", "r204-pc01")]).await;
+    assert_eq!(at().await, desk.school.room, "whoever may not switch the room takes nothing in");
+}
+
+#[tokio::test]
+async fn the_room_remembers_who_set_what() {
+    let desk = Desk::new().await;
+    let (person, _) = teacher(&desk).await;
+    let path = format!("/room/{}", desk.school.room);
+    person.post(&path, &[("level", "off"), ("span", "15")]).await;
+    let page = person.get(&path).await.body;
+    assert!(page.contains("gesetzt von teacher-x") && page.contains("gesetzt von frau-groß"), "{page}");
+}
