@@ -93,7 +93,7 @@ pub(crate) async fn begin_session(
         tracing::warn!(peer.address = %address, "too many wrong passwords; this sign-in has to wait");
         Failure::Wait(secs)
     })?;
-    let user = app.inventory.user_by_name(name).await?;
+    let user = app.inventory.user_by_name(name).await?.filter(|user| user.deactivated_at.is_none());
     let hash = user.as_ref().map(|user| user.password_hash.as_str());
     let right = app.passwords.check(password, hash).await.map_err(|_| Failure::Busy)?;
     let Some(user) = user.filter(|_| right) else {
