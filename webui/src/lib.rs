@@ -24,7 +24,6 @@ mod rights;
 mod routes;
 mod session;
 mod start;
-mod suggest;
 mod texts;
 mod throttle;
 mod views;
