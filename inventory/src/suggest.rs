@@ -15,8 +15,10 @@ impl Series {
     /// The names after those that devices of the room have.
     #[must_use]
     pub fn after<'n>(room: &str, in_room: impl IntoIterator<Item = &'n Hostname>) -> Self {
-        let last =
-            in_room.into_iter().filter_map(|name| counted(name.as_str())).max_by_key(|(_, number, _)| *number);
+        let last = in_room
+            .into_iter()
+            .filter_map(|name| counted(name.as_str()))
+            .max_by_key(|(_, number, _)| *number);
         match last {
             Some((stem, number, width)) => Self { stem: stem.to_owned(), number, width },
             None => Self { stem: format!("{}-pc", stem_of(room)), number: 0, width: 2 },
@@ -77,7 +79,8 @@ mod tests {
         let parse = |names: &[&str]| names.iter().map(|n| n.parse().unwrap()).collect::<Vec<Hostname>>();
         let (in_room, elsewhere) = (parse(in_room), parse(elsewhere));
         let taken: Vec<&Hostname> = in_room.iter().chain(&elsewhere).collect();
-        let name = Series::after(room, &in_room).next_free(|name| taken.contains(&name)).map(|n| n.to_string());
+        let name =
+            Series::after(room, &in_room).next_free(|name| taken.contains(&name)).map(|n| n.to_string());
         assert_eq!(name.as_deref(), Some(expected), "{room}");
     }
 

@@ -160,6 +160,21 @@ impl Inventory {
         })
     }
 
+    /// Stores another hash of the same password, unless the password was changed meanwhile. Sessions go on.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn rehash_password<'a>(&'a self, id: UserId, old_hash: &'a str, new_hash: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "hash a password again", tx => {
+                sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
+                    .bind(new_hash.to_owned()).bind(id.0).bind(old_hash.to_owned())
+                    .execute(&mut *tx).await.map_err(Error::db("hash a password again"))?;
+                Ok(())
+            })
+        })
+    }
+
     /// The person of that name.
     ///
     /// # Errors

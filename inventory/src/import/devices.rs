@@ -42,8 +42,7 @@ pub fn read_devices(bytes: &[u8]) -> Result<File<DeviceRow>, FileProblem> {
         return Err(FileProblem::Empty);
     }
     problems.sort_by_key(|problem| problem.line);
-    let form =
-        Form { format, encoding: text.encoding, separator: text.separator, ignored: columns.ignored };
+    let form = Form { format, encoding: text.encoding, separator: text.separator, ignored: columns.ignored };
     Ok(File { rows, problems, form })
 }
 
@@ -66,20 +65,42 @@ const NAMES: &[(Column, &[&str])] = &[
     (Column::Room, &["raum", "raumname", "room", "roomname", "zimmer", "standort", "location"]),
     (
         Column::Name,
-        &["name", "hostname", "rechnername", "geraetename", "computername", "geraet", "rechner", "device", "computer", "host"],
+        &[
+            "name",
+            "hostname",
+            "rechnername",
+            "geraetename",
+            "computername",
+            "geraet",
+            "rechner",
+            "device",
+            "computer",
+            "host",
+        ],
     ),
     (
         Column::Mac,
         &[
-            "maclan", "lanmac", "mac", "macadresse", "macadresselan", "macaddress", "macaddresslan", "primac",
-            "hardwareadresse", "ethernetmac",
+            "maclan",
+            "lanmac",
+            "mac",
+            "macadresse",
+            "macadresselan",
+            "macaddress",
+            "macaddresslan",
+            "primac",
+            "hardwareadresse",
+            "ethernetmac",
         ],
     ),
     (Column::Ip, &["ip", "ipadresse", "ipaddress", "ipv4", "ipv4adresse", "iplan", "lanip", "festeadresse"]),
     (Column::WlanMac, &["macwlan", "wlanmac", "macadressewlan", "macaddresswlan", "wifimac", "macwifi"]),
     (Column::WlanIp, &["wlanip", "ipwlan", "ipadressewlan", "wifiip"]),
     (Column::Owner, &["besitzer", "besitzerin", "inhaber", "owner", "benutzer", "user"]),
-    (Column::Staff, &["lehrergeraet", "lehrkraeftegeraet", "dienstgeraet", "lehrkraft", "staff", "staffdevice"]),
+    (
+        Column::Staff,
+        &["lehrergeraet", "lehrkraeftegeraet", "dienstgeraet", "lehrkraft", "staff", "staffdevice"],
+    ),
 ];
 
 /// linuxmuster: room; host name; group; MAC; IP; two keys; DHCP options; role; six more.
@@ -135,7 +156,10 @@ fn row(line: &Line, columns: &Columns<Column>, format: Format, problems: &mut Ve
     ] {
         let (macs, bad) = cards(columns.of(line, mac).unwrap_or_default());
         wrong.extend(bad.map(What::Parse));
-        let ip = columns.of(line, ip).map(address).and_then(|read| read.map_err(|what| wrong.push(what)).ok().flatten());
+        let ip = columns
+            .of(line, ip)
+            .map(address)
+            .and_then(|read| read.map_err(|what| wrong.push(what)).ok().flatten());
         // The address is the first card's.
         found.extend(macs.into_iter().enumerate().map(|(at, mac)| (mac, kind, ip.filter(|_| at == 0))));
     }
@@ -144,7 +168,9 @@ fn row(line: &Line, columns: &Columns<Column>, format: Format, problems: &mut Ve
     }
     let staff = match format {
         Format::LinuxmusterDevices => columns.of(line, Column::Purpose).map(is_for_staff),
-        _ => columns.of(line, Column::Staff).and_then(|word| flag(word).map_err(|what| wrong.push(what)).ok()),
+        _ => {
+            columns.of(line, Column::Staff).and_then(|word| flag(word).map_err(|what| wrong.push(what)).ok())
+        }
     };
     let owner = columns.of(line, Column::Owner).map(str::to_owned);
     let broken = wrong.iter().any(|what| !what.is_hint());

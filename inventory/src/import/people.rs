@@ -50,8 +50,7 @@ pub fn read_people(bytes: &[u8], role: Role) -> Result<File<PersonRow>, FileProb
         return Err(FileProblem::Empty);
     }
     problems.sort_by_key(|problem| problem.line);
-    let form =
-        Form { format, encoding: text.encoding, separator: text.separator, ignored: columns.ignored };
+    let form = Form { format, encoding: text.encoding, separator: text.separator, ignored: columns.ignored };
     Ok(File { rows, problems, form })
 }
 
@@ -71,39 +70,92 @@ const NAMES: &[(Column, &[&str])] = &[
     (
         Column::Id,
         &[
-            "externeid", "externalid", "schueleridentnummer", "schildid", "schuelerid", "lehrerid", "externkey",
-            "recorduid", "sourceduid", "studentid", "identnummer", "idnummer", "personalnummer", "importid", "id",
+            "externeid",
+            "externalid",
+            "schueleridentnummer",
+            "schildid",
+            "schuelerid",
+            "lehrerid",
+            "externkey",
+            "recorduid",
+            "sourceduid",
+            "studentid",
+            "identnummer",
+            "idnummer",
+            "personalnummer",
+            "importid",
+            "id",
         ],
     ),
     (
         Column::Login,
         &[
-            "login", "loginname", "anmeldename", "benutzername", "username", "account", "accountname", "benutzer",
-            "kuerzel", "lehrerkuerzel",
+            "login",
+            "loginname",
+            "anmeldename",
+            "benutzername",
+            "username",
+            "account",
+            "accountname",
+            "benutzer",
+            "kuerzel",
+            "lehrerkuerzel",
         ],
     ),
     (
         Column::First,
-        &["rufname", "schuelerrufname", "vorname", "vornamen", "schuelervorname", "firstname", "forename", "givenname"],
+        &[
+            "rufname",
+            "schuelerrufname",
+            "vorname",
+            "vornamen",
+            "schuelervorname",
+            "firstname",
+            "forename",
+            "givenname",
+        ],
     ),
     (
         Column::Last,
         &[
-            "nachname", "familienname", "schuelernachname", "zuname", "lastname", "surname", "familyname", "longname",
+            "nachname",
+            "familienname",
+            "schuelernachname",
+            "zuname",
+            "lastname",
+            "surname",
+            "familyname",
+            "longname",
             "name",
         ],
     ),
     (
         Column::Class,
         &[
-            "klasse", "klassen", "klassename", "class", "classes", "gruppebezeichnung", "gruppebezeichung",
-            "schulklasse", "schoolclass", "schoolclasses",
+            "klasse",
+            "klassen",
+            "klassename",
+            "class",
+            "classes",
+            "gruppebezeichnung",
+            "gruppebezeichung",
+            "schulklasse",
+            "schoolclass",
+            "schoolclasses",
         ],
     ),
     (Column::Role, &["benutzertyp", "rolle", "role", "usertype", "personentyp", "typ", "type"]),
     (
         Column::Password,
-        &["passwort", "kennwort", "password", "erstpasswort", "startpasswort", "initialpasswort", "initialpassword"],
+        &[
+            "passwort",
+            "kennwort",
+            "password",
+            "erstpasswort",
+            "startpasswort",
+            "initialpasswort",
+            "initialpassword",
+        ],
     ),
 ];
 
@@ -136,7 +188,8 @@ fn row(line: &Line, columns: &Columns<Column>, role: Role, problems: &mut Vec<Pr
         Some((_, Some(role))) => (role, None),
         Some((word, None)) => (role, Some(What::NoRole(short(word)))),
     };
-    let classes = columns.has(Column::Class).then(|| classes(columns.of(line, Column::Class).unwrap_or_default()));
+    let classes =
+        columns.has(Column::Class).then(|| classes(columns.of(line, Column::Class).unwrap_or_default()));
     let mut row = PersonRow {
         line: line.number,
         role,
@@ -176,7 +229,8 @@ fn linuxmuster(line: &Line, problems: &mut Vec<Problem>) -> PersonRow {
 /// Says what is wrong with a row and marks it.
 fn check(row: &mut PersonRow, no_role: Option<What>, problems: &mut Vec<Problem>) {
     let names = [&row.first_name, &row.last_name];
-    let bad_name = names.into_iter().chain(row.classes.iter().flatten()).chain(&row.external_id).find(|n| !is_name(n));
+    let bad_name =
+        names.into_iter().chain(row.classes.iter().flatten()).chain(&row.external_id).find(|n| !is_name(n));
     let wrong = if names.iter().any(|name| name.is_empty()) {
         Some(What::NoName)
     } else if let Some(name) = bad_name {
@@ -211,7 +265,9 @@ fn role_of(word: &str) -> Option<Role> {
 /// Several classes stand in one field, with commas between them.
 fn classes(field: &str) -> Vec<String> {
     let mut classes: Vec<String> = Vec::new();
-    for class in field.split([',', ';', '|']).map(str::trim).filter(|class| !class.is_empty()).take(CLASSES_MAX) {
+    for class in
+        field.split([',', ';', '|']).map(str::trim).filter(|class| !class.is_empty()).take(CLASSES_MAX)
+    {
         if !classes.iter().any(|known| known.to_lowercase() == class.to_lowercase()) {
             classes.push(class.to_owned());
         }

@@ -68,7 +68,12 @@ pub struct DeviceWish {
 
 /// Compares a file with the school. `room` is for new devices whose line names none; it may be empty.
 #[must_use]
-pub fn plan_devices(file: &File<DeviceRow>, school: &Fleet, room: &str, options: Options) -> Plan<DeviceWish> {
+pub fn plan_devices(
+    file: &File<DeviceRow>,
+    school: &Fleet,
+    room: &str,
+    options: Options,
+) -> Plan<DeviceWish> {
     let mut planner = Planner::new(file, school, room);
     planner.read(&file.rows);
     planner.find();
@@ -170,14 +175,17 @@ impl<'a> Planner<'a> {
                 [] => {}
                 [id] => self.claim(at, *id),
                 [one, two, ..] => {
-                    let name = |id| self.school.devices.get(id).map(|d| d.name.to_string()).unwrap_or_default();
+                    let name =
+                        |id| self.school.devices.get(id).map(|d| d.name.to_string()).unwrap_or_default();
                     let what = What::TwoDevices(name(one), name(two));
                     self.refuse(at, what);
                 }
             }
         }
         for at in 0..self.wants.len() {
-            let Some(want) = self.wants.get(at).filter(|want| want.id.is_none() && !want.refused) else { continue };
+            let Some(want) = self.wants.get(at).filter(|want| want.id.is_none() && !want.refused) else {
+                continue;
+            };
             let named = want.name.as_ref().and_then(|name| self.by_name.get(name).copied());
             if let Some(id) = named.filter(|id| !self.claimed.contains_key(id)) {
                 self.claim(at, id);
@@ -198,7 +206,8 @@ impl<'a> Planner<'a> {
             }
             Some(other) => {
                 let line = other.and_then(|other| self.wants.get(other)).map(|want| want.row.line);
-                let name = self.school.devices.get(&id).map(|device| device.name.to_string()).unwrap_or_default();
+                let name =
+                    self.school.devices.get(&id).map(|device| device.name.to_string()).unwrap_or_default();
                 self.refuse_beside(at, line, What::SameDevice(name));
             }
         }
@@ -257,7 +266,11 @@ impl<'a> Planner<'a> {
         let mut wanted: HashMap<Unique, usize> = HashMap::new();
         for (at, want) in self.wants.iter().enumerate().filter(|(_, want)| !want.refused) {
             // Two lines can come to want the same through what a device has already; then it stays where it is.
-            let own = want.id.and_then(|id| self.school.devices.get(&id)).map(KnownDevice::uniques).unwrap_or_default();
+            let own = want
+                .id
+                .and_then(|id| self.school.devices.get(&id))
+                .map(KnownDevice::uniques)
+                .unwrap_or_default();
             for unique in want.uniques() {
                 if own.contains(&unique) || !wanted.contains_key(&unique) {
                     wanted.insert(unique, at);
@@ -287,9 +300,9 @@ impl<'a> Planner<'a> {
     }
 
     fn loses(&self, at: usize, wanted: &HashMap<Unique, usize>) -> bool {
-        self.wants
-            .get(at)
-            .is_some_and(|want| !want.refused && want.uniques().iter().any(|unique| wanted.get(unique) != Some(&at)))
+        self.wants.get(at).is_some_and(|want| {
+            !want.refused && want.uniques().iter().any(|unique| wanted.get(unique) != Some(&at))
+        })
     }
 
     fn lose(&mut self, at: usize, wanted: &HashMap<Unique, usize>) -> Option<DeviceId> {
@@ -326,7 +339,8 @@ impl<'a> Planner<'a> {
                 self.problems.push(Problem::new(want.row.line, What::NameTaken(short(&want.room))));
                 continue;
             };
-            if !self.rooms.contains_key(&want.room.to_lowercase()) && places.insert(want.room.to_lowercase()) {
+            if !self.rooms.contains_key(&want.room.to_lowercase()) && places.insert(want.room.to_lowercase())
+            {
                 plan.places.push(want.room.clone());
             }
             self.item(&mut plan, &want, name);
@@ -358,8 +372,14 @@ impl<'a> Planner<'a> {
             })
         });
         let staff = row.staff.unwrap_or(known.is_some_and(|device| device.staff));
-        let wish =
-            DeviceWish { id: want.id, name, room: want.room.clone(), cards: want.cards.clone(), owner, staff };
+        let wish = DeviceWish {
+            id: want.id,
+            name,
+            room: want.room.clone(),
+            cards: want.cards.clone(),
+            owner,
+            staff,
+        };
         let changes = self.differences(known, &wish);
         match known {
             None => plan.items.push(Item::new(row.line, wish.name.to_string(), changes, wish)),
@@ -380,7 +400,11 @@ impl<'a> Planner<'a> {
         note(&mut changes, Field::Addresses, &addresses_text(before), &addresses_text(&wish.cards));
         // Addresses that two cards swap are the same addresses.
         if changes.is_empty() && before != wish.cards {
-            changes.push(Change { field: Field::Addresses, from: String::new(), to: addresses_text(&wish.cards) });
+            changes.push(Change {
+                field: Field::Addresses,
+                from: String::new(),
+                to: addresses_text(&wish.cards),
+            });
         }
         let person = |id: Option<UserId>| {
             let found = self.school.people.iter().find(|(known, ..)| Some(*known) == id);
@@ -453,11 +477,18 @@ impl DeviceWish {
 }
 
 fn of_cards(cards: &[Interface]) -> impl Iterator<Item = Unique> {
-    cards.iter().flat_map(|card| [Some(Unique::Card(card.mac)), card.reserved_ip.map(Unique::Address)]).flatten()
+    cards
+        .iter()
+        .flat_map(|card| [Some(Unique::Card(card.mac)), card.reserved_ip.map(Unique::Address)])
+        .flatten()
 }
 
 fn uniques(row: &DeviceRow) -> Vec<Unique> {
-    let cards = row.cards.iter().flat_map(|(mac, _, ip)| [Some(Unique::Card(*mac)), ip.map(Unique::Address)]).flatten();
+    let cards = row
+        .cards
+        .iter()
+        .flat_map(|(mac, _, ip)| [Some(Unique::Card(*mac)), ip.map(Unique::Address)])
+        .flatten();
     row.name.clone().map(Unique::Name).into_iter().chain(cards).collect()
 }
 
@@ -494,6 +525,7 @@ fn cards_text(cards: &[Interface]) -> String {
 }
 
 fn addresses_text(cards: &[Interface]) -> String {
-    let ips: Vec<String> = cards.iter().filter_map(|card| card.reserved_ip).map(|ip| ip.to_string()).collect();
+    let ips: Vec<String> =
+        cards.iter().filter_map(|card| card.reserved_ip).map(|ip| ip.to_string()).collect();
     ips.join(", ")
 }

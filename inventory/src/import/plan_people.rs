@@ -113,7 +113,8 @@ impl<'a> Planner<'a> {
         let (mut by_id, mut by_login, mut by_name) = (HashMap::new(), HashMap::new(), HashMap::new());
         for (id, person) in &school.people {
             by_login.insert(person.login.as_str(), *id);
-            for role in [Some(person.role), person.imported_as].into_iter().flatten().collect::<HashSet<_>>() {
+            for role in [Some(person.role), person.imported_as].into_iter().flatten().collect::<HashSet<_>>()
+            {
                 if let Some(external) = &person.external_id {
                     by_id.insert((role, external.as_str()), *id);
                 }
@@ -165,13 +166,17 @@ impl<'a> Planner<'a> {
                 self.spare(row);
                 continue;
             }
-            let same_id = row.external_id.as_deref().and_then(|id| ids.get(&(row.role, id)).map(|line| (id, *line)));
-            let same_login = row.login.as_deref().and_then(|login| logins.get(login).map(|line| (login, *line)));
+            let same_id =
+                row.external_id.as_deref().and_then(|id| ids.get(&(row.role, id)).map(|line| (id, *line)));
+            let same_login =
+                row.login.as_deref().and_then(|login| logins.get(login).map(|line| (login, *line)));
             let alike = names.get(&name(row)).filter(|_| row.external_id.is_none() && row.login.is_none());
             let namesake = alike.and_then(|lines| lines.iter().find(|line| **line != row.line));
             let problem = match (same_id, same_login, namesake) {
                 (Some((id, line)), ..) => Some(Problem::twice(row.line, line, What::SameId(short(id)))),
-                (_, Some((login, line)), _) => Some(Problem::twice(row.line, line, What::SameLogin(short(login)))),
+                (_, Some((login, line)), _) => {
+                    Some(Problem::twice(row.line, line, What::SameLogin(short(login))))
+                }
                 (.., Some(line)) => Some(Problem::twice(row.line, *line, What::Namesakes)),
                 _ => None,
             };
@@ -241,16 +246,24 @@ impl<'a> Planner<'a> {
             return Err(What::WhichPerson);
         }
         let free = |id: &&UserId| {
-            !self.claimed.contains_key(id) && self.school.people.get(id).is_some_and(|person| fits(person, row))
+            !self.claimed.contains_key(id)
+                && self.school.people.get(id).is_some_and(|person| fits(person, row))
         };
         let found: Vec<UserId> = known.iter().filter(free).copied().collect();
         if let [] | [_] = found.as_slice() {
             return Ok(found.first().copied());
         }
-        let classes: Vec<GroupId> =
-            row.classes.iter().flatten().filter_map(|class| self.groups.get(&class.to_lowercase()).copied()).collect();
+        let classes: Vec<GroupId> = row
+            .classes
+            .iter()
+            .flatten()
+            .filter_map(|class| self.groups.get(&class.to_lowercase()).copied())
+            .collect();
         let in_class = |id: &&UserId| {
-            self.school.people.get(id).is_some_and(|person| classes.iter().any(|class| person.groups.contains_key(class)))
+            self.school
+                .people
+                .get(id)
+                .is_some_and(|person| classes.iter().any(|class| person.groups.contains_key(class)))
         };
         match found.iter().filter(in_class).copied().collect::<Vec<_>>().as_slice() {
             [only] => Ok(Some(*only)),
@@ -370,7 +383,9 @@ impl<'a> Planner<'a> {
     fn remove(&mut self, rows: &[PersonRow], options: Options) {
         let roles: HashSet<Role> = rows.iter().filter(|row| !row.broken).map(|row| row.role).collect();
         let due = |person: &KnownPerson| {
-            person.imported_as == Some(person.role) && roles.contains(&person.role) && person.deactivated_at.is_none()
+            person.imported_as == Some(person.role)
+                && roles.contains(&person.role)
+                && person.deactivated_at.is_none()
         };
         let mut removed: Vec<Item<PersonWish>> = Vec::new();
         for (id, person) in self.school.people.iter().filter(|(_, person)| due(person)) {

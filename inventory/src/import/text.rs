@@ -48,7 +48,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Text, FileProblem> {
         return Err(FileProblem::TooManyLines);
     }
     let separator = separator(&used);
-    let mut read = Text { encoding, separator: char::from(separator), lines: Vec::new(), problems: Vec::new() };
+    let mut read =
+        Text { encoding, separator: char::from(separator), lines: Vec::new(), problems: Vec::new() };
     for (number, line) in used {
         if is_open(line, separator) {
             read.problems.push(Problem::new(number, What::OpenQuote));

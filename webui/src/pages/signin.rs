@@ -16,6 +16,7 @@ use crate::fields::{Asked, Fields};
 use crate::guard;
 use crate::lang::{self, Lang};
 use crate::page::{Here, Page, Visit, safe_path};
+use crate::password;
 use crate::problem::{Problem, Said};
 use crate::session;
 use crate::texts::Texts;
@@ -101,6 +102,12 @@ pub(crate) async fn begin_session(
         return Err(Failure::field("password", Problem::WrongPassword));
     };
     app.succeeded(name, address);
+    if password::is_cheap(&user.password_hash) {
+        // A server that is busy does it next time.
+        if let Ok(Ok(hash)) = app.passwords.hash(password).await {
+            app.inventory.rehash_password(user.id, &user.password_hash, &hash).await?;
+        }
+    }
     let token = session::fresh_token();
     let by = By { actor: &user.name, at: clock::now() };
     let ends = by.at.plus_secs(session::SESSION_SECS);

@@ -12,7 +12,8 @@ use crate::db::{in_transaction, on_pool};
 use crate::devices::kind_text;
 use crate::import::{DeviceWish, Fleet, Item, Kind, KnownDevice, Plan, Verdict};
 use crate::{
-    Answer, By, DeviceId, Error, ImportId, Interface, InterfaceKind, Inventory, Network, Result, RoomId, UserId,
+    Answer, By, DeviceId, Error, ImportId, Interface, InterfaceKind, Inventory, Network, Result, RoomId,
+    UserId,
 };
 
 type DeviceStep = Step<DeviceId, KnownDevice>;
@@ -49,12 +50,20 @@ struct Rest {
 macro_rules! read_devices {
     ($db:expr) => {{
         let devices: Vec<DeviceRow> = sqlx::query_as(
-            "SELECT id, name, room_id, owner_id, staff, key_fingerprint IS NOT NULL FROM devices")
-            .fetch_all($db).await.map_err(Error::db("list devices"))?;
-        let cards: Vec<CardRow> = sqlx::query_as("SELECT mac, device_id, kind, reserved_ip FROM interfaces ORDER BY mac")
-            .fetch_all($db).await.map_err(Error::db("list interfaces"))?;
+            "SELECT id, name, room_id, owner_id, staff, key_fingerprint IS NOT NULL FROM devices",
+        )
+        .fetch_all($db)
+        .await
+        .map_err(Error::db("list devices"))?;
+        let cards: Vec<CardRow> =
+            sqlx::query_as("SELECT mac, device_id, kind, reserved_ip FROM interfaces ORDER BY mac")
+                .fetch_all($db)
+                .await
+                .map_err(Error::db("list interfaces"))?;
         let rooms: Vec<(Uuid, String)> = sqlx::query_as("SELECT id, name FROM rooms")
-            .fetch_all($db).await.map_err(Error::db("list rooms"))?;
+            .fetch_all($db)
+            .await
+            .map_err(Error::db("list rooms"))?;
         fleet_of(devices, cards, rooms)
     }};
 }
@@ -130,7 +139,8 @@ impl Inventory {
             let (networks, _): (Vec<Network>, _) = self.networks().await?;
             let fleet: Fleet = on_pool!(self, pool => Ok::<_, Error>(read_devices!(pool)))?;
             let active = people.into_iter().filter(|person| person.deactivated_at.is_none());
-            let people = active.map(|p| (p.id, p.name, format!("{} {}", p.first_name, p.last_name))).collect();
+            let people =
+                active.map(|p| (p.id, p.name, format!("{} {}", p.first_name, p.last_name))).collect();
             Ok(Fleet { people, networks, ..fleet })
         })
     }
@@ -228,7 +238,8 @@ fn fleet_of(devices: Vec<DeviceRow>, cards: Vec<CardRow>, rooms: Vec<(Uuid, Stri
     };
     let mut devices: BTreeMap<DeviceId, KnownDevice> = devices.into_iter().filter_map(device).collect();
     for (mac, device, kind, ip) in cards {
-        let kind = if kind == kind_text(InterfaceKind::Wlan) { InterfaceKind::Wlan } else { InterfaceKind::Lan };
+        let kind =
+            if kind == kind_text(InterfaceKind::Wlan) { InterfaceKind::Wlan } else { InterfaceKind::Lan };
         let reserved_ip: Option<Ipv4Addr> = ip.and_then(|ip| ip.parse().ok());
         if let (Some(device), Ok(mac)) = (devices.get_mut(&DeviceId(device)), mac.parse()) {
             device.cards.push(Interface { mac, kind, reserved_ip });
@@ -247,8 +258,7 @@ fn steps_of(plan: &Plan<DeviceWish>, school: &Fleet, added: &BTreeMap<RoomId, St
     let rooms: HashMap<&str, RoomId> =
         school.rooms.iter().chain(added).map(|(id, name)| (name.as_str(), *id)).collect();
     // Two lines may spell a new room differently.
-    let small: HashMap<String, RoomId> =
-        added.iter().map(|(id, name)| (name.to_lowercase(), *id)).collect();
+    let small: HashMap<String, RoomId> = added.iter().map(|(id, name)| (name.to_lowercase(), *id)).collect();
     let room = |name: &str| rooms.get(name).or_else(|| small.get(&name.to_lowercase())).copied();
     plan.items.iter().filter_map(|item| step(item, school, room(&item.wish.room))).collect()
 }
@@ -292,7 +302,8 @@ fn untouched(
     let same = |step: &&DeviceStep| school.devices.get(&step.id) == step.after.as_ref();
     let possible = |step: &&DeviceStep| {
         let known = |before: &KnownDevice| {
-            school.rooms.contains_key(&before.room) && before.owner.is_none_or(|owner| people.contains(&owner))
+            school.rooms.contains_key(&before.room)
+                && before.owner.is_none_or(|owner| people.contains(&owner))
         };
         step.before.as_ref().is_none_or(known)
     };
@@ -303,13 +314,17 @@ fn untouched(
         let staying = school.devices.iter().filter(|(id, _)| !going.contains(id));
         let held: HashSet<_> = staying.flat_map(|(_, device)| device.uniques()).collect();
         let before = back.len();
-        back.retain(|step| step.before.as_ref().is_none_or(|d| !d.uniques().iter().any(|u| held.contains(u))));
+        back.retain(|step| {
+            step.before.as_ref().is_none_or(|d| !d.uniques().iter().any(|u| held.contains(u)))
+        });
         if back.len() == before {
             break;
         }
     }
     let going: HashSet<DeviceId> = back.iter().map(|step| step.id).collect();
-    let name = |step: &DeviceStep| step.after.as_ref().or(step.before.as_ref()).map(|device| device.name.to_string());
+    let name = |step: &DeviceStep| {
+        step.after.as_ref().or(step.before.as_ref()).map(|device| device.name.to_string())
+    };
     let left = steps.iter().filter(|step| !going.contains(&step.id)).filter_map(name).collect();
     (back.into_iter().cloned().map(Step::back).collect(), left)
 }

@@ -131,9 +131,10 @@ impl Inventory {
                     "only the last import can be taken back, and only for 90 days".into(),
                 ));
             }
-            let undo: Option<String> = on_pool!(self, pool => sqlx::query_scalar("SELECT undo FROM imports WHERE id = $1")
+            let undo: Option<String> =
+                on_pool!(self, pool => sqlx::query_scalar("SELECT undo FROM imports WHERE id = $1")
                 .bind(id.0).fetch_one(pool).await)
-            .map_err(Error::db("read an import"))?;
+                .map_err(Error::db("read an import"))?;
             let undo = undo.unwrap_or_default();
             let bad = |error: serde_json::Error| Error::row("imports", id)(error.to_string());
             match kind {
@@ -181,9 +182,12 @@ macro_rules! mark_undone {
 }
 use mark_undone;
 
-fn import((id, kind, file_name, counts, undo, created_by, created_at, undone_by, undone_at): Row) -> Result<Import> {
+fn import(
+    (id, kind, file_name, counts, undo, created_by, created_at, undone_by, undone_at): Row,
+) -> Result<Import> {
     let bad = Error::row("imports", id);
-    let kind = Kind::ALL.into_iter().find(|known| known.text() == kind).ok_or_else(|| bad("unknown kind".into()))?;
+    let kind =
+        Kind::ALL.into_iter().find(|known| known.text() == kind).ok_or_else(|| bad("unknown kind".into()))?;
     let undone = undone_by.zip(undone_at).map(|(who, at)| (who, UnixMillis(at)));
     Ok(Import {
         id: ImportId(id),

@@ -119,7 +119,8 @@ impl Inventory {
             let hashes: HashMap<UserId, &str> = fresh.zip(hashes.iter().map(String::as_str)).collect();
             let undo = Undo { steps, groups: added.keys().copied().collect() };
             let text = serde_json::to_string(&undo).unwrap_or_default();
-            let entry = || Entry { id, kind: Kind::People, file_name, counts: plan.counts(), undo: text.clone() };
+            let entry =
+                || Entry { id, kind: Kind::People, file_name, counts: plan.counts(), undo: text.clone() };
             in_transaction!(self, "take people over from a file", tx => {
                 if read_people!(&mut *tx) != *school {
                     return Ok(Applied::Outdated);
@@ -164,7 +165,11 @@ fn taken(op: &'static str) -> impl Fn(sqlx::Error) -> Error {
 }
 
 /// What is in the tables. A row that makes no sense is nobody whom a file can mean.
-fn people_of(people: Vec<PersonRow>, groups: Vec<(Uuid, String)>, members: Vec<(Uuid, Uuid, bool)>) -> People {
+fn people_of(
+    people: Vec<PersonRow>,
+    groups: Vec<(Uuid, String)>,
+    members: Vec<(Uuid, Uuid, bool)>,
+) -> People {
     let person = |row: PersonRow| {
         let (id, login, first_name, last_name, role, external_id, imported_as, deactivated_at) = row;
         let person = KnownPerson {
@@ -234,7 +239,8 @@ fn step(
 /// Groups that a step puts somebody into.
 fn joins(step: &PersonStep) -> Vec<(GroupId, UserId, bool)> {
     let Some(after) = &step.after else { return Vec::new() };
-    let is_new = |group: &GroupId| step.before.as_ref().is_none_or(|before| !before.groups.contains_key(group));
+    let is_new =
+        |group: &GroupId| step.before.as_ref().is_none_or(|before| !before.groups.contains_key(group));
     let groups = after.groups.iter().filter(|(group, _)| is_new(group));
     groups.map(|(group, imported)| (*group, step.id, *imported)).collect()
 }
