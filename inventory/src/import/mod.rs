@@ -126,3 +126,6 @@ impl std::fmt::Debug for Secret {
         f.write_str("Secret")
     }
 }
+
+#[cfg(test)]
+mod tests;

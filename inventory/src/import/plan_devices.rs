@@ -187,7 +187,8 @@ impl<'a> Planner<'a> {
                 continue;
             };
             let named = want.name.as_ref().and_then(|name| self.by_name.get(name).copied());
-            if let Some(id) = named.filter(|id| !self.claimed.contains_key(id)) {
+            let is_free = |id: &DeviceId| self.claimed.get(id).copied().flatten().is_none();
+            if let Some(id) = named.filter(is_free) {
                 self.claim(at, id);
             }
         }
@@ -197,19 +198,15 @@ impl<'a> Planner<'a> {
     }
 
     fn claim(&mut self, at: usize, id: DeviceId) {
-        match self.claimed.get(&id) {
-            None => {
-                self.claimed.insert(id, Some(at));
-                if let Some(want) = self.wants.get_mut(at) {
-                    want.id = Some(id);
-                }
-            }
-            Some(other) => {
-                let line = other.and_then(|other| self.wants.get(other)).map(|want| want.row.line);
-                let name =
-                    self.school.devices.get(&id).map(|device| device.name.to_string()).unwrap_or_default();
-                self.refuse_beside(at, line, What::SameDevice(name));
-            }
+        // A line that cannot be used keeps its device from being removed, and no good line from it.
+        let other = self.claimed.get(&id).copied().flatten().and_then(|other| self.wants.get(other));
+        if let Some(line) = other.map(|want| want.row.line) {
+            let name = self.school.devices.get(&id).map(|device| device.name.to_string()).unwrap_or_default();
+            return self.refuse_beside(at, Some(line), What::SameDevice(name));
+        }
+        self.claimed.insert(id, Some(at));
+        if let Some(want) = self.wants.get_mut(at) {
+            want.id = Some(id);
         }
     }
 
@@ -333,16 +330,23 @@ impl<'a> Planner<'a> {
             problems: Vec::new(),
         };
         let mut names = Names::of(self.school, &self.wants);
-        let mut places: HashSet<String> = HashSet::new();
-        for want in std::mem::take(&mut self.wants).into_iter().filter(|want| !want.refused) {
+        let mut places: HashMap<String, String> = HashMap::new();
+        for mut want in std::mem::take(&mut self.wants).into_iter().filter(|want| !want.refused) {
+            let key = want.room.to_lowercase();
+            if !self.rooms.contains_key(&key) {
+                // The first spelling of a new room is its name.
+                want.room = places
+                    .entry(key)
+                    .or_insert_with(|| {
+                        plan.places.push(want.room.clone());
+                        want.room.clone()
+                    })
+                    .clone();
+            }
             let Some(name) = want.name.clone().or_else(|| names.next(&want.room)) else {
                 self.problems.push(Problem::new(want.row.line, What::NameTaken(short(&want.room))));
                 continue;
             };
-            if !self.rooms.contains_key(&want.room.to_lowercase()) && places.insert(want.room.to_lowercase())
-            {
-                plan.places.push(want.room.clone());
-            }
             self.item(&mut plan, &want, name);
         }
         if options.complete {

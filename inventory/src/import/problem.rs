@@ -78,7 +78,7 @@ pub enum What {
     SameName(String),
     /// The address stands in another line, too.
     SameAddress(Ipv4Addr),
-    /// Another line, or one that cannot be used, is about the same device.
+    /// Another line is about the same device.
     SameDevice(String),
     /// The cards belong to two devices of the school.
     TwoDevices(String, String),

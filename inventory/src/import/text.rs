@@ -48,16 +48,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Text, FileProblem> {
         return Err(FileProblem::TooManyLines);
     }
     let separator = separator(&used);
-    let mut read =
-        Text { encoding, separator: char::from(separator), lines: Vec::new(), problems: Vec::new() };
-    for (number, line) in used {
-        if is_open(line, separator) {
-            read.problems.push(Problem::new(number, What::OpenQuote));
-        } else {
-            read.lines.push(Line { number, fields: fields(line, separator) });
-        }
+    let (open, closed): (Vec<_>, Vec<_>) = used.into_iter().partition(|(_, line)| is_open(line, separator));
+    let numbers: Vec<usize> = closed.iter().map(|(number, _)| *number).collect();
+    let lines = numbers.into_iter().zip(records(&closed, separator));
+    let lines: Vec<Line> = lines.map(|(number, fields)| Line { number, fields }).collect();
+    let problems = open.into_iter().map(|(number, _)| Problem::new(number, What::OpenQuote)).collect();
+    if lines.is_empty() {
+        return Err(FileProblem::NoText);
     }
-    if read.lines.is_empty() { Err(FileProblem::NoText) } else { Ok(read) }
+    Ok(Text { encoding, separator: char::from(separator), lines, problems })
 }
 
 /// The text and the name of its encoding. What is valid UTF-8 is UTF-8: text in an 8-bit encoding is not, as soon as it has an umlaut.
@@ -74,7 +73,8 @@ fn decode(bytes: &[u8]) -> Result<(String, &'static str), FileProblem> {
         return Err(FileProblem::NoText);
     }
     // Excel for DOS ended files with a control character; others begin lines with a second byte order mark.
-    Ok((text.trim_matches(['\u{feff}', '\u{1a}']).to_owned(), encoding.name()))
+    let text = text.trim_matches(['\u{feff}', '\u{1a}']).replace("\r\n", "\n").replace('\r', "\n");
+    Ok((text, encoding.name()))
 }
 
 /// Windows-1252 has letters and signs at 0x80 to 0x9f, where ISO-8859-15 has control characters; and ISO-8859-15 has letters (Š, Ž, Œ, Ÿ)
@@ -87,9 +87,9 @@ fn eight_bit(bytes: &[u8]) -> &'static Encoding {
 
 /// The separator with which most of the first lines have as many fields as the first one, and at least two.
 fn separator(lines: &[(usize, &str)]) -> u8 {
+    let lines = lines.get(..LOOKED_AT).unwrap_or(lines);
     let score = |separator: u8| {
-        let counts: Vec<usize> =
-            lines.iter().take(LOOKED_AT).map(|(_, line)| fields(line, separator).len()).collect();
+        let counts: Vec<usize> = records(lines, separator).iter().map(Vec::len).collect();
         let first = counts.first().copied().unwrap_or_default();
         let alike = counts.iter().filter(|count| **count == first).count();
         if first < 2 { (0, 0) } else { (alike, first) }
@@ -114,15 +114,21 @@ fn is_open(line: &str, separator: u8) -> bool {
     quoted
 }
 
-fn fields(line: &str, separator: u8) -> Vec<String> {
-    let mut reader = csv::ReaderBuilder::new()
+/// The fields of each line. No line of these has an open quotation mark, unless the separator is a wrong guess.
+fn records(lines: &[(usize, &str)], separator: u8) -> Vec<Vec<String>> {
+    let mut text = String::with_capacity(lines.iter().map(|(_, line)| line.len() + 1).sum());
+    for (_, line) in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    let reader = csv::ReaderBuilder::new()
         .delimiter(separator)
+        .terminator(csv::Terminator::Any(b'\n'))
         .has_headers(false)
         .flexible(true)
-        .buffer_capacity(line.len().clamp(1, 4096))
-        .from_reader(line.as_bytes());
-    let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
-    record.iter().take(FIELDS_MAX).map(str::to_owned).collect()
+        .from_reader(text.as_bytes());
+    let fields = |record: csv::StringRecord| record.iter().take(FIELDS_MAX).map(str::to_owned).collect();
+    reader.into_records().filter_map(Result::ok).map(fields).collect()
 }
 
 const LOOKED_AT: usize = 20;

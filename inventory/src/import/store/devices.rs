@@ -257,9 +257,7 @@ fn rest_of(row: RestRow, groups: Vec<Uuid>) -> Rest {
 fn steps_of(plan: &Plan<DeviceWish>, school: &Fleet, added: &BTreeMap<RoomId, String>) -> Vec<DeviceStep> {
     let rooms: HashMap<&str, RoomId> =
         school.rooms.iter().chain(added).map(|(id, name)| (name.as_str(), *id)).collect();
-    // Two lines may spell a new room differently.
-    let small: HashMap<String, RoomId> = added.iter().map(|(id, name)| (name.to_lowercase(), *id)).collect();
-    let room = |name: &str| rooms.get(name).or_else(|| small.get(&name.to_lowercase())).copied();
+    let room = |name: &str| rooms.get(name).copied();
     plan.items.iter().filter_map(|item| step(item, school, room(&item.wish.room))).collect()
 }
 
