@@ -44,8 +44,8 @@ pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
 pub use rooms::Room;
 pub use types::{
-    Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId, JobId, KeyFingerprint, ListId, MacAddr,
-    NetworkId, ParseError, RoomId, RuleId, UnixMillis, UserId, VersionId, WaitingId,
+    Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId, JobId, KeyFingerprint, ListId,
+    MacAddr, NetworkId, ParseError, RoomId, RuleId, UnixMillis, UserId, VersionId, WaitingId,
 };
 pub use users::{Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

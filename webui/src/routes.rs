@@ -76,8 +76,8 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        assets, changes, device, devices, exam, images, import, jobs, lesson, networks, overview, rooms, signin,
-        waiting,
+        assets, changes, device, devices, exam, images, import, jobs, lesson, networks, overview, rooms,
+        signin, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),

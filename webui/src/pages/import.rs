@@ -173,8 +173,10 @@ pub(crate) async fn passwords(
     axum::Extension(me): Me,
     Id(id): Id<ImportId>,
 ) -> Answer {
-    let draft = app.uploads.find(&me, Kind::People, id).ok_or(Failure::Gone)?;
-    let DraftState::Done(accounts) = draft.state() else { return Err(Failure::Gone) };
+    let state = app.uploads.find(&me, Kind::People, id).map(|draft| draft.state());
+    let Some(DraftState::Done(accounts)) = state else {
+        return visit.go_refused(path(Kind::People), Failure::Refused(Problem::UploadGone));
+    };
     let t = Texts::of(visit.lang);
     let table = imports::password_table(&accounts, [t.class, t.name, t.login_name, t.password])?;
     let mut response = table.into_response();

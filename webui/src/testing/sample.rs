@@ -1,10 +1,13 @@
 //! A school to show: every state a page knows, and texts that would break a page that does not escape.
 
 use inventory::gate::{Layer, NewExam, NewRule, Sitting, Target};
+use inventory::import::devices::read_devices;
+use inventory::import::people::read_people;
+use inventory::import::{Options, plan_devices, plan_people};
 use inventory::lessons::Grid;
 use inventory::{
-    By, DeviceId, DhcpMode, ExamId, GroupId, ImageId, Interface, InterfaceKind, Inventory, JobId,
-    JobProgress, JobResult, JobTask, Level, Network, NetworkId, NewDevice, Observed, Result, RoomId,
+    By, DeviceId, DhcpMode, ExamId, GroupId, ImageId, ImportId, Interface, InterfaceKind, Inventory, JobId,
+    JobProgress, JobResult, JobTask, Level, Network, NetworkId, NewDevice, Observed, Result, Role, RoomId,
     Sighting, UnixMillis, WaitingId, clock,
 };
 use serde_json::{Value, json};
@@ -34,6 +37,10 @@ pub(crate) struct School {
     pub(crate) network: NetworkId,
     /// A class.
     pub(crate) class: GroupId,
+    /// A file of pupils that was taken over.
+    pub(crate) people_import: ImportId,
+    /// A file of devices that was taken over, and changed nothing.
+    pub(crate) device_import: ImportId,
     /// An exam that runs in the library.
     pub(crate) exam: ExamId,
 }
@@ -182,7 +189,10 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
     let class = lessons(inventory, by, network, room, &ids, announced).await?;
     let exam = exam(inventory, by, library, *off).await?;
     let (device, busy) = (*device, *busy);
+    let (people_import, device_import) = imports(inventory, by).await?;
     Ok(School {
+        people_import,
+        device_import,
         exam,
         class,
         room,
@@ -196,6 +206,25 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
         rejected,
         network,
     })
+}
+
+/// Files that were taken over: of pupils, and of devices.
+async fn imports(inventory: &Inventory, by: By<'_>) -> Result<(ImportId, ImportId)> {
+    let pupils = "ID;Vorname;Nachname;Klasse\n1;Lea;<groß>;5a\n2;Ömer;Kurz & Lang;5a\n";
+    let options = Options { complete: true };
+    let Ok(file) = read_people(pupils.as_bytes(), Role::Pupil) else { unreachable_sample() };
+    let school = inventory.people_for_import().await?;
+    let plan = plan_people(&file, &school, options);
+    let (people, hashes) = (ImportId::random(), vec![String::from("x"); plan.counts().new]);
+    inventory.apply_people(by, (people, "schild <groß>.csv"), &school, &plan, &hashes).await?;
+    let Ok(file) = read_devices(b"Raum;Name;MAC\nRaum 204;r204-pc01;90:1b:0e:12:34:01\n") else {
+        unreachable_sample()
+    };
+    let fleet = inventory.fleet_for_import().await?;
+    let plan = plan_devices(&file, &fleet, "", Options { complete: false });
+    let devices = ImportId::random();
+    inventory.apply_devices(by, (devices, "devices.csv"), &fleet, &plan).await?;
+    Ok((people, devices))
 }
 
 /// A class in a lesson: the room is on for a while, one PC is locked, one does not do yet what it should.

@@ -167,7 +167,7 @@ fn a_large_school_is_planned_in_a_moment() {
         format!(
             "R{};{};{mac};10.{}.{}.{};\n",
             n / 30,
-            if n % 3 == 0 { String::new() } else { format!("pc{n}") },
+            if n.is_multiple_of(3) { String::new() } else { format!("pc{n}") },
             80 + n / 60_000,
             n / 250 % 240,
             n % 250 + 1
