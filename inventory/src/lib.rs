@@ -15,6 +15,7 @@ mod error;
 pub mod gate;
 mod groups;
 mod images;
+pub mod import;
 mod jobs;
 mod leases;
 pub mod lessons;
@@ -22,6 +23,7 @@ mod lists;
 mod networks;
 mod notices;
 mod rooms;
+pub mod suggest;
 mod types;
 mod users;
 mod waiting;
@@ -42,8 +44,8 @@ pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
 pub use rooms::Room;
 pub use types::{
-    Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, JobId, KeyFingerprint, ListId, MacAddr,
-    NetworkId, ParseError, RoomId, RuleId, SlotId, UnixMillis, UserId, VersionId, WaitingId,
+    Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId, JobId, KeyFingerprint, ListId,
+    MacAddr, NetworkId, ParseError, RoomId, RuleId, SlotId, UnixMillis, UserId, VersionId, WaitingId,
 };
 pub use users::{Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

@@ -309,6 +309,8 @@ ids!(
     NetworkId,
     /// An image, in all its versions.
     ImageId,
+    /// A file that was taken over.
+    ImportId,
     /// One version of an image.
     VersionId,
     /// A job for one device.

@@ -9,6 +9,17 @@ use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, Error, Inventory, ParseError, Result, UnixMillis, UserId};
 
+/// The statement that reads people, with the rest of it.
+macro_rules! select_users {
+    ($rest:literal) => {
+        concat!(
+            "SELECT u.id, u.name, u.first_name, u.last_name, u.external_id, u.deactivated_at, u.password_hash, u.role
+             FROM users u ",
+            $rest
+        )
+    };
+}
+
 /// A person who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -16,10 +27,27 @@ pub struct User {
     pub id: UserId,
     /// Name they sign in with; unique.
     pub name: String,
+    /// First name; empty when nobody gave one.
+    pub first_name: String,
+    /// Last name; empty when nobody gave one.
+    pub last_name: String,
+    /// What the school's own system calls them.
+    pub external_id: Option<String>,
+    /// Since when they may not sign in.
+    pub deactivated_at: Option<UnixMillis>,
     /// argon2id hash in PHC string format.
     pub password_hash: String,
     /// What they may do.
     pub role: Role,
+}
+
+impl User {
+    /// What people call them: first and last name, or else the name they sign in with.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        let full = format!("{} {}", self.first_name, self.last_name);
+        if full.trim().is_empty() { self.name.clone() } else { full.trim().to_owned() }
+    }
 }
 
 /// What a person may do: see the table of roles in webui.
@@ -132,6 +160,21 @@ impl Inventory {
         })
     }
 
+    /// Stores another hash of the same password, unless the password was changed meanwhile. Sessions go on.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn rehash_password<'a>(&'a self, id: UserId, old_hash: &'a str, new_hash: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "hash a password again", tx => {
+                sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
+                    .bind(new_hash.to_owned()).bind(id.0).bind(old_hash.to_owned())
+                    .execute(&mut *tx).await.map_err(Error::db("hash a password again"))?;
+                Ok(())
+            })
+        })
+    }
+
     /// The person of that name.
     ///
     /// # Errors
@@ -139,7 +182,7 @@ impl Inventory {
     pub fn user_by_name<'a>(&'a self, name: &'a str) -> Answer<'a, Option<User>> {
         Box::pin(async move {
             let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
-            "SELECT id, name, password_hash, role FROM users WHERE name = $1")
+            select_users!("WHERE u.name = $1"))
             .bind(name.trim().to_lowercase()).fetch_optional(pool).await)
             .map_err(Error::db("find a user"))?;
             row.map(user).transpose()
@@ -153,7 +196,7 @@ impl Inventory {
     pub fn user(&self, id: UserId) -> Answer<'_, Option<User>> {
         Box::pin(async move {
             let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
-            "SELECT id, name, password_hash, role FROM users WHERE id = $1")
+            select_users!("WHERE u.id = $1"))
             .bind(id.0).fetch_optional(pool).await)
             .map_err(Error::db("find a user"))?;
             row.map(user).transpose()
@@ -167,7 +210,7 @@ impl Inventory {
     pub fn users(&self) -> Answer<'_, (Vec<User>, Vec<Error>)> {
         Box::pin(async move {
             let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
-            "SELECT id, name, password_hash, role FROM users ORDER BY name").fetch_all(pool).await)
+            select_users!("ORDER BY u.name")).fetch_all(pool).await)
             .map_err(Error::db("list users"))?;
             let (mut good, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
             for row in rows {
@@ -218,15 +261,15 @@ impl Inventory {
         })
     }
 
-    /// Whose session that is, if it has not ended.
+    /// Whose session that is, if it has not ended and they may still sign in.
     ///
     /// # Errors
     /// The database failed, or the row makes no sense.
     pub fn session_user<'a>(&'a self, token_hash: &'a str, now: UnixMillis) -> Answer<'a, Option<User>> {
         Box::pin(async move {
             let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(
-            "SELECT u.id, u.name, u.password_hash, u.role FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE s.token_hash = $1 AND s.expires_at > $2")
+            select_users!("JOIN sessions s ON s.user_id = u.id
+             WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.deactivated_at IS NULL"))
             .bind(token_hash.to_owned()).bind(now.0).fetch_optional(pool).await)
             .map_err(Error::db("find a session"))?;
             row.map(user).transpose()
@@ -248,9 +291,11 @@ impl Inventory {
     }
 }
 
-type Row = (Uuid, String, String, String);
+type Row = (Uuid, String, String, String, Option<String>, Option<i64>, String, String);
 
-fn user((id, name, password_hash, role): Row) -> Result<User> {
+fn user(row: Row) -> Result<User> {
+    let (id, name, first_name, last_name, external_id, deactivated_at, password_hash, role) = row;
     let role = role.parse().map_err(|e: ParseError| Error::row("users", &name)(e.to_string()))?;
-    Ok(User { id: UserId(id), name, password_hash, role })
+    let deactivated_at = deactivated_at.map(UnixMillis);
+    Ok(User { id: UserId(id), name, first_name, last_name, external_id, deactivated_at, password_hash, role })
 }

@@ -21,6 +21,17 @@ use inventory::{
     NewDevice, NewList, Observed, Role, Sighting, UnixMillis, WAITING_MAX, YouTube,
 };
 
+#[path = "conformance/imports.rs"]
+mod imports;
+
+use imports::{
+    a_device_that_comes_back_is_the_one_that_went, an_import_is_all_or_nothing_and_never_of_an_old_plan,
+    devices_are_taken_over_from_files_and_back,
+    only_the_last_import_is_taken_back_and_old_ones_are_forgotten, people_are_taken_over_from_files_and_back,
+    what_somebody_else_has_meanwhile_is_not_given_back,
+    who_was_changed_since_an_import_is_left_alone_when_it_is_taken_back,
+};
+
 type Promise = fn(Open) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Opens the promise's own database; each call is a separate set of connections, as another process would have.
@@ -66,6 +77,14 @@ const PROMISES: &[(&str, Promise)] = promises![
     lessons_are_kept,
     lists_are_written_by_people_and_counted_by_netd,
     a_filter_is_kept_with_its_lists,
+    people_are_taken_over_from_files_and_back,
+    who_was_changed_since_an_import_is_left_alone_when_it_is_taken_back,
+    an_import_is_all_or_nothing_and_never_of_an_old_plan,
+    only_the_last_import_is_taken_back_and_old_ones_are_forgotten,
+    devices_are_taken_over_from_files_and_back,
+    a_device_that_comes_back_is_the_one_that_went,
+    what_somebody_else_has_meanwhile_is_not_given_back,
+    a_password_is_hashed_again_unless_it_was_changed,
 ];
 
 const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };
@@ -361,6 +380,18 @@ async fn sessions_end(open: Open) {
         inventory.session_user("hash", at(1)).await.unwrap().is_none(),
         "a new password ends all sessions"
     );
+}
+
+async fn a_password_is_hashed_again_unless_it_was_changed(open: Open) {
+    let inventory = open.inventory().await;
+    let user = inventory.create_user(BY, "lea", "cheap", Role::Pupil).await.unwrap();
+    inventory.create_session(BY, user, "token", BY.at.plus_secs(60)).await.unwrap();
+    let hash = async || inventory.user(user).await.unwrap().unwrap().password_hash;
+    inventory.rehash_password(user, "another", "dear").await.unwrap();
+    assert_eq!(hash().await, "cheap");
+    inventory.rehash_password(user, "cheap", "dear").await.unwrap();
+    assert_eq!(hash().await, "dear");
+    assert!(inventory.session_user("token", BY.at).await.unwrap().is_some(), "it is the same password");
 }
 
 async fn the_change_log_tells_who_did_what_in_order(open: Open) {

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 
+use inventory::suggest::Series;
 use inventory::{
     By, Cidr, Device, DeviceId, DhcpMode, Hostname, Image, Inventory, JobId, JobTask, MacAddr, Network,
     NetworkId, NetworkProblem, Room, RoomId, WaitingId,
@@ -11,7 +12,6 @@ use serde_json::Value;
 
 use crate::failure::{Answer, Failure};
 use crate::problem::Problem;
-use crate::suggest;
 
 /// What to make of a waiting PC. Rooms, images and devices are named by name or id.
 #[derive(Debug, Default)]
@@ -79,9 +79,8 @@ pub(crate) fn announced<'d>(hardware: &Value, devices: &'d [Device]) -> Option<&
 
 /// The next free name of a room.
 pub(crate) fn suggestion(room: &Room, devices: &[Device]) -> Option<Hostname> {
-    let in_room: Vec<&Hostname> = devices.iter().filter(|d| d.room.id == room.id).map(|d| &d.name).collect();
-    let taken: Vec<&Hostname> = devices.iter().map(|d| &d.name).collect();
-    suggest::next_name(&room.name, &in_room, &taken)
+    let in_room = devices.iter().filter(|device| device.room.id == room.id).map(|device| &device.name);
+    Series::after(&room.name, in_room).next_free(|name| devices.iter().any(|device| device.name == *name))
 }
 
 /// Gives a device another name, room or image; what is `None` stays. An empty image means none.

@@ -3,6 +3,7 @@
 
 pub(crate) mod exam;
 pub(crate) mod gate;
+pub(crate) mod imports;
 pub(crate) mod read;
 pub(crate) mod rules;
 pub(crate) mod session;

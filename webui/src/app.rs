@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inventory::config::Site;
 use inventory::{By, Inventory, User, clock};
 
+use crate::imports::Uploads;
 use crate::lang::Lang;
 use crate::live::Live;
 use crate::password::Checker;
@@ -18,6 +19,7 @@ pub(crate) struct App {
     pub(crate) school: Arc<School>,
     pub(crate) passwords: Checker,
     pub(crate) live: Live,
+    pub(crate) uploads: Arc<Uploads>,
     throttle: Arc<Mutex<Throttle>>,
 }
 
@@ -43,6 +45,7 @@ impl App {
             school: Arc::new(School { name: site.name.clone(), lang: site.language.into(), authority }),
             passwords: Checker::start()?,
             live,
+            uploads: Arc::default(),
             throttle: Arc::default(),
         })
     }

@@ -7,6 +7,7 @@ pub(crate) mod devices;
 pub(crate) mod exam;
 pub(crate) mod grid;
 pub(crate) mod images;
+pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod lesson;
 pub(crate) mod lists;

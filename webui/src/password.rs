@@ -33,10 +33,34 @@ pub enum PasswordError {
 /// # Errors
 /// The password is too short or too long.
 pub fn hash(password: &str) -> Result<String, PasswordError> {
-    hash_in(password, &mut vec![Block::default(); MEMORY_KIB as usize])
+    hash_in(password, Cost::Chosen, &mut vec![Block::default(); MEMORY_KIB as usize])
 }
 
-fn hash_in(password: &str, memory: &mut [Block]) -> Result<String, PasswordError> {
+/// How dear a hash is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// For what a person thought of.
+    Chosen,
+    /// For random passwords of 60 bits and more, which nobody guesses whatever a guess costs.
+    Random,
+}
+
+impl Cost {
+    fn params(self) -> Result<Params, argon2::Error> {
+        match self {
+            Self::Chosen => Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)),
+            Self::Random => Params::new(RANDOM_MEMORY_KIB, 1, LANES, Some(HASH_BYTES)),
+        }
+    }
+}
+
+/// Whether a stored hash was made at a smaller cost than a chosen password's.
+pub(crate) fn is_cheap(stored: &str) -> bool {
+    Stored::parse(stored).is_some_and(|stored| stored.params.m_cost() < MEMORY_KIB)
+}
+
+/// The hash of a password, made in the caller's memory: at least [`MEMORY_KIB`] blocks.
+pub(crate) fn hash_in(password: &str, cost: Cost, memory: &mut [Block]) -> Result<String, PasswordError> {
     if password.chars().count() < PASSWORD_CHARS_MIN {
         return Err(PasswordError::TooShort);
     }
@@ -46,12 +70,15 @@ fn hash_in(password: &str, memory: &mut [Block]) -> Result<String, PasswordError
     let mut salt = [0; SALT_BYTES];
     rand::rng().fill_bytes(&mut salt);
     let mut output = [0; HASH_BYTES];
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).map_err(PasswordError::Hash)?;
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+    let params = cost.params().map_err(PasswordError::Hash)?;
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
         .hash_password_into_with_memory(password.as_bytes(), &salt, &mut output, memory)
         .map_err(PasswordError::Hash)?;
     Ok(format!(
-        "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${}${}",
+        "$argon2id$v=19$m={},t={},p={}${}${}",
+        params.m_cost(),
+        params.t_cost(),
+        params.p_cost(),
         STANDARD_NO_PAD.encode(salt),
         STANDARD_NO_PAD.encode(output)
     ))
@@ -127,14 +154,21 @@ fn work(checks: &Mutex<Receiver<Work>>) {
                 let _ = answer.send(verify(&password, hash.as_deref(), &mut memory));
             }
             Work::Hash { password, answer } => {
-                let _ = answer
-                    .send(hash_in(&password, memory.get_mut(..MEMORY_KIB as usize).unwrap_or_default()));
+                let _ = answer.send(hash_in(
+                    &password,
+                    Cost::Chosen,
+                    memory.get_mut(..MEMORY_KIB as usize).unwrap_or_default(),
+                ));
             }
         }
     }
 }
 
 fn verify(password: &str, stored: Option<&str>, memory: &mut Vec<Block>) -> bool {
+    // A random first password is checked quickly; then as long as for anybody else, or it would tell that the name exists.
+    if stored.is_some_and(is_cheap) {
+        verify(password, None, memory);
+    }
     let known = stored.and_then(|text| Stored::parse(text).or_else(|| {
         tracing::error!("a stored password hash is no argon2id hash of at most {MEMORY_KIB_MAX} KiB; nobody can sign in with it");
         None
@@ -180,7 +214,7 @@ impl Stored {
 
     /// What an unknown name is checked against, so that the answer does not come sooner than for a known one.
     fn nobody() -> Option<Self> {
-        let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).ok()?;
+        let params = Cost::Chosen.params().ok()?;
         Some(Self { params, salt: vec![0; SALT_BYTES], output: vec![0; HASH_BYTES] })
     }
 }
@@ -195,7 +229,8 @@ pub const PASSWORD_CHARS_MIN: usize = 10;
 /// Longest password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
 // The first choice of OWASP's password storage cheat sheet for argon2id: 19 MiB, two passes, one lane.
-const MEMORY_KIB: u32 = 19 * 1024;
+pub(crate) const MEMORY_KIB: u32 = 19 * 1024;
+const RANDOM_MEMORY_KIB: u32 = 256;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;

@@ -5,9 +5,11 @@
 
 use std::net::Ipv4Addr;
 
+use inventory::import::FileProblem;
 use inventory::{NetworkProblem, ParseError};
 
 use crate::lang::Lang;
+use crate::line_problem::say_file;
 use crate::password::{PASSWORD_CHARS_MIN, PasswordError};
 
 /// Why a wish is refused.
@@ -55,6 +57,12 @@ pub(crate) enum Problem {
     Password(PasswordError),
     /// Too many wrong passwords.
     TooManyAttempts(u64),
+    /// A file cannot be read at all.
+    File(FileProblem),
+    /// What was uploaded is not there any more.
+    UploadGone,
+    /// So many are removed that the person must say how many; the number.
+    Removals(usize),
 }
 
 /// What is said about a refusal.
@@ -157,6 +165,15 @@ impl Problem {
                     crate::format::duration(Lang::En, wait(*secs))
                 ),
             ),
+            Self::File(problem) => return say_file(lang, problem),
+            Self::UploadGone => (
+                "Die hochgeladene Datei ist nicht mehr da (sie bleibt höchstens eine Stunde); sie noch einmal hochladen".into(),
+                "The uploaded file is not there any more (it stays for an hour at most); upload it again".into(),
+            ),
+            Self::Removals(n) => (
+                format!("Es fiele mehr als ein Zehntel weg; ist das gewollt, die Zahl {n} eintragen"),
+                format!("More than one in ten would go; if that is meant, fill in the number {n}"),
+            ),
         };
         said(match lang {
             Lang::De => &de,
@@ -170,7 +187,7 @@ fn wait(secs: u64) -> i64 {
 }
 
 /// Splits `what is wrong; what to do`.
-fn said(text: &str) -> Said {
+pub(crate) fn said(text: &str) -> Said {
     let (text, remedy) = text.split_once("; ").unwrap_or((text, ""));
     Said { text: sentence(text), remedy: sentence(remedy) }
 }
@@ -359,6 +376,19 @@ const CONFLICTS: &[(&str, &str)] = &[
     ),
     ("two entries begin on {}", "Zwei Einträge beginnen am {}"),
     ("{} overlaps {} ({})", "{} überschneidet sich mit {} ({}); einen anderen Adressbereich wählen"),
+    (
+        "only the last import can be taken back, and only for 90 days",
+        "Nur der letzte Import lässt sich rückgängig machen, und nur 90 Tage lang",
+    ),
+    ("this file was taken over already", "Diese Datei ist schon übernommen"),
+    (
+        "somebody changed people or classes at the same moment; try again",
+        "Im selben Augenblick hat jemand Personen oder Klassen geändert; noch einmal versuchen",
+    ),
+    (
+        "somebody changed devices or rooms at the same moment; try again",
+        "Im selben Augenblick hat jemand Geräte oder Räume geändert; noch einmal versuchen",
+    ),
     (
         "could not {}: something it refers to is missing, or something still refers to it",
         "Das ging nicht ({}): etwas Zugehöriges fehlt oder hängt noch daran; die Seite neu laden",

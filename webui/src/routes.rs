@@ -63,6 +63,12 @@ impl Route {
         self
     }
 
+    /// Takes a file.
+    fn with_file(mut self) -> Self {
+        self.handler = self.handler.layer(DefaultBodyLimit::max(pages::import::UPLOAD_BYTES_MAX));
+        self
+    }
+
     fn public(mut self) -> Self {
         self.access = Public;
         self
@@ -78,8 +84,8 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        assets, changes, device, devices, exam, grid, images, jobs, lesson, lists, networks, overview, rooms,
-        rules, signin, waiting,
+        assets, changes, device, devices, exam, grid, images, import, jobs, lesson, lists, networks,
+        overview, rooms, rules, signin, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -114,6 +120,19 @@ fn page_routes() -> Vec<Route> {
         post(Devices, "/images/{id}/delete", images::delete),
         get(Devices, "/jobs", jobs::show),
         post(Devices, "/jobs/{id}/cancel", jobs::cancel),
+        get(People, "/import/people", import::people::start),
+        post(People, "/import/people", import::people::upload).with_file(),
+        get(People, "/import/people/{id}", import::people::show),
+        post(People, "/import/people/{id}/apply", import::people::apply),
+        post(People, "/import/people/{id}/forget", import::people::forget),
+        post(People, "/import/people/{id}/undo", import::people::undo),
+        get(People, "/import/people/{id}/passwords", import::passwords),
+        get(Devices, "/import/devices", import::devices::start),
+        post(Devices, "/import/devices", import::devices::upload).with_file(),
+        get(Devices, "/import/devices/{id}", import::devices::show),
+        post(Devices, "/import/devices/{id}/apply", import::devices::apply),
+        post(Devices, "/import/devices/{id}/forget", import::devices::forget),
+        post(Devices, "/import/devices/{id}/undo", import::devices::undo),
         get(School, "/networks", networks::show),
         get(School, "/networks/new", networks::fresh),
         post(School, "/networks/new", networks::create),
@@ -154,7 +173,7 @@ fn page_routes() -> Vec<Route> {
 }
 
 fn api_routes() -> Vec<Route> {
-    use api::{exam, gate, read, rules, session, write};
+    use api::{exam, gate, imports, read, rules, session, write};
     vec![
         post(Own, "/api/v1/session", session::begin).public(),
         delete(Own, "/api/v1/session", session::end),
@@ -218,6 +237,16 @@ fn api_routes() -> Vec<Route> {
         put(Lessons, "/api/v1/devices/{id}/visit", gate::set_visit),
         get(People, "/api/v1/people", gate::people),
         post(People, "/api/v1/people", gate::create_person),
+        get(People, "/api/v1/imports/people", imports::people::list),
+        post(People, "/api/v1/imports/people", imports::people::upload).with_file(),
+        get(People, "/api/v1/imports/people/{id}", imports::people::show),
+        post(People, "/api/v1/imports/people/{id}/apply", imports::people::apply),
+        post(People, "/api/v1/imports/people/{id}/undo", imports::people::undo),
+        get(Devices, "/api/v1/imports/devices", imports::devices::list),
+        post(Devices, "/api/v1/imports/devices", imports::devices::upload).with_file(),
+        get(Devices, "/api/v1/imports/devices/{id}", imports::devices::show),
+        post(Devices, "/api/v1/imports/devices/{id}/apply", imports::devices::apply),
+        post(Devices, "/api/v1/imports/devices/{id}/undo", imports::devices::undo),
         get(People, "/api/v1/groups", gate::groups),
         post(People, "/api/v1/groups", gate::create_group),
         post(People, "/api/v1/groups/{id}/members", gate::add_members),
@@ -241,5 +270,5 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Largest request body: forms and small JSON, no files.
+/// Largest request body: forms and small JSON. Files have a limit of their own.
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -1,6 +1,7 @@
 //! Starting and stopping.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -8,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use httpd::Limits;
 use inventory::ca::{Authority, CaError};
 use inventory::config::Site;
-use inventory::{Boxed, Inventory};
+use inventory::{Boxed, By, Inventory, clock};
 use tokio::net::TcpListener;
 
 use crate::app::App;
@@ -23,6 +24,33 @@ pub struct Handle {
     redirect: Option<httpd::Handle>,
     _page: Option<httpd::Handle>,
     _following: crate::live::Following,
+    _tidying: Tidying,
+}
+
+/// Forgets old uploads and people who left long ago, until it is dropped.
+#[derive(Debug)]
+struct Tidying(tokio::task::JoinHandle<()>);
+
+impl Tidying {
+    fn start(app: App) -> Self {
+        Self(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TIDY_EVERY);
+            loop {
+                ticks.tick().await;
+                app.uploads.tidy();
+                let by = By { actor: "webui", at: clock::now() };
+                if let Err(error) = app.inventory.forget_imports(by).await {
+                    tracing::warn!(%error, "people who left cannot be removed; trying again later");
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Tidying {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Handle {
@@ -86,9 +114,10 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let listen = |source| StartError::Listen { address: config.listen, source };
     let https = httpd::serve_tls(listener, tls, routes::router(app.clone()), limits).map_err(listen)?;
     let redirect = plain(config.redirect_listen, redirect(https.address().port())).await?;
+    let tidying = Tidying::start(app.clone());
     let page = plain(config.page_listen, why::router(app)).await?;
     tracing::info!(address = %https.address(), "webui serves the pages");
-    Ok(Handle { https, redirect, _page: page, _following: following })
+    Ok(Handle { https, redirect, _page: page, _following: following, _tidying: tidying })
 }
 
 /// Serves a router over plain HTTP, if there is an address to do so.
@@ -152,6 +181,9 @@ fn host_without_port(host: &str) -> Option<&str> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'[' | b']');
     (!name.is_empty() && name.len() <= 253 && name.bytes().all(allowed)).then_some(name)
 }
+
+/// How often old things are forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {

@@ -110,6 +110,12 @@ impl Desk {
         self.ask(form(request, fields)).await
     }
 
+    /// Sends a form with a file as a browser does.
+    pub(crate) async fn upload(&self, path: &str, fields: &[(&str, &str)], file: &[u8]) -> Got {
+        let request = self.request(&Method::POST, path).header("sec-fetch-site", "same-origin");
+        self.ask(multipart(request, fields, file)).await
+    }
+
     /// Sends JSON as a program does.
     pub(crate) async fn json(&self, method: Method, path: &str, body: serde_json::Value) -> Got {
         let request = self.request(&method, path).header(header::CONTENT_TYPE, "application/json");
@@ -132,6 +138,26 @@ pub(crate) fn form(request: axum::http::request::Builder, fields: &[(&str, &str)
         .collect();
     let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     request.body(Body::from(pairs.join("&"))).unwrap()
+}
+
+/// Gives a request a form with a file as its body.
+pub(crate) fn multipart(
+    request: axum::http::request::Builder,
+    fields: &[(&str, &str)],
+    file: &[u8],
+) -> Request<Body> {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let part = format!("--grenze\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend(part.into_bytes());
+    }
+    let head =
+        "--grenze\r\nContent-Disposition: form-data; name=\"file\"; filename=\"liste <1>.csv\"\r\n\r\n";
+    body.extend([head.as_bytes(), file, b"\r\n--grenze--\r\n"].concat());
+    request
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=grenze")
+        .body(Body::from(body))
+        .unwrap()
 }
 
 /// The admin's password.

@@ -3,6 +3,7 @@
 //! Texts with something inside are functions further below; a `match` over the language keeps those complete.
 
 use inventory::gate::{Cause, Layer};
+use inventory::import::{Field, Form, Verdict};
 use inventory::{Level, ListAction, YouTube};
 
 use crate::lang::Lang;
@@ -357,6 +358,62 @@ texts! {
     add_network: "Netz anlegen", "Add a network";
     network_delete_consequence: "Unser Server vergibt dann in diesem Netz keine Adressen mehr. Geräte behalten ihre bis zum Ende der Lease-Dauer.", "Our server then gives no addresses in this network any more. Devices keep theirs until the lease ends.";
 
+    // Import.
+    import: "Import", "Import";
+    import_people: "Personen", "People";
+    import_people_intro: "Eine Liste aus der Schulverwaltung (SchILD, WebUntis, ASV, DaNiS), aus IServ, linuxmuster oder UCS. Zuerst wird nur gezeigt, was sich ändern würde.", "A list from the school's administration (SchILD, WebUntis, ASV, DaNiS), from IServ, linuxmuster or UCS. At first it is only shown what would change.";
+    import_people_columns: "Die erste Zeile nennt die Spalten, in beliebiger Reihenfolge: Vorname, Nachname; dazu, wenn vorhanden, ID, Klasse, Rolle, Anmeldename, Kennwort. Mit einer ID werden Personen auch nach einer Namensänderung erkannt.", "The first line names the columns, in any order: first name, last name; and if there are, id, class, role, login, password. With an id people are recognised after a change of name, too.";
+    import_devices_intro: "Eine Geräteliste, zum Beispiel aus linuxmuster, UCS, CRANIX oder FOG oder selbst geschrieben. Zuerst wird nur gezeigt, was sich ändern würde.", "A list of devices, for example from linuxmuster, UCS, CRANIX or FOG, or written by hand. At first it is only shown what would change.";
+    import_devices_columns: "Die erste Zeile nennt die Spalten, in beliebiger Reihenfolge: Raum, Name, MAC LAN; dazu, wenn vorhanden, MAC WLAN, IP, Besitzer, Lehrergerät. Ein Gerät ohne Namen bekommt den nächsten seines Raums. Leere Felder ändern nichts.", "The first line names the columns, in any order: room, name, MAC LAN; and if there are, MAC WLAN, IP, owner, staff. A device without a name gets the next one of its room. Empty fields change nothing.";
+    import_file: "CSV-Datei", "CSV file";
+    import_file_hint: "Höchstens 8 MiB. Zeichensatz und Trennzeichen werden erkannt.", "At most 8 MiB. Encoding and separator are found out.";
+    import_role: "Wer steht in der Datei, wenn sie es selbst nicht sagt?", "Who is in the file, if it does not say so itself?";
+    pupils: "Schülerinnen und Schüler", "Pupils";
+    teachers: "Lehrkräfte", "Teachers";
+    import_complete_people: "Die Datei ist vollständig: Wer aus einem früheren Import stammt und darin fehlt, wird stillgelegt und nach 90 Tagen gelöscht.", "The file is complete: whoever came from an earlier import and is missing in it is deactivated, and deleted after 90 days.";
+    import_complete_devices: "Die Datei ist vollständig: Geräte, die darin fehlen, werden entfernt.", "The file is complete: devices that are missing in it are removed.";
+    import_room: "Raum für neue Geräte, deren Zeile keinen nennt", "Room for new devices whose line names none";
+    import_check: "Prüfen", "Check";
+    imports_past: "Frühere Importe", "Earlier imports";
+    imports_none: "Noch kein Import.", "No import yet.";
+    import_preview: "Was sich ändern würde", "What would change";
+    import_not_yet: "Noch ist nichts geändert.", "Nothing is changed yet.";
+    import_nothing: "Es ist nichts zu tun: Alles, was in der Datei steht, gilt schon.", "There is nothing to do: all that the file says holds already.";
+    import_outdated: "Inzwischen hat jemand etwas geändert. Hier steht, was der Import jetzt ändern würde; bitte noch einmal ansehen.", "Somebody changed something meanwhile. This is what the import would change at present; please look again.";
+    import_ignored: "Nicht übernommene Spalten", "Columns that nothing is taken from";
+    import_places: "Werden neu angelegt", "Will be added";
+    import_apply: "Übernehmen", "Take over";
+    import_discard: "Verwerfen", "Discard";
+    import_running: "Die Datei wird übernommen. Die Seite lädt sich von selbst neu.", "The file is being taken over. The page reloads by itself.";
+    import_done: "Übernommen", "Taken over";
+    import_by: "Von", "By";
+    line: "Zeile", "Line";
+    line_problems: "Zeilen mit Problemen", "Lines with problems";
+    unchanged: "Unverändert", "Unchanged";
+    verdict_new: "Neu", "New";
+    verdict_moved: "Versetzt", "Moved";
+    verdict_changed: "Geändert", "Changed";
+    verdict_removed: "Fällt weg", "Goes";
+    was: "bisher", "before";
+    undo: "Rückgängig machen", "Undo";
+    undone: "Rückgängig gemacht", "Undone";
+    first_passwords: "Erste Kennwörter", "First passwords";
+    first_passwords_hint: "Sie werden nirgends gespeichert und nur hier gezeigt, höchstens eine Stunde lang. Jetzt drucken oder laden und austeilen, danach verwerfen.", "They are stored nowhere and shown only here, for an hour at most. Print or download them, hand them out, and discard the list.";
+    first_passwords_load: "Als Tabelle laden", "Download as a table";
+    first_passwords_discard: "Liste verwerfen", "Discard the list";
+    said_forgotten_upload: "Die hochgeladene Datei ist verworfen.", "The uploaded file is discarded.";
+    class: "Klasse", "Class";
+    no_class: "Ohne Klasse", "No class";
+    login_name: "Anmeldename", "Sign-in name";
+    first_name: "Vorname", "First name";
+    last_name: "Nachname", "Last name";
+    external_id: "ID", "ID";
+    field_returns: "Kommt zurück", "Comes back";
+    owner: "Besitzer", "Owner";
+    field_staff: "Lehrergerät", "Staff device";
+    yes: "ja", "yes";
+    no: "nein", "no";
+
     // History.
     changes_intro: "Wer was wann geändert hat. Fortschritt von Aufträgen und Meldungen der Geräte sind weggelassen.", "Who changed what and when. Progress of jobs and reports of devices are left out.";
     changes_none: "Noch keine Änderung.", "No change yet.";
@@ -563,6 +620,101 @@ impl Texts {
         }
     }
 
+    /// What an import does to somebody or something.
+    pub(crate) fn verdict(&self, verdict: Verdict) -> &'static str {
+        match verdict {
+            Verdict::New => self.verdict_new,
+            Verdict::Moved => self.verdict_moved,
+            Verdict::Changed => self.verdict_changed,
+            Verdict::Removed => self.verdict_removed,
+        }
+    }
+
+    /// What an import changes of somebody or something.
+    pub(crate) fn import_field(&self, field: Field) -> &'static str {
+        match field {
+            Field::FirstName => self.first_name,
+            Field::LastName => self.last_name,
+            Field::Login => self.login_name,
+            Field::ExternalId => self.external_id,
+            Field::Classes => self.class,
+            Field::Returns => self.field_returns,
+            Field::Name => self.name,
+            Field::Room => self.room,
+            Field::Cards => self.cards,
+            Field::Addresses => self.fixed_address,
+            Field::Owner => self.owner,
+            Field::Staff => self.field_staff,
+        }
+    }
+
+    /// How a file was understood.
+    pub(crate) fn import_form(&self, form: &Form) -> String {
+        let separator = match (self.lang, form.separator) {
+            (Lang::De, '\t') => "Tabulator".to_owned(),
+            (Lang::En, '\t') => "tab".to_owned(),
+            (_, separator) => format!("„{separator}“"),
+        };
+        let format = form.format.name();
+        match self.lang {
+            Lang::De => format!(
+                "Erkannt: {}, Zeichensatz {}, Trennzeichen {separator}",
+                format.unwrap_or("Spalten nach der ersten Zeile"),
+                form.encoding
+            ),
+            Lang::En => format!(
+                "Understood as: {}, encoding {}, separator {}",
+                format.unwrap_or("columns named by the first line"),
+                form.encoding,
+                separator.replace(['„', '“'], "\"")
+            ),
+        }
+    }
+
+    pub(crate) fn first_of(&self, shown: usize, total: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("Die ersten {shown} von {total}."),
+            Lang::En => format!("The first {shown} of {total}."),
+        }
+    }
+
+    pub(crate) fn and_line(&self, other: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("und {other}"),
+            Lang::En => format!("and {other}"),
+        }
+    }
+
+    /// So many of a kind would be removed that the number must be typed.
+    pub(crate) fn type_removals(&self, removals: &usize) -> String {
+        match self.lang {
+            Lang::De => format!(
+                "Es fiele mehr als ein Zehntel weg ({removals}). Vielleicht ist die Datei nicht vollständig. Ist das gewollt, hier die Zahl {removals} eintragen:"
+            ),
+            Lang::En => format!(
+                "More than one in ten would go ({removals}). Perhaps the file is not complete. If that is meant, type the number {removals} here:"
+            ),
+        }
+    }
+
+    pub(crate) fn said_undone(&self, restored: usize, left: &[String]) -> String {
+        let names = left.join(", ");
+        match (self.lang, left.is_empty()) {
+            (Lang::De, true) => format!("Der Import ist rückgängig gemacht ({restored})."),
+            (Lang::En, true) => format!("The import is undone ({restored})."),
+            (Lang::De, false) => {
+                format!(
+                    "Der Import ist rückgängig gemacht ({restored}). Seither geändert und deshalb so gelassen: {names}."
+                )
+            }
+            (Lang::En, false) => {
+                format!(
+                    "The import is undone ({restored}). Changed since, and therefore left as they are: {names}."
+                )
+            }
+        }
+    }
+
     pub(crate) fn new_name_of(&self, name: &str) -> String {
         match self.lang {
             Lang::De => format!("Neuer Name für {name}"),
@@ -722,4 +874,6 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("grant off", "von einer Lehrkraft: aus", "by a teacher: off"),
     ("grant ended", "der Lehrkraft zurückgenommen", "of the teacher taken back"),
     ("password set", "Kennwort geändert", "password set"),
+    ("imported", "aus Datei übernommen", "taken over from a file"),
+    ("import undone", "Import rückgängig gemacht", "import undone"),
 ];

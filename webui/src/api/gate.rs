@@ -178,7 +178,13 @@ pub(crate) async fn set_visit(
 
 pub(crate) async fn people(State(app): State<App>) -> Answer<Json<List<Value>>> {
     let (people, problems) = app.inventory.users().await?;
-    let shown = |user: &inventory::User| json!({ "id": user.id, "name": user.name, "role": user.role });
+    let shown = |user: &inventory::User| {
+        json!({
+            "id": user.id, "name": user.name, "role": user.role,
+            "first_name": user.first_name, "last_name": user.last_name,
+            "external_id": user.external_id, "deactivated_at": user.deactivated_at,
+        })
+    };
     Ok(Json((people.iter().map(shown).collect::<Vec<Value>>(), problems).into()))
 }
 

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::extract::State;
+use inventory::import::Kind;
 use inventory::{Change, Inventory, UnixMillis, clock};
 
 use crate::app::App;
 use crate::failure::Answer;
 use crate::fields::Asked;
 use crate::page::{Here, Page, Visit};
+use crate::pages::import;
 use crate::texts::Texts;
 use crate::views::When;
 
@@ -102,6 +104,12 @@ impl Names {
                 names.insert(job.id.to_string(), device);
             }
         }
+        for kind in Kind::ALL {
+            for import in inventory.imports(kind, IMPORTS_MAX).await? {
+                let page = format!("{}/{}", import::path(kind), import.id);
+                names.insert(import.id.to_string(), (import.file_name, page));
+            }
+        }
         Ok(Self(names))
     }
 
@@ -120,3 +128,4 @@ const SHOWN: usize = 100;
 const WINDOW: i64 = 500;
 const WINDOWS_MAX: usize = 20;
 const JOBS_MAX: u32 = 1000;
+const IMPORTS_MAX: u32 = 100;

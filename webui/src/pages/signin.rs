@@ -16,6 +16,7 @@ use crate::fields::{Asked, Fields};
 use crate::guard;
 use crate::lang::{self, Lang};
 use crate::page::{Here, Page, Visit, safe_path};
+use crate::password;
 use crate::problem::{Problem, Said};
 use crate::session;
 use crate::texts::Texts;
@@ -93,7 +94,7 @@ pub(crate) async fn begin_session(
         tracing::warn!(peer.address = %address, "too many wrong passwords; this sign-in has to wait");
         Failure::Wait(secs)
     })?;
-    let user = app.inventory.user_by_name(name).await?;
+    let user = app.inventory.user_by_name(name).await?.filter(|user| user.deactivated_at.is_none());
     let hash = user.as_ref().map(|user| user.password_hash.as_str());
     let right = app.passwords.check(password, hash).await.map_err(|_| Failure::Busy)?;
     let Some(user) = user.filter(|_| right) else {
@@ -101,6 +102,12 @@ pub(crate) async fn begin_session(
         return Err(Failure::field("password", Problem::WrongPassword));
     };
     app.succeeded(name, address);
+    if password::is_cheap(&user.password_hash) {
+        // A server that is busy does it next time.
+        if let Ok(Ok(hash)) = app.passwords.hash(password).await {
+            app.inventory.rehash_password(user.id, &user.password_hash, &hash).await?;
+        }
+    }
     let token = session::fresh_token();
     let by = By { actor: &user.name, at: clock::now() };
     let ends = by.at.plus_secs(session::SESSION_SECS);

@@ -1,11 +1,15 @@
 //! A school to show: every state a page knows, and texts that would break a page that does not escape.
 
 use inventory::gate::{Layer, NewExam, NewRule, NewSlot, Sitting, Target};
+use inventory::import::devices::read_devices;
+use inventory::import::people::read_people;
+use inventory::import::{Options, plan_devices, plan_people};
 use inventory::lessons::Grid;
 use inventory::{
-    By, DeviceId, DhcpMode, ExamId, Filter, FilterId, GroupId, ImageId, Interface, InterfaceKind, Inventory,
-    JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId, NewDevice,
-    NewList, Observed, Result, RoomId, RuleId, Sighting, SlotId, UnixMillis, WaitingId, YouTube, clock,
+    By, DeviceId, DhcpMode, ExamId, Filter, FilterId, GroupId, ImageId, ImportId, Interface, InterfaceKind,
+    Inventory, JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId,
+    NewDevice, NewList, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId, UnixMillis, WaitingId,
+    YouTube, clock,
 };
 use serde_json::{Value, json};
 
@@ -42,6 +46,10 @@ pub(crate) struct School {
     pub(crate) slot: SlotId,
     /// A lock of a device.
     pub(crate) lock: RuleId,
+    /// A file of pupils that was taken over.
+    pub(crate) people_import: ImportId,
+    /// A file of devices that was taken over, and changed nothing.
+    pub(crate) device_import: ImportId,
     /// An exam that runs in the library.
     pub(crate) exam: ExamId,
 }
@@ -194,11 +202,14 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
     let lock = book.rules().find(|rule| rule.layer == Layer::Lock).map(|rule| rule.id);
     let lock = lock.unwrap_or_else(|| unreachable_sample());
     let (device, busy) = (*device, *busy);
+    let (people_import, device_import) = imports(inventory, by).await?;
     Ok(School {
-        list,
+        device_import,
         filter,
-        slot,
+        list,
         lock,
+        people_import,
+        slot,
         exam,
         class,
         room,
@@ -212,6 +223,25 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
         rejected,
         network,
     })
+}
+
+/// Files that were taken over: of pupils, and of devices.
+async fn imports(inventory: &Inventory, by: By<'_>) -> Result<(ImportId, ImportId)> {
+    let pupils = "ID;Vorname;Nachname;Klasse\n1;Lea;<groß>;5a\n2;Ömer;Kurz & Lang;5a\n";
+    let options = Options { complete: true };
+    let Ok(file) = read_people(pupils.as_bytes(), Role::Pupil) else { unreachable_sample() };
+    let school = inventory.people_for_import().await?;
+    let plan = plan_people(&file, &school, options);
+    let (people, hashes) = (ImportId::random(), vec![String::from("x"); plan.counts().new]);
+    inventory.apply_people(by, (people, "schild <groß>.csv"), &school, &plan, &hashes).await?;
+    let Ok(file) = read_devices(b"Raum;Name;MAC\nRaum 204;r204-pc01;90:1b:0e:12:34:01\n") else {
+        unreachable_sample()
+    };
+    let fleet = inventory.fleet_for_import().await?;
+    let plan = plan_devices(&file, &fleet, "", Options { complete: false });
+    let devices = ImportId::random();
+    inventory.apply_devices(by, (devices, "devices.csv"), &fleet, &plan).await?;
+    Ok((people, devices))
 }
 
 /// A class in a lesson: the room is on for a while, one PC is locked, one does not do yet what it should.

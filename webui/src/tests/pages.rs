@@ -21,7 +21,7 @@ fn check(what: &str, lang: Lang, html: &str) {
     assert!(html.contains(&format!("<html lang=\"{}\">", lang.code())), "{what}");
     assert_eq!(html.matches("<h1").count(), 1, "{what} has one main heading");
     for dangerous in
-        ["<script>", "<img src=x>", "<groß>", "<2027>", "<sda>", " style=", " onclick=", "javascript:"]
+        ["<script>", "<img src=x>", "<groß>", "<2027>", "<sda>", "<b>", " style=", " onclick=", "javascript:"]
     {
         assert!(!html.contains(dangerous), "{what} contains {dangerous}");
     }
@@ -51,6 +51,10 @@ async fn unknown(desk: &Desk) -> WaitingId {
     entries.iter().find(|entry| entry.hardware["nics"] == 7).unwrap().id
 }
 
+/// Files with everything that a plan can say.
+const PEOPLE: &str = "ID;Vorname;Nachname;Klasse;Login;Farbe\n1;Lea;<b>Weiß</b>;5b;;rot\n3;Zoë;Neu;5a;;\n;Zoë;;5a;;\n4;X;Y;5a;admin;\n3;A;B;;;\n";
+const DEVICES: &str = "Raum;Name;MAC;IP;Lehrergerät\n<b>R1</b>;neu-1;52:54:00:00:00:01;10.77.0.1;ja\nAula;r204-pc01;90:1b:0e:12:34:01;;ja\nAula;r204-pc02;90:1b:0e:12:34:zz;;\n";
+
 #[tokio::test]
 async fn every_page_exists_in_german_and_english() {
     let desk = Desk::new().await;
@@ -65,6 +69,14 @@ async fn every_page_exists_in_german_and_english() {
             .map(str::to_owned),
     );
     paths.extend(["/room", "/classes", "/status"].map(str::to_owned));
+    paths.extend(["/import/people", "/import/devices"].map(str::to_owned));
+    paths.push(format!("/import/people/{}", school.people_import));
+    paths.push(format!("/import/devices/{}", school.device_import));
+    for (kind, file) in [("people", PEOPLE), ("devices", DEVICES)] {
+        let fields = [("complete", "1"), ("room", "")];
+        let got = desk.upload(&format!("/import/{kind}"), &fields, file.as_bytes()).await;
+        paths.push(got.header("location").to_owned());
+    }
     paths.push(format!("/room/{}", school.room));
     paths.push(format!("/room/{}", school.empty_room));
     paths.push(format!("/class/{}", school.class));

@@ -25,6 +25,8 @@ fn path(desk: &Desk, route: &Route) -> String {
         Some("jobs") => school.job.to_string(),
         Some("networks") => school.network.to_string(),
         Some("room") => school.empty_room.to_string(),
+        Some("import" | "imports") if route.path.contains("/people") => school.people_import.to_string(),
+        Some("import" | "imports") => school.device_import.to_string(),
         Some("exams") => school.exam.to_string(),
         Some("lists") => school.list.to_string(),
         Some("filters") => school.filter.to_string(),

@@ -1,23 +1,42 @@
 //! Names for new devices: counted up from the last one in the room.
 
-use inventory::Hostname;
+use crate::Hostname;
 
-/// The name that follows the greatest one of the room (`r204-pc03` → `r204-pc04`), or the first one of an empty room, made
-/// from the room's name (`Raum 204` → `r204-pc01`). Never a name of `taken`. `None` when counting leads nowhere.
-pub(crate) fn next_name(room: &str, in_room: &[&Hostname], taken: &[&Hostname]) -> Option<Hostname> {
-    let last = in_room.iter().filter_map(|name| counted(name.as_str())).max_by_key(|(_, number, _)| *number);
-    let (stem, mut number, width) = match last {
-        Some((stem, number, width)) => (stem.to_owned(), number, width),
-        None => (format!("{}-pc", stem_of(room)), 0, 2),
-    };
-    for _ in 0..=taken.len() {
-        number = number.checked_add(1)?;
-        let name: Hostname = format!("{stem}{number:0width$}").parse().ok()?;
-        if !taken.contains(&&name) {
-            return Some(name);
+/// The names that follow in a room: after the greatest one (`r204-pc03` → `r204-pc04`), or from the first one of an empty room, made from
+/// the room's name (`Raum 204` → `r204-pc01`).
+#[derive(Debug, Clone)]
+pub struct Series {
+    stem: String,
+    number: u64,
+    width: usize,
+}
+
+impl Series {
+    /// The names after those that devices of the room have.
+    #[must_use]
+    pub fn after<'n>(room: &str, in_room: impl IntoIterator<Item = &'n Hostname>) -> Self {
+        let last = in_room
+            .into_iter()
+            .filter_map(|name| counted(name.as_str()))
+            .max_by_key(|(_, number, _)| *number);
+        match last {
+            Some((stem, number, width)) => Self { stem: stem.to_owned(), number, width },
+            None => Self { stem: format!("{}-pc", stem_of(room)), number: 0, width: 2 },
         }
     }
-    None
+
+    /// The next name that is free. `None` when counting leads nowhere.
+    pub fn next_free(&mut self, is_taken: impl Fn(&Hostname) -> bool) -> Option<Hostname> {
+        loop {
+            self.number = self.number.checked_add(1)?;
+            let Self { stem, number, width } = self;
+            let width = *width;
+            let name: Hostname = format!("{stem}{number:0width$}").parse().ok()?;
+            if !is_taken(&name) {
+                return Some(name);
+            }
+        }
+    }
 }
 
 /// Splits `r204-pc03` into `r204-pc`, 3 and the width 2.
@@ -30,12 +49,8 @@ fn counted(name: &str) -> Option<(&str, u64, usize)> {
 /// A host name's beginning from a room's name.
 fn stem_of(room: &str) -> String {
     let mut stem = String::new();
-    for c in room.to_lowercase().chars() {
+    for c in crate::import::ascii(room).chars() {
         match c {
-            'ä' => stem.push_str("ae"),
-            'ö' => stem.push_str("oe"),
-            'ü' => stem.push_str("ue"),
-            'ß' => stem.push_str("ss"),
             c if c.is_ascii_alphanumeric() => stem.push(c),
             _ if !stem.is_empty() && !stem.ends_with('-') => stem.push('-'),
             _ => {}
@@ -63,9 +78,9 @@ mod tests {
     fn check(room: &str, in_room: &[&str], elsewhere: &[&str], expected: &str) {
         let parse = |names: &[&str]| names.iter().map(|n| n.parse().unwrap()).collect::<Vec<Hostname>>();
         let (in_room, elsewhere) = (parse(in_room), parse(elsewhere));
-        let in_room: Vec<&Hostname> = in_room.iter().collect();
-        let taken: Vec<&Hostname> = in_room.iter().copied().chain(elsewhere.iter()).collect();
-        let name = next_name(room, &in_room, &taken).map(|n| n.to_string());
+        let taken: Vec<&Hostname> = in_room.iter().chain(&elsewhere).collect();
+        let name =
+            Series::after(room, &in_room).next_free(|name| taken.contains(&name)).map(|n| n.to_string());
         assert_eq!(name.as_deref(), Some(expected), "{room}");
     }
 
@@ -85,11 +100,11 @@ mod tests {
         #[test]
         fn any_room_gets_a_usable_free_name(room in "\\PC{0,80}", taken in proptest::collection::vec("[a-z]{1,3}[0-9]{0,25}", 0..6)) {
             let taken: Vec<Hostname> = taken.iter().map(|n| n.parse().unwrap()).collect();
-            let taken: Vec<&Hostname> = taken.iter().collect();
-            if let Some(name) = next_name(&room, &taken, &taken) {
-                prop_assert!(!taken.contains(&&name));
+            let is_taken = |name: &Hostname| taken.contains(name);
+            if let Some(name) = Series::after(&room, &taken).next_free(is_taken) {
+                prop_assert!(!taken.contains(&name));
             }
-            prop_assert!(next_name(&room, &[], &taken).is_some());
+            prop_assert!(Series::after(&room, []).next_free(is_taken).is_some());
         }
     }
 }
