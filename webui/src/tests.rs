@@ -3,8 +3,12 @@
 mod api;
 mod lessons;
 mod live;
+mod openapi;
 mod pages;
+mod people;
 mod permissions;
 mod rules;
+mod second_factor;
 mod serving;
 mod signin;
+mod tokens;

@@ -47,6 +47,8 @@ pub(crate) struct LessonPage {
     pub(crate) others_title: &'static str,
     /// What the room says at ordinary times; for those who may change it.
     pub(crate) standing: Option<StandingForm>,
+    /// Where forgotten passwords of the class's pupils are replaced.
+    pub(crate) pupils: Option<String>,
 }
 
 /// What a room says at ordinary times.
@@ -265,6 +267,10 @@ fn page(p: Page, scene: &Scene, reader: &str) -> LessonPage {
         others: Vec::new(),
         others_title: "",
         standing: None,
+        pupils: match scene.target {
+            Target::Group(id) => Some(format!("/class/{id}/pupils")),
+            _ => None,
+        },
         p,
     }
 }
