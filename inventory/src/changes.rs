@@ -13,14 +13,14 @@ pub struct By<'a> {
 }
 
 /// One entry of the change log.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Change {
     /// Its number; later changes have greater ones.
     pub seq: i64,
     /// When.
     pub at: UnixMillis,
     /// Kind of thing: `room`, `device`, `waiting`, `network`, `image`, `job`, `user`, `notice`,
-    /// `list`, `filter`, `exam`.
+    /// `list`, `filter`, `exam`, `timetable`, `group`, `token`.
     pub entity: String,
     /// Its id.
     pub key: String,

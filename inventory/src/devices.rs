@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A managed device.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Device {
     /// Its id.
     pub id: DeviceId,
@@ -37,7 +37,7 @@ pub struct Device {
 }
 
 /// A network card of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Interface {
     /// Hardware address; belongs to one device only.
     pub mac: MacAddr,
@@ -48,7 +48,7 @@ pub struct Interface {
 }
 
 /// Cable or radio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InterfaceKind {
     /// Ethernet.
@@ -58,7 +58,7 @@ pub enum InterfaceKind {
 }
 
 /// What daemons saw of a device; written by them, never by people.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Observed {
     /// Address its agent spoke from.

@@ -9,7 +9,7 @@ use crate::gate::store::{PlaceRow, place};
 use crate::{Answer, By, DeviceId, Error, GroupId, Inventory, Result, UserId};
 
 /// A class or another group.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Group {
     /// Its id.
     pub id: GroupId,
@@ -51,10 +51,7 @@ impl Inventory {
     /// The name is empty, longer than 60 characters or taken; the database failed.
     pub fn create_group<'a>(&'a self, by: By<'a>, name: &'a str) -> Answer<'a, Group> {
         Box::pin(async move {
-            let name = name.trim().to_owned();
-            if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-                return Err(Error::Conflict("a group's name must have 1 to 60 printable characters".into()));
-            }
+            let name = group_name(name)?;
             let id = GroupId::random();
             in_transaction!(self, "add a group", tx => {
                 sqlx::query("INSERT INTO school_groups (id, name) VALUES ($1, $2)").bind(id.0).bind(name.clone())
@@ -64,6 +61,54 @@ impl Inventory {
                 Ok(())
             })?;
             Ok(Group { id, name })
+        })
+    }
+
+    /// Gives a group another name.
+    ///
+    /// # Errors
+    /// As [`Inventory::create_group`], or there is no such group.
+    pub fn rename_group<'a>(&'a self, by: By<'a>, id: GroupId, name: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let name = group_name(name)?;
+            in_transaction!(self, "rename a group", tx => {
+                let done = sqlx::query("UPDATE school_groups SET name = $1 WHERE id = $2").bind(name.clone()).bind(id.0)
+                    .execute(&mut *tx).await
+                    .map_err(Error::unique("rename a group", || format!("there is a group named {name:?} already")))?;
+                Error::unless_found(done.rows_affected(), "group", id)?;
+                record!(tx, by, "group", id, "renamed")?;
+                Ok(())
+            })
+        })
+    }
+
+    /// The groups with the number of their people and of the devices that belong to the group itself, by name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn group_sizes(&self) -> Answer<'_, Vec<(Group, i64, i64)>> {
+        Box::pin(async move {
+            let rows: Vec<(Uuid, String, i64, i64)> = on_pool!(self, pool => sqlx::query_as(
+                "SELECT g.id, g.name, (SELECT COUNT(*) FROM members m WHERE m.group_id = g.id),
+                     (SELECT COUNT(*) FROM device_groups d WHERE d.group_id = g.id)
+                 FROM school_groups g ORDER BY g.name").fetch_all(pool).await)
+            .map_err(Error::db("count members of groups"))?;
+            let sized = |(id, name, people, devices)| (Group { id: GroupId(id), name }, people, devices);
+            Ok(rows.into_iter().map(sized).collect())
+        })
+    }
+
+    /// The devices that belong to a group itself, not to its people: id and host name, by name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn devices_of_group(&self, id: GroupId) -> Answer<'_, Vec<(DeviceId, String)>> {
+        Box::pin(async move {
+            let rows: Vec<(Uuid, String)> = on_pool!(self, pool => sqlx::query_as(
+                "SELECT d.id, d.name FROM devices d JOIN device_groups g ON g.device_id = d.id WHERE g.group_id = $1 ORDER BY d.name")
+                .bind(id.0).fetch_all(pool).await)
+            .map_err(Error::db("list a group's devices"))?;
+            Ok(rows.into_iter().map(|(id, name)| (DeviceId(id), name)).collect())
         })
     }
 
@@ -177,4 +222,12 @@ impl Inventory {
             Ok(())
         })
     }
+}
+
+fn group_name(name: &str) -> Result<String> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
+        return Err(Error::Conflict("a group's name must have 1 to 60 printable characters".into()));
+    }
+    Ok(name.to_owned())
 }

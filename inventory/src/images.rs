@@ -8,7 +8,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, Error, ImageId, Inventory, UnixMillis, VersionId};
 
 /// An image in all its versions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Image {
     /// Its id.
     pub id: ImageId,
@@ -19,7 +19,7 @@ pub struct Image {
 }
 
 /// One version of an image. It never changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ImageVersion {
     /// Its id.
     pub id: VersionId,

@@ -8,7 +8,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, DeviceId, Error, ImageId, Inventory, JobId, Result, UnixMillis};
 
 /// A job.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Job {
     /// Its id.
     pub id: JobId,
@@ -23,7 +23,7 @@ pub struct Job {
 }
 
 /// What a job asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum JobTask {
     /// Write an image to the PC's disk.
@@ -41,7 +41,7 @@ pub enum JobTask {
 }
 
 /// How far a job is. Each state carries only what exists in it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum JobState {
     /// Waits for the PC.
@@ -77,7 +77,7 @@ pub enum JobState {
 }
 
 /// How far a running job is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct JobProgress {
     /// `prepare`, `transfer`, `personalise` or `finish`.
@@ -91,7 +91,7 @@ pub struct JobProgress {
 }
 
 /// What came out of a job.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct JobResult {
     /// Bytes written to or read from the disk.

@@ -12,7 +12,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, Error, Inventory, Result, UnixMillis};
 
 /// A lesson of a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lesson {
     /// Its number, from 1.
     pub number: u8,
@@ -23,7 +23,7 @@ pub struct Lesson {
 }
 
 /// Days that are not like their weekday.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SpecialDays {
     /// The first day.
     pub first: Date,
@@ -36,7 +36,7 @@ pub struct SpecialDays {
 }
 
 /// All lessons.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Grid {
     /// From Monday to Sunday.
     pub week: [Vec<Lesson>; 7],

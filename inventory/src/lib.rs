@@ -23,7 +23,10 @@ mod lists;
 mod networks;
 mod notices;
 mod rooms;
+mod second_factor;
+mod sessions;
 pub mod suggest;
+mod tokens;
 mod types;
 mod users;
 mod waiting;
@@ -43,11 +46,14 @@ pub use lists::{
 pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
 pub use rooms::Room;
+pub use sessions::Session;
+pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
     Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId, JobId, KeyFingerprint, ListId,
-    MacAddr, NetworkId, ParseError, RoomId, RuleId, SlotId, UnixMillis, UserId, VersionId, WaitingId,
+    MacAddr, NetworkId, ParseError, RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId,
+    WaitingId,
 };
-pub use users::{Role, User};
+pub use users::{Find, Found, NewPassword, Person, Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, Error, FilterId, Inventory, ListId, Result, UnixMillis};
 
 /// A list of domain names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct NameList {
     /// Its id; [`ListId::ALWAYS`] is the one that holds at every level.
     pub id: ListId,
@@ -39,7 +39,7 @@ pub struct NewList<'a> {
 }
 
 /// What "filtered" means for some of the school.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Filter {
     /// Its id.
     pub id: FilterId,
@@ -54,7 +54,7 @@ pub struct Filter {
 }
 
 /// What YouTube shows to the filtered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum YouTube {
     /// Everything.
@@ -81,7 +81,9 @@ impl YouTube {
 }
 
 /// What a filter does with the names of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ListAction {
     /// They are reachable, even if another list says otherwise.

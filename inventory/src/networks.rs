@@ -10,7 +10,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, Cidr, Error, Inventory, NetworkId, ParseError, Result};
 
 /// A network of the school.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Network {
     /// Its id.
     pub id: NetworkId,
@@ -31,7 +31,7 @@ pub struct Network {
 }
 
 /// What our DHCP server does in a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DhcpMode {
     /// Gives addresses.

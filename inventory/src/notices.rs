@@ -7,7 +7,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, Error, Inventory, UnixMillis};
 
 /// Something that is not in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Notice {
     /// Which daemon noticed: `netd`, `deployd`, …
     pub source: String,

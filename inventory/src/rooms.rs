@@ -7,7 +7,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, Error, Inventory, Result, RoomId};
 
 /// A room of the school.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Room {
     /// Its id.
     pub id: RoomId,

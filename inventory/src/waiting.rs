@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A PC on the waiting list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Waiting {
     /// Its id.
     pub id: WaitingId,
@@ -35,7 +35,7 @@ pub struct Waiting {
 }
 
 /// Whether an entry waits or was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitingState {
     /// Waits for a person.

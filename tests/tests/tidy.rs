@@ -45,6 +45,7 @@ const PURE: &[&str] = &[
     "images/src/layout.rs",
     "images/src/disks.rs",
     "deployd/src/policy.rs",
+    "webui/src/totp.rs",
 ];
 
 const IMPURE: &[&str] = &[

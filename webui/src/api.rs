@@ -3,8 +3,24 @@
 
 pub(crate) mod exam;
 pub(crate) mod gate;
+pub(crate) mod groups;
 pub(crate) mod imports;
+pub(crate) mod own;
+pub(crate) mod people;
 pub(crate) mod read;
 pub(crate) mod rules;
 pub(crate) mod session;
+pub(crate) mod tokens;
 pub(crate) mod write;
+
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+
+use crate::app::SignedIn;
+use crate::failure::Answer;
+
+/// Whom the request speaks for.
+pub(crate) type Me = Extension<SignedIn>;
+
+/// What was added.
+type Created<T> = Answer<(StatusCode, Json<T>)>;

@@ -4,13 +4,18 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use inventory::config::Site;
-use inventory::{By, Inventory, User, clock};
+use inventory::{By, Inventory, Role, UnixMillis, User, clock};
 
+use crate::bearer::Scope;
+use crate::config::Config;
+use crate::fresh;
 use crate::imports::Uploads;
 use crate::lang::Lang;
 use crate::live::Live;
 use crate::password::Checker;
+use crate::rights;
 use crate::throttle::Throttle;
+use crate::vault::Vault;
 
 /// Shared by all handlers; clones are cheap.
 #[derive(Clone)]
@@ -20,6 +25,7 @@ pub(crate) struct App {
     pub(crate) passwords: Checker,
     pub(crate) live: Live,
     pub(crate) uploads: Arc<Uploads>,
+    pub(crate) vault: Vault,
     throttle: Arc<Mutex<Throttle>>,
 }
 
@@ -31,21 +37,32 @@ pub(crate) struct School {
     pub(crate) lang: Lang,
     /// Certificate of the school's authority, PEM, for browsers to trust.
     pub(crate) authority: String,
+    /// Whether accounts that open much must have a second factor.
+    pub(crate) require_second_factor: bool,
 }
 
 impl App {
     pub(crate) fn new(
         site: &Site,
+        config: &Config,
         inventory: Inventory,
         live: Live,
+        vault: Vault,
         authority: String,
     ) -> std::io::Result<Self> {
+        let school = School {
+            name: site.name.clone(),
+            lang: site.language.into(),
+            authority,
+            require_second_factor: config.require_second_factor,
+        };
         Ok(Self {
             inventory,
-            school: Arc::new(School { name: site.name.clone(), lang: site.language.into(), authority }),
+            school: Arc::new(school),
             passwords: Checker::start()?,
             live,
             uploads: Arc::default(),
+            vault,
             throttle: Arc::default(),
         })
     }
@@ -55,24 +72,48 @@ impl App {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner).attempt(clock::now(), name, address)
     }
 
+    /// Counts a token that was refused; says how many seconds to wait when there were too many from there.
+    pub(crate) fn bad_token(&self, address: IpAddr) -> Option<u64> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).bad_token(clock::now(), address)
+    }
+
     /// The attempt was a right one.
     pub(crate) fn succeeded(&self, name: &str, address: IpAddr) {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner).succeeded(clock::now(), name, address);
     }
 }
 
-/// The person behind a request; the guard puts it there.
+/// Whom a request speaks for; the guard puts it there.
 #[derive(Clone)]
 pub(crate) struct SignedIn {
-    /// Who.
+    /// Who: a person, or what stands for a token.
     pub(crate) user: Arc<User>,
     /// Hash of the session's token.
     pub(crate) session: Arc<str>,
+    /// When the password was given last in this session.
+    pub(crate) authenticated_at: UnixMillis,
+    /// What a token may do; `None` for a person.
+    pub(crate) scopes: Option<Arc<[Scope]>>,
 }
 
 impl SignedIn {
     /// Author of a change that is made at this moment.
     pub(crate) fn by(&self) -> By<'_> {
         By { actor: &self.user.name, at: clock::now() }
+    }
+
+    /// Whether a program asks, and not a person.
+    pub(crate) fn is_program(&self) -> bool {
+        self.scopes.is_some()
+    }
+
+    /// Whether the password was given lately. A program has none to give.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.is_program() && fresh::is_fresh(self.authenticated_at, clock::now())
+    }
+
+    /// Whether somebody with that role may be changed or removed. A program keeps pupils and teachers only, whoever made its token.
+    pub(crate) fn manages(&self, other: Role) -> bool {
+        if self.is_program() { rights::is_common(other) } else { rights::manages(self.user.role, other) }
     }
 }

@@ -14,6 +14,9 @@ pub struct Config {
     pub redirect_listen: Option<SocketAddr>,
     /// Where locked devices are led to that ask for something over plain HTTP, as in `page_port` of `[netd]`; off when absent.
     pub page_listen: Option<SocketAddr>,
+    /// Whether accounts that may change people, networks or lessons must have a second factor: without one, all they can do is to
+    /// set it up.
+    pub require_second_factor: bool,
 }
 
 impl Default for Config {
@@ -22,6 +25,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, HTTPS_PORT)),
             redirect_listen: None,
             page_listen: None,
+            require_second_factor: false,
         }
     }
 }

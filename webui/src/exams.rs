@@ -12,7 +12,7 @@ use crate::format;
 use crate::lessons;
 
 /// An exam as somebody wishes it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExamWish {
     pub(crate) name: String,

@@ -33,6 +33,14 @@ pub(crate) enum Failure {
     NotSignedIn,
     /// Whoever is signed in may not do this.
     Forbidden,
+    /// The request shows a token that opens nothing: unknown, over, or not from there.
+    BadToken,
+    /// The password was given too long ago for this.
+    PasswordNeeded,
+    /// Somebody else chose the password; an own one comes first.
+    PasswordTemporary,
+    /// This account needs a second factor first.
+    SecondFactorNeeded,
     /// Too many wrong passwords; wait that many seconds.
     Wait(u64),
     /// The server has too much to do.
@@ -65,8 +73,12 @@ impl Failure {
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Refused(_) => StatusCode::CONFLICT,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::CrossSite | Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NotSignedIn => StatusCode::UNAUTHORIZED,
+            Self::CrossSite
+            | Self::Forbidden
+            | Self::PasswordNeeded
+            | Self::PasswordTemporary
+            | Self::SecondFactorNeeded => StatusCode::FORBIDDEN,
+            Self::NotSignedIn | Self::BadToken => StatusCode::UNAUTHORIZED,
             Self::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -129,6 +141,37 @@ impl Failure {
                     "Die Schuladministration kann es tun oder das Recht dazu geben.",
                 ),
                 ("You may not do this here.", "The school's admin can do it, or give you the right."),
+            ),
+            Self::BadToken => (
+                (
+                    "Dieses API-Token gilt hier nicht.",
+                    "Vielleicht ist es abgelaufen, gelöscht oder auf andere Adressen beschränkt. Die Schuladministration kann ein neues anlegen.",
+                ),
+                (
+                    "This API token is not valid here.",
+                    "It may have expired, been removed, or be bound to other addresses. The school's admin can make a new one.",
+                ),
+            ),
+            Self::PasswordNeeded => (
+                (
+                    "Dafür muss das Kennwort noch einmal eingegeben werden.",
+                    "Über die API: neu anmelden (POST /api/v1/session) und innerhalb von 15 Minuten wiederholen; mit einem Token geht es nicht.",
+                ),
+                (
+                    "This needs the password once more.",
+                    "With the API: sign in again (POST /api/v1/session) and repeat this within 15 minutes; a token cannot do it.",
+                ),
+            ),
+            Self::PasswordTemporary => (
+                ("Zuerst ist ein eigenes Kennwort zu wählen.", "Das geht auf der Seite „Kennwort“."),
+                ("An own password has to be chosen first.", "The page \"Password\" does it."),
+            ),
+            Self::SecondFactorNeeded => (
+                (
+                    "Dieses Konto braucht zuerst einen zweiten Faktor.",
+                    "Ihn auf der Seite „Kennwort“ einrichten.",
+                ),
+                ("This account needs a second factor first.", "Set it up on the page \"Password\"."),
             ),
             Self::Busy => (
                 ("Gerade ist zu viel zu tun.", "In ein paar Sekunden noch einmal versuchen."),

@@ -1,6 +1,7 @@
 //! What stands before and behind every handler: the check that a request comes from our own pages, the check of who may, the
 //! rendering of failures, and the headers that tell browsers what to refuse.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +11,17 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use httpd::Peer;
 use inventory::clock;
 use serde::Serialize;
 
 use crate::app::{App, SignedIn};
-use crate::failure::{Failed, Failure};
+use crate::failure::{Answer, Failed, Failure};
 use crate::lang::Lang;
 use crate::page::Page;
 use crate::problem::Said;
 use crate::rights::{self, Right};
-use crate::session;
+use crate::{bearer, fresh, session};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,41 +32,106 @@ pub(crate) enum Access {
     Needs(Right),
 }
 
-/// Layer of every route that is not public: finds the session's person and lets them pass if they may.
+/// What a route asks beside the right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// An own password, and a second factor where the school asks for one. The routes without are those by which people get there.
+    pub(crate) settled: bool,
+    /// That a person gave the password within the last quarter of an hour. No token has one to give.
+    pub(crate) fresh: bool,
+}
+
+/// Layer of every route that is not public: finds whom the request speaks for and lets it pass if they may.
 pub(crate) async fn admit(
-    State((app, right)): State<(App, Right)>,
-    mut request: Request,
+    State((app, right, proof)): State<(App, Right, Proof)>,
+    request: Request,
     next: Next,
 ) -> Response {
-    let signed_in = match signed_in(&app, request.headers()).await {
-        Ok(Some(signed_in)) if rights::has(signed_in.user.role, right) => signed_in,
-        Ok(Some(_)) => return Failure::Forbidden.into_response(),
-        Ok(None) => return turned_away(request.method(), request.uri()),
-        Err(failure) => return failure.into_response(),
+    match check(&app, right, proof, request).await {
+        Ok(request) => next.run(request).await,
+        Err(answer) => answer,
+    }
+}
+
+/// The request with whom it speaks for, or the answer to one that may not pass.
+async fn check(app: &App, right: Right, proof: Proof, mut request: Request) -> Result<Request, Response> {
+    let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+    let me = match caller(app, request.headers(), address).await {
+        Ok(Some(me)) => me,
+        Ok(None) => return Err(turned_away(request.method(), request.uri())),
+        Err(failure) => return Err(failure.into_response()),
     };
-    request.extensions_mut().insert(signed_in);
-    next.run(request).await
+    if !may(&me, right, request.method(), request.uri()) {
+        return Err(Failure::Forbidden.into_response());
+    }
+    if proof.settled
+        && let Some(failure) = unsettled(app, &me)
+    {
+        // A page leads to where it is settled; a program is told.
+        let to_page = request.method() == Method::GET && !for_programs(request.uri());
+        return Err(if to_page { Redirect::to(SETTLE).into_response() } else { failure.into_response() });
+    }
+    request.extensions_mut().insert(me.clone());
+    match (proof.fresh && !me.is_fresh(), is_api(request.uri())) {
+        (false, _) => Ok(request),
+        (true, true) => Err(Failure::PasswordNeeded.into_response()),
+        (true, false) => fresh::ask(app, &me, request).await,
+    }
+}
+
+/// Whom a request speaks for: a token, if it shows one, else the person of its session.
+async fn caller(app: &App, headers: &HeaderMap, address: Option<IpAddr>) -> Answer<Option<SignedIn>> {
+    if !bearer::is_shown(headers) {
+        return signed_in(app, headers).await;
+    }
+    bearer::admit(app, headers, address.ok_or(Failure::Internal)?).await.map(Some)
+}
+
+fn may(me: &SignedIn, right: Right, method: &Method, uri: &Uri) -> bool {
+    match &me.scopes {
+        Some(scopes) => is_api(uri) && scopes.iter().any(|scope| scope.opens(right, method)),
+        None => rights::has(me.user.role, right),
+    }
+}
+
+/// What has to be put in order before anything else.
+fn unsettled(app: &App, me: &SignedIn) -> Option<Failure> {
+    if me.user.password_temporary {
+        return Some(Failure::PasswordTemporary);
+    }
+    let lacks =
+        app.school.require_second_factor && rights::is_powerful(me.user.role) && !me.user.second_factor;
+    lacks.then_some(Failure::SecondFactorNeeded)
 }
 
 /// The person of a request's session, if it stands.
-pub(crate) async fn signed_in(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>, Failure> {
+pub(crate) async fn signed_in(app: &App, headers: &HeaderMap) -> Answer<Option<SignedIn>> {
     let Some(token) = session::token(headers) else { return Ok(None) };
     let hash = session::token_hash(token);
-    let user = app.inventory.session_user(&hash, clock::now()).await?;
-    Ok(user.map(|user| SignedIn { user: Arc::new(user), session: hash.into() }))
+    let session = app.inventory.session(&hash, clock::now()).await?;
+    Ok(session.map(|session| SignedIn {
+        user: Arc::new(session.user),
+        session: hash.into(),
+        authenticated_at: session.authenticated_at,
+        scopes: None,
+    }))
 }
 
 /// People are sent to the sign-in and come back to their page; programs and fragments get a status.
 fn turned_away(method: &Method, uri: &Uri) -> Response {
     let path = uri.path_and_query().map_or("/", |p| p.as_str());
-    let for_programs = is_api(uri) || uri.path() == "/events" || path.contains("fragment=1");
-    if for_programs {
+    if for_programs(uri) {
         return Failure::NotSignedIn.into_response();
     }
     if method == Method::GET && path != "/" {
         return Redirect::to(&format!("/signin?next={}", percent(path))).into_response();
     }
     Redirect::to("/signin").into_response()
+}
+
+/// Whether a script reads the answer, and not a person.
+fn for_programs(uri: &Uri) -> bool {
+    is_api(uri) || uri.path() == "/events" || uri.query().is_some_and(|query| query.contains("fragment=1"))
 }
 
 /// Layer around everything.
@@ -91,11 +158,12 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     response
 }
 
-/// Whether a request that may change something comes from our own pages, or from a program. Browsers say where a request
+/// Whether a request that may change something comes from our own pages, or from a program. One with a token does: no browser adds that by
+/// itself, and a cookie beside it is not looked at. Browsers say where a request
 /// comes from in `Sec-Fetch-Site`; where that is missing (it needs a trustworthy connection), they say it in `Origin`. A
 /// request with neither comes from no browser, so nobody's cookie was used without their knowing.
 fn from_own_pages(method: &Method, headers: &HeaderMap) -> bool {
-    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) || bearer::is_shown(headers) {
         return true;
     }
     if let Some(site) = headers.get("sec-fetch-site") {
@@ -124,10 +192,15 @@ struct ErrorPage {
     sign_in: bool,
 }
 
-#[derive(Serialize)]
-struct ErrorJson {
+/// Why a request of a program fails.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Error")]
+pub(crate) struct ErrorJson {
+    /// What is wrong.
     error: String,
+    /// What to do; may be empty.
     remedy: String,
+    /// The field of the body that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
 }
@@ -186,6 +259,8 @@ pub(crate) fn percent(text: &str) -> String {
     out
 }
 
+/// Where people put their sign-in in order.
+const SETTLE: &str = "/password";
 /// A handler that takes longer has lost its database.
 const HANDLER_MAX: Duration = Duration::from_secs(30);
 
@@ -218,6 +293,8 @@ mod tests {
             assert!(from_own_pages(&Method::GET, &headers), "{pairs:?}");
         };
         check(&[], true);
+        check(&[("authorization", "Bearer x"), ("sec-fetch-site", "cross-site")], true);
+        check(&[("authorization", "Basic x"), ("sec-fetch-site", "cross-site")], false);
         check(&[("sec-fetch-site", "same-origin")], true);
         check(&[("sec-fetch-site", "none")], true);
         check(&[("sec-fetch-site", "same-site")], false);

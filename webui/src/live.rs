@@ -120,7 +120,7 @@ impl Listener {
         tokio::time::sleep(PAUSE).await;
         loop {
             let waited = tokio::time::timeout(SESSION_CHECK, self.newest.changed()).await;
-            let signed_in = self.app.inventory.session_user(&self.session, clock::now()).await;
+            let signed_in = self.app.inventory.session(&self.session, clock::now()).await;
             if !matches!(signed_in, Ok(Some(_))) {
                 return None;
             }

@@ -40,6 +40,8 @@ pub(crate) enum Here {
     Rules,
     Grid,
     Status,
+    People,
+    Tokens,
     /// No entry: sign-in and error pages.
     Nowhere,
 }
@@ -101,6 +103,8 @@ impl Page {
             ("/room", t.lessons, Here::Room, may(Right::Lessons) && may(Right::Devices)),
             ("/classes", t.classes, Here::Classes, may(Right::Lessons) && may(Right::Devices)),
             ("/exams", t.exams, Here::Exams, may(Right::Lessons) && may(Right::Devices)),
+            ("/people", t.people, Here::People, may(Right::People)),
+            ("/tokens", t.tokens, Here::Tokens, may(Right::School)),
             ("/changes", t.changes, Here::Changes, may(Right::History)),
             ("/status", t.status, Here::Status, !may(Right::Devices)),
         ];

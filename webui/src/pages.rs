@@ -2,10 +2,12 @@
 
 pub(crate) mod assets;
 pub(crate) mod changes;
+pub(crate) mod described;
 pub(crate) mod device;
 pub(crate) mod devices;
 pub(crate) mod exam;
 pub(crate) mod grid;
+pub(crate) mod groups;
 pub(crate) mod images;
 pub(crate) mod import;
 pub(crate) mod jobs;
@@ -13,10 +15,15 @@ pub(crate) mod lesson;
 pub(crate) mod lists;
 pub(crate) mod networks;
 pub(crate) mod overview;
+pub(crate) mod own;
+pub(crate) mod people;
+pub(crate) mod person;
 pub(crate) mod places;
+pub(crate) mod pupils;
 pub(crate) mod rooms;
 pub(crate) mod rules;
 pub(crate) mod signin;
+pub(crate) mod tokens;
 pub(crate) mod waiting;
 
 use askama::Template;

@@ -63,6 +63,22 @@ pub(crate) enum Problem {
     UploadGone,
     /// So many are removed that the person must say how many; the number.
     Removals(usize),
+    /// A new password is the old one.
+    SamePassword,
+    /// The password typed again is another one.
+    TypedDifferently,
+    /// The code of the second factor is wrong, over or used.
+    WrongCode,
+    /// Nobody of that name.
+    NoPerson(String),
+    /// Not with oneself.
+    Yourself,
+    /// A role that is not given when somebody is added.
+    RoleLater,
+    /// Neither an address range nor an address.
+    NoNetwork(String),
+    /// A token must end within a year and a bit.
+    TokenLife,
 }
 
 /// What is said about a refusal.
@@ -154,6 +170,38 @@ impl Problem {
                     PasswordError::Hash(_) => "Das Kennwort lässt sich nicht verwenden".into(),
                 },
                 error.to_string(),
+            ),
+            Self::SamePassword => (
+                "Das ist das bisherige Kennwort; ein anderes wählen".into(),
+                "This is the present password; choose another one".into(),
+            ),
+            Self::TypedDifferently => (
+                "Die beiden neuen Kennwörter sind verschieden; beide noch einmal eingeben".into(),
+                "The two new passwords differ; type both again".into(),
+            ),
+            Self::WrongCode => (
+                "Der Code stimmt nicht oder wurde schon benutzt; auf den nächsten warten und die Uhr des Telefons prüfen".into(),
+                "The code is wrong or was used before; wait for the next one, and check the phone's clock".into(),
+            ),
+            Self::NoPerson(text) => (
+                format!("Es gibt niemanden mit dem Anmeldenamen „{text}“"),
+                format!("There is nobody who signs in as \"{text}\""),
+            ),
+            Self::Yourself => (
+                "Das geht nicht mit dem eigenen Konto; eine andere Person aus der Schuladministration darum bitten".into(),
+                "This cannot be done to one's own account; ask another admin".into(),
+            ),
+            Self::RoleLater => (
+                "Neu angelegt werden nur Lehrkräfte und Schüler; andere Rollen gibt die Schuladministration danach".into(),
+                "Only teachers and pupils are added; the school's admin gives other roles afterwards".into(),
+            ),
+            Self::NoNetwork(text) => (
+                format!("„{text}“ ist kein Adressbereich; zum Beispiel 10.77.0.0/16 oder 2001:db8::/32, höchstens 20"),
+                format!("\"{text}\" is no address range; for example 10.77.0.0/16 or 2001:db8::/32, at most 20"),
+            ),
+            Self::TokenLife => (
+                "Ein Token braucht ein Ende in der Zukunft, höchstens 400 Tage von heute".into(),
+                "A token needs an end in the future, at most 400 days from today".into(),
             ),
             Self::TooManyAttempts(secs) => (
                 format!(
@@ -272,6 +320,12 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("there is a device named {} already", "Ein Gerät namens {} gibt es schon; einen anderen Namen wählen"),
     ("there is a room named {} already", "Einen Raum namens {} gibt es schon; einen anderen Namen wählen"),
     ("there is a network named {} already", "Ein Netz namens {} gibt es schon; einen anderen Namen wählen"),
+    (
+        "this is the last school admin; make somebody else one first",
+        "Das ist das letzte Konto der Schuladministration; zuerst einer anderen Person diese Rolle geben",
+    ),
+    ("there is a token named {} already", "Ein Token namens {} gibt es schon; einen anderen Namen wählen"),
+    ("there are {} tokens; remove one first", "Es gibt schon {} Tokens; zuerst eines löschen"),
     ("there is a user named {} already", "Eine Person namens {} gibt es schon; einen anderen Namen wählen"),
     (
         "{} is an approved device; choose another name, or replace that device",

@@ -34,6 +34,22 @@ impl Right {
     #[cfg(test)]
     pub(crate) const ALL: [Self; 6] =
         [Self::Own, Self::Lessons, Self::Devices, Self::People, Self::School, Self::History];
+
+    /// Those that a token can be given: all but one's own, since a token is nobody's.
+    pub(crate) const GRANTABLE: [Self; 5] =
+        [Self::Lessons, Self::Devices, Self::People, Self::School, Self::History];
+
+    /// Its name in the API.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Lessons => "lessons",
+            Self::Devices => "devices",
+            Self::People => "people",
+            Self::School => "school",
+            Self::History => "history",
+        }
+    }
 }
 
 /// Whether a role has a right.
@@ -46,6 +62,25 @@ pub(crate) fn has(role: Role, right: Right) -> bool {
         Right::School => role == Role::SchoolAdmin,
         Right::History => matches!(role, Role::SchoolAdmin | Role::HeadTeacher),
     }
+}
+
+/// Whether a person with the right to [`Right::People`] may change or remove somebody with that role.
+pub(crate) fn manages(role: Role, other: Role) -> bool {
+    match role {
+        Role::SchoolAdmin => true,
+        Role::Secretary => is_common(other),
+        Role::DeviceOfficer | Role::HeadTeacher | Role::Teacher | Role::Pupil => false,
+    }
+}
+
+/// Roles that everybody starts with. The others are given and taken by admins.
+pub(crate) fn is_common(role: Role) -> bool {
+    matches!(role, Role::Pupil | Role::Teacher)
+}
+
+/// Whether an account with this role opens so much that it should be kept by a second factor.
+pub(crate) fn is_powerful(role: Role) -> bool {
+    has(role, Right::School) || has(role, Right::People)
 }
 
 /// Whether a person with the right to [`Right::Lessons`] may say what holds in a room. `inside` tells whether they are in it.
@@ -93,6 +128,21 @@ mod tests {
             assert_eq!(controls(Role::Teacher, control, false), teacher_outside, "{control:?}");
             assert_eq!(controls(Role::Teacher, control, true), teacher_inside, "{control:?}");
             assert_eq!(controls(Role::SchoolAdmin, control, false), admin_outside, "{control:?}");
+        }
+    }
+
+    #[test]
+    fn the_secretary_keeps_pupils_and_teachers_and_nobody_else() {
+        for other in Role::ALL {
+            assert!(manages(Role::SchoolAdmin, other));
+            assert_eq!(
+                manages(Role::Secretary, other),
+                matches!(other, Role::Pupil | Role::Teacher),
+                "{other:?}"
+            );
+            for role in [Role::Teacher, Role::HeadTeacher, Role::DeviceOfficer, Role::Pupil] {
+                assert!(!manages(role, other), "{role:?} {other:?}");
+            }
         }
     }
 }

@@ -1,29 +1,38 @@
 //! Everything that can be called, and who may call it.
 
+mod api;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::JsonSchema;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::guard;
 use crate::guard::Access::{self, Needs, Public};
+use crate::guard::Proof;
+use crate::openapi::{Doc, Handled, Taken, schema_of};
 use crate::rights::Right::{self, Devices, History, Lessons, Own, People, School};
-use crate::{api, live, pages};
+use crate::{live, pages};
 
 /// One thing that can be called.
 pub(crate) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the handler knows it; the tests walk the table"))]
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
+    pub(crate) proof: Proof,
+    /// What its handler takes.
+    pub(crate) taken: Taken,
+    /// What is said of it; every route of the API has this.
+    pub(crate) doc: Option<Doc>,
     handler: MethodRouter<App>,
 }
 
-fn route<H: Handler<T, App>, T: 'static>(
+fn route<H: Handler<T, App>, T: Handled + 'static>(
     method: Method,
     right: Right,
     path: &'static str,
@@ -35,22 +44,30 @@ fn route<H: Handler<T, App>, T: 'static>(
         Method::DELETE => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };
-    Route { method, path, access: Needs(right), handler: on(filter, handler) }
+    Route {
+        method,
+        path,
+        access: Needs(right),
+        proof: Proof { settled: true, fresh: false },
+        taken: T::taken(),
+        doc: None,
+        handler: on(filter, handler),
+    }
 }
 
-fn get<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, handler: H) -> Route {
+fn get<H: Handler<T, App>, T: Handled + 'static>(right: Right, path: &'static str, handler: H) -> Route {
     route(Method::GET, right, path, handler)
 }
 
-fn post<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, handler: H) -> Route {
+fn post<H: Handler<T, App>, T: Handled + 'static>(right: Right, path: &'static str, handler: H) -> Route {
     route(Method::POST, right, path, handler)
 }
 
-fn put<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, handler: H) -> Route {
+fn put<H: Handler<T, App>, T: Handled + 'static>(right: Right, path: &'static str, handler: H) -> Route {
     route(Method::PUT, right, path, handler)
 }
 
-fn delete<H: Handler<T, App>, T: 'static>(right: Right, path: &'static str, handler: H) -> Route {
+fn delete<H: Handler<T, App>, T: Handled + 'static>(right: Right, path: &'static str, handler: H) -> Route {
     route(Method::DELETE, right, path, handler)
 }
 
@@ -73,23 +90,64 @@ impl Route {
         self.access = Public;
         self
     }
+
+    /// Open also to those who have yet to put their sign-in in order.
+    fn for_all(mut self) -> Self {
+        self.proof.settled = false;
+        self
+    }
+
+    /// Only for a person who gave the password a moment ago.
+    fn fresh(mut self) -> Self {
+        self.proof.fresh = true;
+        self
+    }
+
+    /// What it does, in German and English. Answers 204 unless something else is said.
+    fn says(mut self, de: &'static str, en: &'static str) -> Self {
+        self.doc = Some(Doc { summary: (de, en), query: &[], status: 204, answer: None });
+        self
+    }
+
+    /// What it answers.
+    fn gives<T: JsonSchema>(self) -> Self {
+        self.answers::<T>(200)
+    }
+
+    /// What it answers about something that was added.
+    fn creates<T: JsonSchema>(self) -> Self {
+        self.answers::<T>(201)
+    }
+
+    fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
+        self.doc = self.doc.map(|doc| Doc { status, answer: Some(schema_of::<T>), ..doc });
+        self
+    }
+
+    /// What can be asked in the query.
+    fn asks(mut self, query: &'static [&'static str]) -> Self {
+        self.doc = self.doc.map(|doc| Doc { query, ..doc });
+        self
+    }
 }
 
 /// The table.
 pub(crate) fn table() -> Vec<Route> {
     let mut routes = page_routes();
-    routes.extend(api_routes());
+    routes.extend(api::routes());
     routes
 }
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        assets, changes, device, devices, exam, grid, images, import, jobs, lesson, lists, networks,
-        overview, rooms, rules, signin, waiting,
+        assets, changes, described, device, devices, exam, grid, groups, images, import, jobs, lesson, lists,
+        networks, overview, own, people, person, pupils, rooms, rules, signin, tokens, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
         post(Own, "/signin", signin::sign_in).public(),
+        get(Own, "/signin/code", signin::show_code).public(),
+        post(Own, "/signin/code", signin::sign_in_code).public(),
         post(Own, "/signout", signin::sign_out).public(),
         post(Own, "/language", signin::language).public(),
         get(Own, "/assets/{file}", assets::file).public(),
@@ -169,87 +227,35 @@ fn page_routes() -> Vec<Route> {
         get(Lessons, "/exams/{id}", exam::exam),
         post(Lessons, "/exams/{id}", exam::change),
         get(Own, "/status", lesson::status),
-    ]
-}
-
-fn api_routes() -> Vec<Route> {
-    use api::{exam, gate, imports, read, rules, session, write};
-    vec![
-        post(Own, "/api/v1/session", session::begin).public(),
-        delete(Own, "/api/v1/session", session::end),
-        get(Devices, "/api/v1/devices", read::devices),
-        get(Devices, "/api/v1/devices/{id}", read::device),
-        get(Devices, "/api/v1/waiting", read::waiting),
-        get(Devices, "/api/v1/rooms", read::rooms),
-        get(Devices, "/api/v1/images", read::images),
-        get(Devices, "/api/v1/jobs", read::jobs),
-        get(Devices, "/api/v1/jobs/{id}", read::job),
-        get(School, "/api/v1/networks", read::networks),
-        get(Devices, "/api/v1/notices", read::notices),
-        get(History, "/api/v1/changes", read::changes),
-        post(Devices, "/api/v1/waiting/{id}/approve", write::approve),
-        post(Devices, "/api/v1/waiting/{id}/reject", write::reject),
-        delete(Devices, "/api/v1/waiting/{id}", write::forget),
-        put(Devices, "/api/v1/devices/{id}", write::change_device),
-        delete(Devices, "/api/v1/devices/{id}", write::delete_device),
-        post(Devices, "/api/v1/devices/{id}/deploy", write::deploy),
-        post(Devices, "/api/v1/devices/{id}/capture", write::capture),
-        post(Devices, "/api/v1/devices/{id}/reservation", write::reserve),
-        post(Devices, "/api/v1/jobs/{id}/cancel", write::cancel_job),
-        post(Devices, "/api/v1/rooms", write::create_room),
-        put(Devices, "/api/v1/rooms/{id}", write::rename_room),
-        delete(Devices, "/api/v1/rooms/{id}", write::delete_room),
-        delete(Devices, "/api/v1/images/{id}", write::delete_image),
-        post(School, "/api/v1/networks", write::create_network),
-        put(School, "/api/v1/networks/{id}", write::put_network),
-        delete(School, "/api/v1/networks/{id}", write::delete_network),
-        put(School, "/api/v1/networks/{id}/gate", gate::guard_network),
-        put(School, "/api/v1/rooms/{id}/gate", gate::set_room),
-        get(Lessons, "/api/v1/gate/rooms/{id}", gate::room),
-        post(Lessons, "/api/v1/gate/rooms/{id}", gate::grant_room),
-        delete(Lessons, "/api/v1/gate/rooms/{id}", gate::end_room),
-        get(Lessons, "/api/v1/gate/groups/{id}", gate::group),
-        post(Lessons, "/api/v1/gate/groups/{id}", gate::grant_group),
-        delete(Lessons, "/api/v1/gate/groups/{id}", gate::end_group),
-        get(Lessons, "/api/v1/gate/devices/{id}", gate::device),
-        post(Lessons, "/api/v1/gate/devices/{id}", gate::grant_device),
-        delete(Lessons, "/api/v1/gate/devices/{id}", gate::end_device),
-        get(School, "/api/v1/rules", rules::all),
-        post(School, "/api/v1/rules", rules::lock),
-        delete(School, "/api/v1/rules/{id}", rules::end),
-        get(School, "/api/v1/timetable", rules::timetable),
-        post(School, "/api/v1/timetable", rules::add_slot),
-        delete(School, "/api/v1/timetable/{id}", rules::delete_slot),
-        get(School, "/api/v1/lists", rules::lists),
-        put(School, "/api/v1/lists/{id}", rules::put_list).with_long_body(),
-        delete(School, "/api/v1/lists/{id}", rules::delete_list),
-        get(School, "/api/v1/filters", rules::filters),
-        put(School, "/api/v1/filters/{id}", rules::put_filter),
-        delete(School, "/api/v1/filters/{id}", rules::delete_filter),
-        get(School, "/api/v1/lesson-times", rules::grid),
-        put(School, "/api/v1/lesson-times", rules::set_grid),
-        get(Lessons, "/api/v1/exams", exam::all),
-        post(Lessons, "/api/v1/exams", exam::begin),
-        get(Lessons, "/api/v1/exams/{id}", exam::one),
-        put(Lessons, "/api/v1/exams/{id}", exam::prolong),
-        delete(Lessons, "/api/v1/exams/{id}", exam::end),
-        put(Devices, "/api/v1/devices/{id}/owner", gate::set_owner),
-        put(Lessons, "/api/v1/devices/{id}/visit", gate::set_visit),
-        get(People, "/api/v1/people", gate::people),
-        post(People, "/api/v1/people", gate::create_person),
-        get(People, "/api/v1/imports/people", imports::people::list),
-        post(People, "/api/v1/imports/people", imports::people::upload).with_file(),
-        get(People, "/api/v1/imports/people/{id}", imports::people::show),
-        post(People, "/api/v1/imports/people/{id}/apply", imports::people::apply),
-        post(People, "/api/v1/imports/people/{id}/undo", imports::people::undo),
-        get(Devices, "/api/v1/imports/devices", imports::devices::list),
-        post(Devices, "/api/v1/imports/devices", imports::devices::upload).with_file(),
-        get(Devices, "/api/v1/imports/devices/{id}", imports::devices::show),
-        post(Devices, "/api/v1/imports/devices/{id}/apply", imports::devices::apply),
-        post(Devices, "/api/v1/imports/devices/{id}/undo", imports::devices::undo),
-        get(People, "/api/v1/groups", gate::groups),
-        post(People, "/api/v1/groups", gate::create_group),
-        post(People, "/api/v1/groups/{id}/members", gate::add_members),
+        get(Lessons, "/class/{id}/pupils", pupils::show),
+        post(Lessons, "/class/{id}/pupils", pupils::reset),
+        get(People, "/people", people::show),
+        post(People, "/people", people::add),
+        get(People, "/people/{id}", person::show),
+        post(People, "/people/{id}", person::rename),
+        post(People, "/people/{id}/role", person::set_role).fresh(),
+        post(People, "/people/{id}/password", person::reset).fresh(),
+        post(People, "/people/{id}/second-factor", person::clear_second_factor).fresh(),
+        post(People, "/people/{id}/groups", person::join),
+        get(People, "/people/{id}/delete", person::confirm_delete),
+        post(People, "/people/{id}/delete", person::delete),
+        get(People, "/groups", groups::list),
+        post(People, "/groups", groups::create),
+        get(People, "/groups/{id}", groups::show),
+        post(People, "/groups/{id}", groups::rename),
+        post(People, "/groups/{id}/members", groups::change_members),
+        post(School, "/groups/{id}/gate", groups::set_gate),
+        get(People, "/groups/{id}/delete", groups::confirm_delete),
+        post(People, "/groups/{id}/delete", groups::delete),
+        get(Own, "/password", own::show).for_all(),
+        post(Own, "/password", own::change).for_all(),
+        get(Own, "/password/second-factor", own::enrol).for_all(),
+        post(Own, "/password/second-factor", own::confirm).for_all().fresh(),
+        post(Own, "/password/second-factor/clear", own::clear).fresh(),
+        get(School, "/tokens", tokens::show),
+        post(School, "/tokens", tokens::create).fresh(),
+        post(School, "/tokens/{id}/delete", tokens::delete),
+        get(Own, "/api", described::show),
     ]
 }
 
@@ -259,7 +265,9 @@ pub(crate) fn router(app: App) -> Router {
     for route in table() {
         let handler = match route.access {
             Public => route.handler,
-            Needs(right) => route.handler.layer(from_fn_with_state((app.clone(), right), guard::admit)),
+            Needs(right) => {
+                route.handler.layer(from_fn_with_state((app.clone(), right, route.proof), guard::admit))
+            }
         };
         router = router.route(route.path, handler);
     }
@@ -270,5 +278,5 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Largest request body: forms and small JSON. Files have a limit of their own.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest request body: forms and small JSON, files have a limit of their own.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use crate::app::App;
 use crate::config::HTTPS_PORT;
 use crate::live::Live;
+use crate::vault::{Vault, VaultError};
 use crate::{Config, routes, why};
 
 /// The running web interface. Dropping it stops it.
@@ -87,6 +88,9 @@ pub enum StartError {
     /// The threads that check passwords cannot be started.
     #[error("cannot start the threads that check passwords")]
     Threads(#[source] std::io::Error),
+    /// The key of sealed secrets cannot be used.
+    #[error("cannot open the key that seals secrets")]
+    Vault(#[from] VaultError),
     /// The inventory does not answer.
     #[error("cannot follow the inventory")]
     Inventory(#[from] inventory::Error),
@@ -108,7 +112,9 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let tls = httpd::tls_config(certificate.certificate, certificate.key, None).map_err(StartError::Tls)?;
 
     let (live, following) = Live::follow(inventory.clone()).await?;
-    let app = App::new(site, inventory, live, authority.pem().to_owned()).map_err(StartError::Threads)?;
+    let vault = Vault::open(&site.keys_dir())?;
+    let authority = authority.pem().to_owned();
+    let app = App::new(site, &config, inventory, live, vault, authority).map_err(StartError::Threads)?;
     let listener = bind(config.listen).await?;
     let limits = Limits { connections: 512, per_address: 96, ..Limits::default() };
     let listen = |source| StartError::Listen { address: config.listen, source };

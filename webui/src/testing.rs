@@ -7,13 +7,14 @@ use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use inventory::config::Site;
-use inventory::{By, Inventory, Role, clock};
+use inventory::{By, Inventory, Role, UnixMillis, UserId, clock};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::live::{Following, Live};
-use crate::{password, routes, session};
+use crate::vault::Vault;
+use crate::{Config, password, routes, session};
 
 /// An app with an admin who is signed in.
 pub(crate) struct Desk {
@@ -52,6 +53,11 @@ impl Got {
 
 impl Desk {
     pub(crate) async fn new() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    /// One with another configuration.
+    pub(crate) async fn with(config: Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let inventory = Inventory::open(&format!("sqlite://{}/t.db", dir.path().display())).await.unwrap();
         let school = sample::fill(&inventory).await.unwrap();
@@ -62,7 +68,9 @@ impl Desk {
         let ends = by.at.plus_secs(session::SESSION_SECS);
         inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
         let (live, following) = Live::follow(inventory.clone()).await.unwrap();
-        let app = App::new(&Site::default(), inventory.clone(), live, "PEM".into()).unwrap();
+        let site = Site { data_dir: dir.path().to_owned(), ..Site::default() };
+        let vault = Vault::open(&site.keys_dir()).unwrap();
+        let app = App::new(&site, &config, inventory.clone(), live, vault, "PEM".into()).unwrap();
         let router = routes::router(app);
         let cookie = format!("{}={token}", session::COOKIE);
         Self { inventory, school, router, cookie, following: Some(following), _dir: dir }
@@ -72,10 +80,26 @@ impl Desk {
     pub(crate) async fn sign_in_as(&self, role: Role) -> String {
         let by = By { actor: "init", at: clock::now() };
         let user = self.inventory.create_user(by, &format!("{}-x", role.text()), "x", role).await.unwrap();
+        self.session_of(user, 0).await
+    }
+
+    /// A cookie of somebody who gave the password so many minutes ago.
+    pub(crate) async fn session_of(&self, user: UserId, minutes_ago: i64) -> String {
+        let at = UnixMillis(clock::now().0 - minutes_ago * 60_000);
         let token = session::fresh_token();
-        let ends = by.at.plus_secs(session::SESSION_SECS);
+        let (by, ends) = (By { actor: "init", at }, at.plus_secs(session::SESSION_SECS));
         self.inventory.create_session(by, user, &session::token_hash(&token), ends).await.unwrap();
         format!("{}={token}", session::COOKIE)
+    }
+
+    /// Asks with a cookie; with fields, sends them as a form.
+    pub(crate) async fn ask_as(&self, cookie: &str, path: &str, fields: Option<&[(&str, &str)]>) -> Got {
+        let method = if fields.is_some() { Method::POST } else { Method::GET };
+        let request = stranger(&method, path).header(header::COOKIE, cookie);
+        match fields {
+            Some(fields) => self.ask(form(request, fields)).await,
+            None => self.ask(request.body(Body::empty()).unwrap()).await,
+        }
     }
 
     /// Ends what tells open pages of changes, as stopping the server does.

@@ -4,9 +4,10 @@
 
 use inventory::gate::{Cause, Layer};
 use inventory::import::{Field, Form, Verdict};
-use inventory::{Level, ListAction, YouTube};
+use inventory::{Level, ListAction, Role, YouTube};
 
 use crate::lang::Lang;
+use crate::rights::Right;
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $key:ident: $de:literal, $en:literal;)*) => {
@@ -185,6 +186,112 @@ texts! {
     protocol_empty: "Noch nichts: Der erste Eintrag erscheint nach wenigen Sekunden.", "Nothing yet: the first entry appears within seconds.";
     refused: "Abgewiesen", "Turned away";
     dodged: "Umgehung", "Ways around";
+
+    // People and classes.
+    people: "Personen", "People";
+    role: "Rolle", "Role";
+    all_roles: "alle Rollen", "all roles";
+    role_school_admin: "Schuladministration", "School admin";
+    role_device_officer: "Gerätebeauftragte/r", "Device officer";
+    role_head_teacher: "Schulleitung", "Head teacher";
+    role_teacher: "Lehrkraft", "Teacher";
+    role_secretary: "Sekretariat", "Secretary";
+    role_pupil: "Schüler/in", "Pupil";
+    people_search_example: "Teil des Namens", "part of the name";
+    people_none: "Niemand passt zu dieser Suche.", "Nobody matches this search.";
+    login_name: "Anmeldename", "Name to sign in with";
+    login_name_example: "z. B. lea.maier", "e.g. lea.maier";
+    password_temporary: "Kennwort noch nicht selbst gewählt", "own password not chosen yet";
+    add_person: "Person anlegen", "Add a person";
+    add_person_hint: "Ein erstes Kennwort wird ausgedacht und einmal gezeigt. Andere Rollen gibt die Schuladministration auf der Seite der Person.", "A first password is made up and shown once. The school's admin gives other roles on the person's page.";
+    no_class: "– keine –", "– none –";
+    classes_and_groups: "Klassen und Gruppen", "Classes and groups";
+    earlier: "Vorige", "Previous";
+    later: "Nächste", "Next";
+    new_password: "Neues Kennwort", "New password";
+    new_password_hint: "Dieses Kennwort wird nur jetzt gezeigt. Bei der nächsten Anmeldung ist ein eigenes zu wählen.", "This password is shown only now. At the next sign-in an own one has to be chosen.";
+    reset_password: "Neues Kennwort ausdenken", "Make up a new password";
+    reset_password_hint: "Alle Sitzungen dieser Person enden. Das neue Kennwort wird einmal gezeigt.", "All sessions of this person end. The new password is shown once.";
+    give_role: "Rolle geben", "Give the role";
+    person_not_yours: "Diese Rolle verwaltet nur die Schuladministration.", "Only the school's admin manages this role.";
+    person_oneself: "Das ist Ihr eigenes Konto: Rolle und Kennwort kann hier nur jemand anders ändern.", "This is your own account: here, only somebody else can change its role and password.";
+    person_delete_consequence: "Das Konto wird gelöscht, alle Sitzungen enden. Geräte der Person bleiben und gehören dann niemandem.", "The account is deleted and all its sessions end. The person's devices stay and then belong to nobody.";
+    join_class: "In Klasse aufnehmen", "Put into a class";
+    leave: "Herausnehmen", "Take out";
+    in_no_class: "In keiner Klasse.", "In no class.";
+    groups_none: "Noch keine Klasse.", "No class yet.";
+    new_group: "Neue Klasse oder Gruppe", "New class or group";
+    new_group_example: "z. B. 7b", "e.g. 7b";
+    group_devices_hint: "Geräte, die der Klasse selbst gehören, zum Beispiel ein Tablet-Wagen. Die Geräte ihrer Mitglieder zählen von selbst dazu.", "Devices that belong to the class itself, for example a tablet cart. Its members' own devices count by themselves.";
+    add_people: "Personen aufnehmen", "Add people";
+    add_people_example: "Anmeldenamen, durch Leerzeichen getrennt", "names they sign in with, separated by spaces";
+    add_devices: "Geräte aufnehmen", "Add devices";
+    add_devices_example: "Gerätenamen, durch Leerzeichen getrennt", "names of devices, separated by spaces";
+    group_says_nothing: "keine Vorgabe: was Raum oder Netz sagen", "nothing: what room or network say";
+    group_delete_consequence: "Die Klasse wird gelöscht. Ihre Mitglieder und Geräte bleiben; was für sie als Klasse galt, gilt nicht mehr.", "The class is deleted. Its members and devices stay; what held for them as a class holds no longer.";
+    pupils: "Schüler", "Pupils";
+    pupils_none: "In dieser Klasse ist noch niemand.", "Nobody is in this class yet.";
+    pupils_intro: "Wer sein Kennwort vergessen hat, bekommt hier ein neues. Es wird einmal gezeigt; bei der nächsten Anmeldung ist ein eigenes zu wählen.", "Whoever forgot the password gets a new one here. It is shown once; at the next sign-in an own one has to be chosen.";
+    passwords_of_pupils: "Kennwörter der Schüler", "Pupils' passwords";
+
+    // One's own sign-in.
+    own_password: "Eigenes Kennwort", "Own password";
+    old_password: "Bisheriges Kennwort", "Present password";
+    new_password_again: "Neues Kennwort noch einmal", "New password again";
+    other_sessions_end: "Andere Sitzungen mit diesem Konto enden.", "Other sessions of this account end.";
+    choose_own: "Dieses Kennwort hat jemand anders ausgedacht. Bitte zuerst ein eigenes wählen.", "Somebody else made this password up. Please choose your own first.";
+    said_password: "Das neue Kennwort gilt.", "The new password holds.";
+    second_factor: "Zweiter Faktor", "Second factor";
+    factor_intro: "Nach dem Kennwort wird ein Code gefragt, den eine Authenticator-App auf dem Telefon zeigt. Wer nur das Kennwort kennt, kommt nicht hinein.", "After the password, a code is asked for that an authenticator app on the phone shows. Whoever knows only the password does not get in.";
+    factor_required: "Die Schule verlangt für dieses Konto einen zweiten Faktor.", "The school asks this account for a second factor.";
+    factor_is_on: "Der zweite Faktor ist eingerichtet.", "The second factor is set up.";
+    factor_set_up: "Zweiten Faktor einrichten", "Set up a second factor";
+    factor_anew: "Neu einrichten (anderes Telefon, neue Ersatzcodes)", "Set it up anew (another phone, new recovery codes)";
+    factor_clear: "Zweiten Faktor abschalten", "Switch the second factor off";
+    said_factor_cleared: "Der zweite Faktor ist abgeschaltet.", "The second factor is off.";
+    scan_this: "Mit der App scannen", "Scan this with the app";
+    or_type: "Oder diesen Schlüssel eingeben:", "Or type this key:";
+    first_code: "Code, den die App zeigt", "Code that the app shows";
+    recovery_codes: "Ersatzcodes", "Recovery codes";
+    recovery_intro: "Jeder dieser Codes öffnet das Konto einmal, wenn das Telefon fehlt. Sie werden nur jetzt gezeigt: ausdrucken und wegschließen.", "Each of these codes opens the account once when the phone is missing. They are shown only now: print them and lock them away.";
+    second_step: "Zweiter Schritt", "Second step";
+    code_of_app: "Code der Authenticator-App", "Code of the authenticator app";
+    recovery_hint: "Telefon nicht da? Auch ein Ersatzcode geht. Sonst kann eine andere Person aus der Schuladministration den zweiten Faktor abschalten.", "No phone? A recovery code works as well. Otherwise another admin can switch the second factor off.";
+    password_again: "Kennwort bestätigen", "Confirm your password";
+    password_again_why: "Für diesen Schritt wird das Kennwort noch einmal gebraucht, wenn es länger als 15 Minuten her ist.", "This step needs the password once more if it was given more than 15 minutes ago.";
+    go_on: "Weiter", "Go on";
+
+    // API tokens.
+    tokens: "API-Tokens", "API tokens";
+    tokens_intro: "Ein Token lässt ein Programm die API benutzen, zum Beispiel den Import der Stadt. Es kann, was hier angekreuzt ist, und sonst nichts; an den Seiten anmelden kann es sich nicht.", "A token lets a program use the API, for example the municipality's import. It can do what is chosen here and nothing else, and it cannot sign in to the pages.";
+    tokens_none: "Noch kein Token.", "No token yet.";
+    api_described: "Was die API kann", "What the API can do";
+    api_intro: "Alles, was die Seiten können. Die genaue Beschreibung für Programme (OpenAPI 3.1):", "Everything that the pages can do. The exact description for programs (OpenAPI 3.1):";
+    make_token: "Token anlegen", "Make a token";
+    token_name_example: "z. B. Import der Stadt", "e.g. the town's import";
+    scope: "Darf", "May";
+    scope_hint: "Lesen zeigt, Schreiben ändert auch. Rollen, Kennwörter, zweite Faktoren und Tokens ändert kein Token.", "Reading shows, writing changes as well. No token changes roles, passwords, second factors or tokens.";
+    reach_none: "nichts", "nothing";
+    reach_read: "lesen", "read";
+    reach_write: "lesen und schreiben", "read and write";
+    right_lessons: "Internet in Räumen und Klassen", "Internet of rooms and classes";
+    right_devices: "Geräte, Räume, Images", "Devices, rooms, images";
+    right_people: "Personen und Klassen", "People and classes";
+    right_school: "Netze, Regeln, Stundenraster", "Networks, rules, lesson times";
+    right_history: "Verlauf", "History";
+    expires: "Gilt bis zum Ende dieses Tages", "Holds until the end of this day";
+    expires_short: "Gilt bis", "Until";
+    expired: "abgelaufen", "over";
+    from_networks: "Nur von diesen Adressen", "Only from these addresses";
+    from_networks_example: "z. B. 10.77.0.0/16; leer: von überall", "e.g. 10.77.0.0/16; empty: from anywhere";
+    from_anywhere: "von überall", "from anywhere";
+    last_used: "Zuletzt benutzt", "Last used";
+    never: "nie", "never";
+    made_by: "Angelegt von", "Made by";
+    token_shown_hint: "Das Token wird nur jetzt gezeigt; gespeichert ist nur seine Prüfsumme. Es gehört in den Kopf „Authorization: Bearer …“ jeder Anfrage.", "The token is shown only now; only its hash is kept. It goes into the header \"Authorization: Bearer …\" of every request.";
+    only_person: "nur Personen", "people only";
+    method: "Methode", "Method";
+    path: "Pfad", "Path";
 
     // Sign-in.
     user_name: "Name", "Name";
@@ -439,6 +546,65 @@ impl Texts {
             Lang::De => format!("{shown} von {}", count(*total, "Gerät", "Geräten")),
             Lang::En if shown == *total => count(*total, "device", "devices"),
             Lang::En => format!("{shown} of {}", count(*total, "device", "devices")),
+        }
+    }
+
+    pub(crate) fn people_count(&self, total: &usize) -> String {
+        match self.lang {
+            Lang::De => count(*total, "Person", "Personen"),
+            Lang::En => count(*total, "person", "people"),
+        }
+    }
+
+    /// A role.
+    pub(crate) fn role(&self, role: Role) -> &'static str {
+        match role {
+            Role::SchoolAdmin => self.role_school_admin,
+            Role::DeviceOfficer => self.role_device_officer,
+            Role::HeadTeacher => self.role_head_teacher,
+            Role::Teacher => self.role_teacher,
+            Role::Secretary => self.role_secretary,
+            Role::Pupil => self.role_pupil,
+        }
+    }
+
+    /// What a right opens.
+    pub(crate) fn right(&self, right: Right) -> &'static str {
+        match right {
+            Right::Own => self.own_password,
+            Right::Lessons => self.right_lessons,
+            Right::Devices => self.right_devices,
+            Right::People => self.right_people,
+            Right::School => self.right_school,
+            Right::History => self.right_history,
+        }
+    }
+
+    pub(crate) fn new_password_of(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Neues Kennwort für {name}"),
+            Lang::En => format!("New password of {name}"),
+        }
+    }
+
+    pub(crate) fn pupils_of(&self, class: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Schüler der Klasse {class}"),
+            Lang::En => format!("Pupils of class {class}"),
+        }
+    }
+
+    pub(crate) fn codes_left(&self, left: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("Noch {}.", count(*left, "Ersatzcode", "Ersatzcodes")),
+            Lang::En => format!("{} left.", count(*left, "recovery code", "recovery codes")),
+        }
+    }
+
+    pub(crate) fn chars_min(&self, chars: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("Mindestens {chars} Zeichen."),
+            Lang::En => format!("At least {chars} characters."),
         }
     }
 
@@ -838,6 +1004,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("filter", "Filter", "Filter"),
     ("exam", "Klausur", "Exam"),
     ("timetable", "Zeitplan", "Timetable"),
+    ("token", "API-Token", "API token"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
@@ -876,4 +1043,8 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("password set", "Kennwort geändert", "password set"),
     ("imported", "aus Datei übernommen", "taken over from a file"),
     ("import undone", "Import rückgängig gemacht", "import undone"),
+    ("role set", "Rolle geändert", "role changed"),
+    ("second factor set", "zweiter Faktor eingerichtet", "second factor set up"),
+    ("second factor cleared", "zweiter Faktor abgeschaltet", "second factor switched off"),
+    ("recovery code used", "mit Ersatzcode angemeldet", "signed in with a recovery code"),
 ];

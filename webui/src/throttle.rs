@@ -19,6 +19,7 @@ pub(crate) struct Throttle {
     accounts: HashMap<String, Window>,
     addresses: HashMap<IpAddr, Window>,
     trusted: HashMap<(String, IpAddr), UnixMillis>,
+    tokens: HashMap<IpAddr, Window>,
 }
 
 /// Failures since a moment.
@@ -59,6 +60,17 @@ impl Throttle {
         if self.trusted.len() < ENTRIES_MAX {
             self.trusted.insert(pair, now);
         }
+    }
+
+    /// Counts a token that was refused, or says how many seconds to wait. Good tokens are never asked about here: what others behind
+    /// the same address try does not touch them, and 238 random bits cannot be guessed however often somebody tries.
+    pub(crate) fn bad_token(&mut self, now: UnixMillis, address: IpAddr) -> Option<u64> {
+        trim(&mut self.tokens, now);
+        let wait = wait(now, self.tokens.get(&address), ADDRESS_MAX);
+        if wait == 0 {
+            count(&mut self.tokens, address, now);
+        }
+        Some(wait).filter(|secs| *secs > 0)
     }
 
     /// Drops what is over. When a map is full all the same, its oldest half goes: memory stays bounded, and whoever fills it
@@ -163,5 +175,17 @@ mod tests {
         }
         assert!(throttle.pairs.len() <= ENTRIES_MAX && throttle.accounts.len() <= ENTRIES_MAX);
         assert!(throttle.addresses.len() <= ENTRIES_MAX);
+    }
+
+    #[test]
+    fn bad_tokens_are_counted_by_address_and_keep_nobody_from_signing_in() {
+        let mut throttle = Throttle::default();
+        for n in 0..60 {
+            assert_eq!(throttle.bad_token(at(n), address(1)), None);
+        }
+        assert_eq!(throttle.bad_token(at(60), address(1)), Some(240));
+        assert_eq!(throttle.bad_token(at(60), address(2)), None);
+        assert_eq!(throttle.attempt(at(60), "admin", address(1)), Ok(()));
+        assert_eq!(throttle.bad_token(at(300), address(1)), None);
     }
 }

@@ -54,7 +54,7 @@ pub struct Book {
 }
 
 /// What a room or a group says at ordinary times.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Place {
     /// The level, if it says one.
     pub setting: Option<Setting>,

@@ -15,7 +15,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, DeviceId, Error, ExamId, Inventory, ListId, Result, RuleId, UnixMillis};
 
 /// An exam.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Exam {
     /// Its id.
     pub id: ExamId,
@@ -49,7 +49,7 @@ pub struct NewExam<'a> {
 }
 
 /// A device that sits an exam, and what was seen of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Sitting {
     /// The exam.
     pub exam: ExamId,

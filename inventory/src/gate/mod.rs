@@ -22,7 +22,9 @@ pub use exams::{Exam, NewExam, Sitting};
 pub use timetable::{NewSlot, Slot};
 
 /// How much of the internet a device may use. Later levels allow less.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Everything.
@@ -70,7 +72,7 @@ impl FromStr for Level {
 }
 
 /// What a rule or a place says: a level, and which names [`Level::AllowList`] means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Setting {
     /// The level.
     pub level: Level,
@@ -85,7 +87,9 @@ impl From<Level> for Setting {
 }
 
 /// What a rule is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum Target {
     /// Devices in a room, without the staff's.
@@ -99,7 +103,9 @@ pub enum Target {
 }
 
 /// Why a rule with a time exists. An earlier layer decides before a later one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// An exam.
@@ -129,7 +135,7 @@ impl Layer {
 }
 
 /// A rule with a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Rule {
     /// Its id.
     pub id: RuleId,
@@ -181,7 +187,7 @@ pub struct GateDevice {
 }
 
 /// Who may say what holds in a room during lessons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomControl {
     /// Nobody.
@@ -211,7 +217,7 @@ impl RoomControl {
 }
 
 /// What a room says to the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RoomGate {
     /// What holds there at ordinary times.
     #[serde(flatten)]
@@ -230,7 +236,7 @@ pub enum Of {
 }
 
 /// A network that the gate guards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct GatedNetwork {
     /// Its id.
     pub id: NetworkId,
@@ -246,7 +252,7 @@ pub struct GatedNetwork {
 }
 
 /// What the kernel was read to enforce for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Confirmed {
     /// The level.
     pub level: Level,

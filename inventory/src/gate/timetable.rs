@@ -16,7 +16,7 @@ use crate::lessons::Grid;
 use crate::{Answer, By, Error, Inventory, Result, RuleId, SlotId, UnixMillis};
 
 /// A rule of the timetable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Slot {
     /// Its id.
     pub id: SlotId,
@@ -30,7 +30,7 @@ pub struct Slot {
 }
 
 /// What a rule of the timetable says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NewSlot {
     /// What it is about.
     pub target: Target,

@@ -35,7 +35,7 @@ pub use problem::{FileProblem, Problem, What};
 pub use store::{Applied, Import, Undone};
 
 /// What a file is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Pupils and teachers.

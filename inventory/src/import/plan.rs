@@ -109,7 +109,7 @@ impl Field {
 }
 
 /// How many there are of each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Counts {
     /// Additions.
     pub new: usize,

@@ -5,10 +5,12 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use inventory::gate::Exam;
 use inventory::{ExamId, UnixMillis, clock};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::gate::{Caller, Me};
+use crate::api::Me;
+use crate::api::gate::Caller;
 use crate::api::read::List;
 use crate::app::App;
 use crate::exams::{self, ExamWish};
@@ -38,7 +40,7 @@ pub(crate) async fn begin(
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndBody {
     ends_at: UnixMillis,

@@ -5,22 +5,21 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use httpd::Peer;
 use inventory::gate::{Level, Place, RoomControl, RoomGate, Setting, Target};
-use inventory::{DeviceId, FilterId, Group, GroupId, ListId, NetworkId, Role, RoomId, UserId};
+use inventory::{DeviceId, FilterId, GroupId, ListId, NetworkId, RoomId, UserId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::read::List;
+use crate::api::Me;
 use crate::app::{App, SignedIn};
-use crate::failure::{Answer, Failure};
+use crate::failure::Answer;
 use crate::fields::{Body, Id};
 use crate::lessons::{self, Scene, Seat};
-use crate::problem::Problem;
 
-pub(crate) type Me = Extension<SignedIn>;
 pub(crate) type Caller = Extension<Peer>;
 
 /// `level` for `span`: `lesson`, `day` or a number of minutes; with `allow_list`, the list that it means.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantBody {
     level: Level,
@@ -98,7 +97,7 @@ of_target! {
 }
 
 /// What holds in a network where nothing else is said; without a level the gate leaves it alone.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NetworkBody {
     level: Option<Level>,
@@ -119,7 +118,7 @@ pub(crate) async fn guard_network(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoomBody {
     level: Option<Level>,
@@ -140,7 +139,7 @@ pub(crate) async fn set_room(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OwnerBody {
     owner: Option<UserId>,
@@ -173,77 +172,5 @@ pub(crate) async fn set_visit(
     Body(body): Body<VisitBody>,
 ) -> Answer<StatusCode> {
     lessons::visit(&app, &me, peer.address.ip(), id, body.room).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(crate) async fn people(State(app): State<App>) -> Answer<Json<List<Value>>> {
-    let (people, problems) = app.inventory.users().await?;
-    let shown = |user: &inventory::User| {
-        json!({
-            "id": user.id, "name": user.name, "role": user.role,
-            "first_name": user.first_name, "last_name": user.last_name,
-            "external_id": user.external_id, "deactivated_at": user.deactivated_at,
-        })
-    };
-    Ok(Json((people.iter().map(shown).collect::<Vec<Value>>(), problems).into()))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PersonBody {
-    name: String,
-    password: String,
-    role: Role,
-}
-
-pub(crate) async fn create_person(
-    State(app): State<App>,
-    Extension(me): Me,
-    Body(body): Body<PersonBody>,
-) -> Answer<(StatusCode, Json<Value>)> {
-    // Whoever may add people may not make themselves an admin that way.
-    if body.role != Role::Pupil && body.role != Role::Teacher && me.user.role != Role::SchoolAdmin {
-        return Err(Failure::Forbidden);
-    }
-    let hash = app.passwords.hash(&body.password).await.map_err(|_| Failure::Busy)?;
-    let hash = hash.map_err(|error| Failure::field("password", Problem::Password(error)))?;
-    let id = app.inventory.create_user(me.by(), &body.name, &hash, body.role).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
-}
-
-pub(crate) async fn groups(State(app): State<App>) -> Answer<Json<List<Group>>> {
-    Ok(Json(app.inventory.groups().await?.into()))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct GroupBody {
-    name: String,
-}
-
-pub(crate) async fn create_group(
-    State(app): State<App>,
-    Extension(me): Me,
-    Body(body): Body<GroupBody>,
-) -> Answer<(StatusCode, Json<Group>)> {
-    Ok((StatusCode::CREATED, Json(app.inventory.create_group(me.by(), &body.name).await?)))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct MembersBody {
-    #[serde(default)]
-    people: Vec<UserId>,
-    #[serde(default)]
-    devices: Vec<DeviceId>,
-}
-
-pub(crate) async fn add_members(
-    State(app): State<App>,
-    Extension(me): Me,
-    Id(id): Id<GroupId>,
-    Body(body): Body<MembersBody>,
-) -> Answer<StatusCode> {
-    app.inventory.add_to_group(me.by(), id, &body.people, &body.devices).await?;
     Ok(StatusCode::NO_CONTENT)
 }

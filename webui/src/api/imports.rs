@@ -6,9 +6,11 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use inventory::ImportId;
 use inventory::import::{Import, Item, Kind, Plan, Problem as LineProblem, Undone};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::api::Me;
 use crate::api::read::List;
 use crate::app::{App, SignedIn};
 use crate::failure::{Answer, Failure};
@@ -18,10 +20,8 @@ use crate::lang::Lang;
 use crate::line_problem::say_line;
 use crate::pages::import::role;
 
-type Me = Extension<SignedIn>;
-
 /// How many are removed, if that is more than one in ten.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyBody {
     removals: Option<usize>,

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use inventory::{Change, Device, DeviceId, Error, Image, Job, JobId, Network, Notice, Room, Waiting};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::actions;
@@ -11,10 +12,10 @@ use crate::failure::{Answer, Failure};
 use crate::fields::{Asked, Id};
 
 /// A list, and what could not be read of it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct List<T> {
-    items: Vec<T>,
-    problems: Vec<String>,
+    pub(crate) items: Vec<T>,
+    pub(crate) problems: Vec<String>,
 }
 
 impl<T> From<(Vec<T>, Vec<Error>)> for List<T> {

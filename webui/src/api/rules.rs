@@ -8,10 +8,11 @@ use inventory::lessons::Grid;
 use inventory::{
     Filter, FilterId, ListAction, ListId, NameList, NewList, RuleId, SlotId, UnixMillis, YouTube, clock,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::gate::Me;
+use crate::api::Me;
 use crate::api::read::List;
 use crate::app::App;
 use crate::failure::Answer;
@@ -27,7 +28,7 @@ pub(crate) async fn all(State(app): State<App>) -> Answer<Json<List<Rule>>> {
 }
 
 /// Locks a device or a person, named by its name.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LockBody {
     who: String,
@@ -62,7 +63,7 @@ pub(crate) async fn lists(State(app): State<App>) -> Answer<Json<List<NameList>>
 }
 
 /// A list with names of the school's own, or a publisher's.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListBody {
     name: String,
@@ -86,7 +87,7 @@ pub(crate) async fn filters(State(app): State<App>) -> Answer<Json<List<Filter>>
     Ok(Json(app.inventory.filters().await?.into()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FilterBody {
     name: String,

@@ -5,20 +5,23 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use httpd::Peer;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::app::{App, SignedIn};
 use crate::failure::Answer;
 use crate::fields::Body;
-use crate::pages::signin;
 use crate::session::{COOKIE, set_cookie};
+use crate::signin;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
     name: String,
     password: String,
+    /// Of the second factor, or a recovery code; for accounts that have one.
+    code: Option<String>,
 }
 
 /// `POST /api/v1/session`: sets the session's cookie.
@@ -27,7 +30,8 @@ pub(crate) async fn begin(
     Extension(peer): Extension<Peer>,
     Body(given): Body<Credentials>,
 ) -> Answer<Response> {
-    let cookie = signin::begin_session(&app, &given.name, &given.password, peer.address.ip()).await?;
+    let (code, address) = (given.code.as_deref(), peer.address.ip());
+    let cookie = signin::begin_at_once(&app, &given.name, &given.password, code, address).await?;
     let mut response = Json(json!({ "name": given.name.trim().to_lowercase() })).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)

@@ -4,18 +4,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use inventory::{DeviceId, ImageId, JobId, Network, NetworkId, Room, RoomId, WaitingId};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::actions::{self, Approval, NetworkWish};
-use crate::app::{App, SignedIn};
+use crate::api::{Created, Me};
+use crate::app::App;
 use crate::failure::Answer;
 use crate::fields::{Body, Id};
 
-type Created<T> = Answer<(StatusCode, Json<T>)>;
-type Me = Extension<SignedIn>;
-
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApproveBody {
     #[serde(default)]
@@ -61,7 +60,7 @@ pub(crate) async fn forget(
 }
 
 /// What is absent stays; an empty image means none.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeviceBody {
     name: Option<String>,
@@ -89,7 +88,13 @@ pub(crate) async fn delete_device(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+/// The job that does it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct JobJson {
+    job: JobId,
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeployBody {
     image: Option<String>,
@@ -101,12 +106,12 @@ pub(crate) async fn deploy(
     Extension(me): Me,
     Id(id): Id<DeviceId>,
     Body(body): Body<DeployBody>,
-) -> Created<Value> {
+) -> Created<JobJson> {
     let job = actions::deploy(&app.inventory, me.by(), id, body.image.as_deref(), body.version).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "job": job }))))
+    Ok((StatusCode::CREATED, Json(JobJson { job })))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaptureBody {
     image: String,
@@ -117,13 +122,13 @@ pub(crate) async fn capture(
     Extension(me): Me,
     Id(id): Id<DeviceId>,
     Body(body): Body<CaptureBody>,
-) -> Created<Value> {
+) -> Created<JobJson> {
     let job = actions::capture(&app.inventory, me.by(), id, body.image.trim()).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "job": job }))))
+    Ok((StatusCode::CREATED, Json(JobJson { job })))
 }
 
 /// `ip: null` clears the reservation. `mac` may be absent when the device has one card.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReservationBody {
     mac: Option<String>,
@@ -149,7 +154,7 @@ pub(crate) async fn cancel_job(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoomBody {
     name: String,
@@ -193,7 +198,7 @@ pub(crate) async fn delete_image(
 }
 
 /// As `GET` tells a network; further fields (its id) are passed over, so that what was read can be sent back.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct NetworkBody {
     name: String,
     cidr: String,

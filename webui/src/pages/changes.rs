@@ -99,6 +99,12 @@ impl Names {
         for network in inventory.networks().await?.0 {
             names.insert(network.id.to_string(), (network.name, format!("/networks/{}", network.id)));
         }
+        for group in inventory.groups().await? {
+            names.insert(group.id.to_string(), (group.name, format!("/groups/{}", group.id)));
+        }
+        for token in inventory.tokens().await?.0 {
+            names.insert(token.id.to_string(), (token.name, "/tokens".into()));
+        }
         for job in inventory.jobs(JOBS_MAX).await?.0 {
             if let Some(device) = names.get(&job.device.to_string()).cloned() {
                 names.insert(job.id.to_string(), device);
@@ -118,7 +124,8 @@ impl Names {
         match (self.0.get(&change.key), change.entity.as_str()) {
             (Some((name, path)), _) => (name.clone(), Some(path.clone())),
             (None, "notice") => (change.key.clone(), Some("/".into())),
-            (None, "user") => (String::new(), None),
+            // Not by name: whoever reads the history need not see who is at the school.
+            (None, "user") => (change.key.chars().take(8).collect(), Some(format!("/people/{}", change.key))),
             (None, _) => (change.key.chars().take(8).collect(), None),
         }
     }

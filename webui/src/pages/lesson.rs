@@ -51,6 +51,8 @@ pub(crate) struct LessonPage {
     pub(crate) is_room: bool,
     /// What was set lately, the newest first.
     pub(crate) history: Vec<String>,
+    /// Where forgotten passwords of the class's pupils are replaced.
+    pub(crate) pupils: Option<String>,
 }
 
 /// What a room says at ordinary times.
@@ -302,6 +304,10 @@ fn page(p: Page, scene: &Scene, reader: &str) -> LessonPage {
         standing: None,
         is_room: false,
         history: Vec::new(),
+        pupils: match scene.target {
+            Target::Group(id) => Some(format!("/class/{id}/pupils")),
+            _ => None,
+        },
         p,
     }
 }

@@ -1,14 +1,12 @@
 //! Signing in and out, and the switch of the language.
 
-use std::net::IpAddr;
-
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use httpd::Peer;
-use inventory::{By, clock};
+use inventory::clock;
 
 use crate::app::App;
 use crate::failure::{Answer, Failure};
@@ -16,9 +14,9 @@ use crate::fields::{Asked, Fields};
 use crate::guard;
 use crate::lang::{self, Lang};
 use crate::page::{Here, Page, Visit, safe_path};
-use crate::password;
-use crate::problem::{Problem, Said};
+use crate::problem::Said;
 use crate::session;
+use crate::signin::{self, Begun};
 use crate::texts::Texts;
 
 #[derive(Template)]
@@ -29,6 +27,15 @@ pub(crate) struct SignIn {
     /// Whether there is no account at all.
     pub(crate) nobody: bool,
     pub(crate) name: String,
+    pub(crate) next: String,
+}
+
+/// Asks for the code of the second factor.
+#[derive(Template)]
+#[template(path = "signin_code.html")]
+pub(crate) struct SignInCode {
+    pub(crate) p: Page,
+    pub(crate) problem: Option<Said>,
     pub(crate) next: String,
 }
 
@@ -61,12 +68,9 @@ pub(crate) async fn sign_in(
 ) -> Answer {
     let next = safe_path(form.text("next"));
     let name = form.text("name");
-    match begin_session(&app, name, form.verbatim("password"), peer.address.ip()).await {
-        Ok(cookie) => {
-            let mut response = Redirect::to(next).into_response();
-            response.headers_mut().insert(header::SET_COOKIE, cookie);
-            Ok(response)
-        }
+    match signin::begin(&app, name, form.verbatim("password"), peer.address.ip()).await {
+        Ok(Begun::Whole(cookie)) => Ok(go(next, cookie)),
+        Ok(Begun::Half(cookie)) => Ok(go(&with_next("/signin/code", next), cookie)),
         Err(failure @ (Failure::Input(_) | Failure::Wait(_) | Failure::Busy)) => {
             let page = SignIn {
                 p: visit.page(Here::Nowhere),
@@ -83,36 +87,58 @@ pub(crate) async fn sign_in(
     }
 }
 
-/// Checks name and password and begins a session; returns its cookie.
-pub(crate) async fn begin_session(
-    app: &App,
-    name: &str,
-    password: &str,
-    address: IpAddr,
-) -> Answer<HeaderValue> {
-    app.attempt(name, address).map_err(|secs| {
-        tracing::warn!(peer.address = %address, "too many wrong passwords; this sign-in has to wait");
-        Failure::Wait(secs)
-    })?;
-    let user = app.inventory.user_by_name(name).await?.filter(|user| user.deactivated_at.is_none());
-    let hash = user.as_ref().map(|user| user.password_hash.as_str());
-    let right = app.passwords.check(password, hash).await.map_err(|_| Failure::Busy)?;
-    let Some(user) = user.filter(|_| right) else {
-        tracing::info!(peer.address = %address, "a sign-in was refused: wrong name or password");
-        return Err(Failure::field("password", Problem::WrongPassword));
-    };
-    app.succeeded(name, address);
-    if password::is_cheap(&user.password_hash) {
-        // A server that is busy does it next time.
-        if let Ok(Ok(hash)) = app.passwords.hash(password).await {
-            app.inventory.rehash_password(user.id, &user.password_hash, &hash).await?;
-        }
+/// `GET /signin/code`: the second step.
+pub(crate) async fn show_code(
+    State(app): State<App>,
+    visit: Visit,
+    headers: HeaderMap,
+    Asked(query): Asked,
+) -> Answer {
+    let next = safe_path(query.text("next"));
+    if half(&app, &headers).await?.is_none() {
+        return Ok(Redirect::to(&with_next("/signin", next)).into_response());
     }
-    let token = session::fresh_token();
-    let by = By { actor: &user.name, at: clock::now() };
-    let ends = by.at.plus_secs(session::SESSION_SECS);
-    app.inventory.create_session(by, user.id, &session::token_hash(&token), ends).await?;
-    session::set_cookie(session::COOKIE, &token, session::SESSION_SECS).ok_or(Failure::Internal)
+    visit.show(&SignInCode { p: visit.page(Here::Nowhere), problem: None, next: next.to_owned() })
+}
+
+/// `POST /signin/code`
+pub(crate) async fn sign_in_code(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    visit: Visit,
+    headers: HeaderMap,
+    form: Fields,
+) -> Answer {
+    let next = safe_path(form.text("next"));
+    let token = session::token(&headers).unwrap_or_default();
+    match signin::finish(&app, token, form.text("code"), peer.address.ip()).await {
+        Ok(cookie) => Ok(go(next, cookie)),
+        // The right password was too long ago.
+        Err(Failure::NotSignedIn) => Ok(Redirect::to(&with_next("/signin", next)).into_response()),
+        Err(failure @ (Failure::Input(_) | Failure::Wait(_))) => {
+            let problem = Some(failure.say(visit.lang));
+            let page = SignInCode { p: visit.page(Here::Nowhere), problem, next: next.to_owned() };
+            let mut response = visit.show(&page)?;
+            *response.status_mut() = failure.status();
+            Ok(response)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+async fn half(app: &App, headers: &HeaderMap) -> Answer<Option<inventory::User>> {
+    let Some(token) = session::token(headers) else { return Ok(None) };
+    Ok(app.inventory.half_session(&session::token_hash(token), clock::now()).await?)
+}
+
+fn go(path: &str, cookie: HeaderValue) -> Response {
+    let mut response = Redirect::to(path).into_response();
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    response
+}
+
+fn with_next(path: &str, next: &str) -> String {
+    if next == "/" { path.to_owned() } else { format!("{path}?next={}", guard::percent(next)) }
 }
 
 /// `POST /signout`

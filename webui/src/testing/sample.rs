@@ -8,8 +8,8 @@ use inventory::lessons::Grid;
 use inventory::{
     By, DeviceId, DhcpMode, ExamId, Filter, FilterId, GroupId, ImageId, ImportId, Interface, InterfaceKind,
     Inventory, JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId,
-    NewDevice, NewList, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId, UnixMillis, WaitingId,
-    YouTube, clock,
+    NewDevice, NewList, NewToken, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId, TokenId,
+    UnixMillis, UserId, WaitingId, YouTube, clock,
 };
 use serde_json::{Value, json};
 
@@ -52,6 +52,12 @@ pub(crate) struct School {
     pub(crate) device_import: ImportId,
     /// An exam that runs in the library.
     pub(crate) exam: ExamId,
+    /// A pupil of the class.
+    pub(crate) pupil: UserId,
+    /// A teacher of the class.
+    pub(crate) teacher: UserId,
+    /// An API token.
+    pub(crate) token: TokenId,
 }
 
 /// Puts a school into an empty inventory.
@@ -203,6 +209,7 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
     let lock = lock.unwrap_or_else(|| unreachable_sample());
     let (device, busy) = (*device, *busy);
     let (people_import, device_import) = imports(inventory, by).await?;
+    let (pupil, teacher, token) = people(inventory, by, class).await?;
     Ok(School {
         device_import,
         filter,
@@ -211,6 +218,9 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
         people_import,
         slot,
         exam,
+        pupil,
+        teacher,
+        token,
         class,
         room,
         empty_room,
@@ -242,6 +252,26 @@ async fn imports(inventory: &Inventory, by: By<'_>) -> Result<(ImportId, ImportI
     let devices = ImportId::random();
     inventory.apply_devices(by, (devices, "devices.csv"), &fleet, &plan).await?;
     Ok((people, devices))
+}
+
+/// A class of two pupils and their teacher, a pupil elsewhere, and a program that reads.
+async fn people(inventory: &Inventory, by: By<'_>, class: GroupId) -> Result<(UserId, UserId, TokenId)> {
+    let pupil = inventory.create_user(by, "lea.maier", "x", Role::Pupil).await?;
+    let other = inventory.create_user_with_temporary_password(by, "max<b>", "x", Role::Pupil).await?;
+    let teacher = inventory.create_user(by, "frau-groß", "x", Role::Teacher).await?;
+    inventory.create_user(by, "noah.ohne-klasse", "x", Role::Pupil).await?;
+    inventory.add_to_group(by, class, &[pupil, other, teacher], &[]).await?;
+    let (scopes, networks) = (["devices:read".to_owned()], ["10.77.0.0/16".to_owned()]);
+    let expires_at = by.at.plus_secs(30 * 86_400);
+    let new = NewToken {
+        name: "Inventur <Stadt>",
+        hash: "no hash",
+        scopes: &scopes,
+        networks: &networks,
+        expires_at,
+    };
+    let token = inventory.create_token(by, new).await?;
+    Ok((pupil, teacher, token))
 }
 
 /// A class in a lesson: the room is on for a while, one PC is locked, one does not do yet what it should.

@@ -89,6 +89,15 @@ async fn every_page_exists_in_german_and_english() {
     paths.push(format!("/filters/{}", school.filter));
     paths.push(format!("/filters/{}/delete", school.filter));
     paths.push(format!("/exams/{}", school.exam));
+    paths.push(format!("/class/{}/pupils", school.class));
+    paths.extend(
+        ["/people", "/people?q=lea&role=pupil", "/people?q=gibtsnicht", "/groups"].map(str::to_owned),
+    );
+    paths.extend(["/password", "/password/second-factor", "/tokens", "/api"].map(str::to_owned));
+    for rest in ["", "/delete"] {
+        paths.push(format!("/people/{}{rest}", school.pupil));
+        paths.push(format!("/groups/{}{rest}", school.class));
+    }
     paths.push(format!("/waiting?room={}", school.room));
     paths.push(format!("/networks/{}", school.network));
     paths.push(format!("/networks/{}/delete", school.network));
@@ -112,6 +121,14 @@ async fn every_page_exists_in_german_and_english() {
         ("/lists/new".to_owned(), vec![("name", "x"), ("source", "ftp://nein")]),
         ("/filters/new".to_owned(), vec![("name", "")]),
         ("/lesson-times".to_owned(), vec![("week", "acht Uhr 1")]),
+        ("/people".to_owned(), vec![("name", "lea.maier"), ("role", "pupil")]),
+        ("/people".to_owned(), vec![("name", "neu"), ("role", "school_admin")]),
+        (format!("/people/{}", school.pupil), vec![("name", "frau-groß")]),
+        ("/groups".to_owned(), vec![("name", "7b <&>")]),
+        (format!("/groups/{}/members", school.class), vec![("people", "niemand")]),
+        (format!("/groups/{}/members", school.class), vec![("devices", "kein-pc")]),
+        ("/password".to_owned(), vec![("old", "x"), ("new", "neu und lang"), ("again", "anders und lang")]),
+        ("/tokens".to_owned(), vec![("name", ""), ("networks", "10.0.0.0/99")]),
     ];
     for lang in Lang::ALL {
         let ask = |method: Method, path: &str| {

@@ -8,13 +8,14 @@ use proptest::test_runner::TestRunner;
 use inventory::Role;
 
 use crate::guard::Access;
-use crate::rights;
+use crate::openapi;
+use crate::rights::{self, Right};
 use crate::routes::{self, Route};
 use crate::session;
 use crate::testing::{Desk, form, stranger};
 
 /// The route's path with ids that exist.
-fn path(desk: &Desk, route: &Route) -> String {
+pub(super) fn path(desk: &Desk, route: &Route) -> String {
     let school = &desk.school;
     let id = match route.path.trim_start_matches("/api/v1").split('/').nth(1) {
         Some("waiting") if route.path.ends_with("forget") => school.rejected.to_string(),
@@ -34,6 +35,8 @@ fn path(desk: &Desk, route: &Route) -> String {
         Some("rules") if route.path.contains("timetable") => school.slot.to_string(),
         Some("rules") => school.lock.to_string(),
         Some("class" | "groups") => school.class.to_string(),
+        Some("people") => school.pupil.to_string(),
+        Some("tokens") => school.token.to_string(),
         Some("gate") => match route.path.split('/').nth(5 - 1) {
             Some("rooms") => school.empty_room.to_string(),
             Some("groups") => school.class.to_string(),
@@ -45,7 +48,7 @@ fn path(desk: &Desk, route: &Route) -> String {
 }
 
 /// A request that would succeed, if its sender may.
-fn fitting(route: &Route, request: axum::http::request::Builder) -> Request<Body> {
+pub(super) fn fitting(route: &Route, request: axum::http::request::Builder) -> Request<Body> {
     if route.method == Method::GET {
         return request.body(Body::empty()).unwrap();
     }
@@ -108,12 +111,15 @@ fn the_public_routes_are_these_and_no_others() {
     let expected = [
         "GET /signin",
         "POST /signin",
+        "GET /signin/code",
+        "POST /signin/code",
         "POST /signout",
         "POST /language",
         "GET /assets/{file}",
         "GET /hausmeister-ca.crt",
         "GET /healthz",
         "POST /api/v1/session",
+        "GET /api/v1/openapi.json",
     ];
     assert_eq!(public, expected);
 }
@@ -134,7 +140,8 @@ async fn the_admin_may_call_every_route() {
             || (status == StatusCode::CONFLICT && path.contains("/images/"));
         assert!(allowed, "{} {path}: {status}", route.method);
         let to = response.headers().get(header::LOCATION).map_or("", |l| l.to_str().unwrap());
-        assert!(!to.starts_with("/signin") || path == "/signout", "{} {path} leads to {to}", route.method);
+        let signs = path == "/signout" || path.starts_with("/signin");
+        assert!(!to.starts_with("/signin") || signs, "{} {path} leads to {to}", route.method);
     }
 }
 
@@ -157,6 +164,125 @@ async fn each_role_may_call_the_routes_of_its_rights_and_no_others() {
             assert_eq!(desk.inventory.last_change().await.unwrap(), before);
         }
     }
+}
+
+/// A token with one scope: it can call what the scope opens and nothing else, no page, and nothing that needs a person.
+#[tokio::test]
+async fn each_token_may_call_the_routes_of_its_scope_and_no_others() {
+    for (right, write) in Right::GRANTABLE.into_iter().flat_map(|right| [(right, false), (right, true)]) {
+        let desk = Desk::new().await;
+        let scope = format!("{}:{}", right.text(), if write { "write" } else { "read" });
+        let token = super::tokens::make(&desk, &[&scope], &[]).await;
+        for route in routes::table() {
+            let Access::Needs(needed) = route.access else { continue };
+            let opens = route.path.starts_with("/api/v1/")
+                && needed == right
+                && (write || route.method == Method::GET)
+                && !route.proof.fresh;
+            let before = desk.inventory.last_change().await.unwrap();
+            // The admin's cookie beside it changes nothing.
+            let request = desk.request(&route.method, &path(&desk, &route));
+            let request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            let got = desk.ask(fitting(&route, request)).await;
+            let what = format!("{scope} {} {}: {} {}", route.method, route.path, got.status, got.body);
+            if opens {
+                assert!(!matches!(got.status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED), "{what}");
+                assert_eq!(openapi::scope(&route).unwrap().split(':').next(), Some(right.text()), "{what}");
+            } else {
+                assert_eq!(got.status, StatusCode::FORBIDDEN, "{what}");
+                assert_eq!(desk.inventory.last_change().await.unwrap(), before, "{what}");
+            }
+        }
+    }
+}
+
+/// Whoever finds a page open twenty minutes later can look, but not do what hurts.
+#[tokio::test]
+async fn what_hurts_needs_a_password_that_was_just_given() {
+    let desk = Desk::new().await;
+    let admin = desk.inventory.user_by_name("admin").await.unwrap().unwrap();
+    let cookie = desk.session_of(admin.id, 20).await;
+    let mut fresh = Vec::new();
+    for route in routes::table().into_iter().filter(|route| route.proof.fresh) {
+        assert_ne!(route.method, Method::GET, "{}: reading changes nothing", route.path);
+        let before = desk.inventory.last_change().await.unwrap();
+        let request = stranger(&route.method, &path(&desk, &route)).header(header::COOKIE, &cookie);
+        let got = desk.ask(fitting(&route, request)).await;
+        assert_eq!(got.status, StatusCode::FORBIDDEN, "{} {}", route.method, route.path);
+        if !route.path.starts_with("/api/") {
+            assert!(got.body.contains("name=\"password-again\""), "{}", route.path);
+            assert!(got.body.contains("value=\"neuer-name\""), "{}: the form is carried along", route.path);
+        }
+        assert_eq!(desk.inventory.last_change().await.unwrap(), before, "{}", route.path);
+        fresh.push(format!("{} {}", route.method, route.path));
+    }
+    let expected = [
+        "POST /people/{id}/role",
+        "POST /people/{id}/password",
+        "POST /people/{id}/second-factor",
+        "POST /password/second-factor",
+        "POST /password/second-factor/clear",
+        "POST /tokens",
+        "PUT /api/v1/second-factor",
+        "DELETE /api/v1/second-factor",
+        "PUT /api/v1/people/{id}/role",
+        "POST /api/v1/people/{id}/password",
+        "DELETE /api/v1/people/{id}/second-factor",
+        "POST /api/v1/tokens",
+    ];
+    assert_eq!(fresh, expected);
+}
+
+/// Whoever has yet to choose an own password, or to set up the second factor that the school asks for, can do that and nothing else.
+#[tokio::test]
+async fn an_account_that_is_not_in_order_opens_nothing_but_what_mends_it() {
+    let required =
+        Desk::with(crate::Config { require_second_factor: true, ..crate::Config::default() }).await;
+    let lacking = required.inventory.user_by_name("admin").await.unwrap().unwrap();
+    let desk = Desk::new().await;
+    let by = inventory::By { actor: "admin", at: inventory::clock::now() };
+    let new =
+        desk.inventory.create_user_with_temporary_password(by, "neu", "x", Role::SchoolAdmin).await.unwrap();
+    for (desk, user) in [(&required, lacking.id), (&desk, new)] {
+        let cookie = desk.session_of(user, 0).await;
+        let mut mending = Vec::new();
+        for route in routes::table() {
+            let Access::Needs(_) = route.access else { continue };
+            if !route.proof.settled {
+                mending.push(format!("{} {}", route.method, route.path));
+                continue;
+            }
+            let path = path(desk, &route);
+            let before = desk.inventory.last_change().await.unwrap();
+            let request = stranger(&route.method, &path).header(header::COOKIE, &cookie);
+            let got = desk.ask(fitting(&route, request)).await;
+            let what = format!("{} {path}: {}", route.method, got.status);
+            if route.method == Method::GET && !path.starts_with("/api/") && path != "/events" {
+                assert_eq!(
+                    (got.status, got.header("location")),
+                    (StatusCode::SEE_OTHER, "/password"),
+                    "{what}"
+                );
+            } else {
+                assert_eq!(got.status, StatusCode::FORBIDDEN, "{what}");
+            }
+            assert_eq!(desk.inventory.last_change().await.unwrap(), before, "{what}");
+        }
+        let expected = [
+            "GET /password",
+            "POST /password",
+            "GET /password/second-factor",
+            "POST /password/second-factor",
+            "DELETE /api/v1/session",
+            "PUT /api/v1/password",
+            "POST /api/v1/second-factor",
+            "PUT /api/v1/second-factor",
+        ];
+        assert_eq!(mending, expected);
+        assert_eq!(desk.ask_as(&cookie, "/password", None).await.status, StatusCode::OK);
+    }
+    let pupil = required.session_of(required.school.pupil, 0).await;
+    assert_eq!(required.ask_as(&pupil, "/status", None).await.status, StatusCode::OK, "pupils need none");
 }
 
 #[tokio::test]

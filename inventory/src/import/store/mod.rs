@@ -15,7 +15,7 @@ use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, Error, ImportId, Inventory, Result, UnixMillis};
 
 /// A file that was taken over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Import {
     /// Its id.
     pub id: ImportId,
@@ -45,7 +45,7 @@ pub enum Applied {
 }
 
 /// What became of taking an import back.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Undone {
     /// How many people or devices are what they were.
     pub restored: usize,

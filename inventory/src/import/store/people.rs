@@ -48,12 +48,13 @@ macro_rules! walk_people {
             steps.iter().filter(|step| step.before.is_none()).filter_map(|step| Some((step.id, step.after.as_ref()?))).collect();
         for part in fresh.chunks(ROWS_PER_STATEMENT) {
             let mut sql = sqlx::QueryBuilder::new(
-                "INSERT INTO users (id, name, first_name, last_name, role, external_id, imported_as, deactivated_at, password_hash, created_at) ");
+                "INSERT INTO users (id, name, first_name, last_name, role, external_id, imported_as, deactivated_at, password_hash, created_at, password_temporary) ");
             sql.push_values(part, |mut row, (id, person)| {
                 row.push_bind(id.0).push_bind(person.login.clone()).push_bind(person.first_name.clone())
                     .push_bind(person.last_name.clone()).push_bind(person.role.text()).push_bind(person.external_id.clone())
                     .push_bind(person.imported_as.map(|role| role.text())).push_bind(person.deactivated_at.map(|at| at.0))
-                    .push_bind(hashes.get(id).copied().unwrap_or_default().to_owned()).push_bind($by.at.0);
+                    .push_bind(hashes.get(id).copied().unwrap_or_default().to_owned()).push_bind($by.at.0)
+                    .push_bind(true);
             });
             sql.build().execute(&mut *$tx).await.map_err(taken("add people"))?;
         }

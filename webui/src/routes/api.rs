@@ -1,0 +1,308 @@
+//! The part of the table that is the API's: every route with what it says and answers.
+
+use inventory::gate::{Exam, Rule, Slot};
+use inventory::import::{Import, Undone};
+use inventory::lessons::Grid;
+use inventory::{Change, Device, Filter, Group, Image, Job, NameList, Network, Notice, Room, Token, Waiting};
+use serde_json::Value;
+
+use super::{Route, delete, get, post, put};
+use crate::api::read::List;
+use crate::api::{exam, gate, groups, imports, own, people, read, rules, session, tokens, write};
+use crate::openapi;
+use crate::rights::Right::{Devices, History, Lessons, Own, People, School};
+
+/// What the API can do.
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = device_api();
+    routes.extend(lesson_api());
+    routes.extend(rules_api());
+    routes.extend(people_api());
+    routes.extend(import_api());
+    routes
+}
+
+fn device_api() -> Vec<Route> {
+    vec![
+        get(Devices, "/api/v1/devices", read::devices)
+            .says("Alle Geräte", "All devices")
+            .gives::<List<Device>>(),
+        get(Devices, "/api/v1/devices/{id}", read::device).says("Ein Gerät", "A device").gives::<Device>(),
+        get(Devices, "/api/v1/waiting", read::waiting)
+            .says("PCs, die auf Freigabe warten", "PCs that wait for approval")
+            .gives::<List<Waiting>>(),
+        get(Devices, "/api/v1/rooms", read::rooms).says("Alle Räume", "All rooms").gives::<List<Room>>(),
+        get(Devices, "/api/v1/images", read::images).says("Alle Images", "All images").gives::<List<Image>>(),
+        get(Devices, "/api/v1/jobs", read::jobs)
+            .says("Die neuesten 500 Aufträge", "The newest 500 jobs")
+            .gives::<List<Job>>(),
+        get(Devices, "/api/v1/jobs/{id}", read::job).says("Ein Auftrag", "A job").gives::<Job>(),
+        get(School, "/api/v1/networks", read::networks)
+            .says("Alle Netze", "All networks")
+            .gives::<List<Network>>(),
+        get(Devices, "/api/v1/notices", read::notices)
+            .says("Was nicht in Ordnung ist", "What is not in order")
+            .gives::<List<Notice>>(),
+        get(History, "/api/v1/changes", read::changes)
+            .says(
+                "Wer was geändert hat, nach einer Nummer, höchstens 500",
+                "Who changed what, after a number, at most 500",
+            )
+            .asks(&["since"])
+            .gives::<List<Change>>(),
+        post(Devices, "/api/v1/waiting/{id}/approve", write::approve)
+            .says("Einen wartenden PC freigeben", "Approve a waiting PC")
+            .gives::<Value>(),
+        post(Devices, "/api/v1/waiting/{id}/reject", write::reject)
+            .says("Einen wartenden PC ablehnen", "Reject a waiting PC"),
+        delete(Devices, "/api/v1/waiting/{id}", write::forget)
+            .says("Einen abgelehnten PC wieder zulassen", "Allow a rejected PC again"),
+        put(Devices, "/api/v1/devices/{id}", write::change_device)
+            .says("Name, Raum oder Image eines Geräts ändern", "Change a device's name, room or image")
+            .gives::<Device>(),
+        delete(Devices, "/api/v1/devices/{id}", write::delete_device)
+            .says("Ein Gerät löschen", "Delete a device"),
+        post(Devices, "/api/v1/devices/{id}/deploy", write::deploy)
+            .says("Ein Image aufspielen lassen", "Have an image deployed")
+            .creates::<write::JobJson>(),
+        post(Devices, "/api/v1/devices/{id}/capture", write::capture)
+            .says("Als Image aufnehmen lassen", "Have it captured as an image")
+            .creates::<write::JobJson>(),
+        post(Devices, "/api/v1/devices/{id}/reservation", write::reserve)
+            .says("Eine feste Adresse setzen oder aufheben", "Set or clear a fixed address"),
+        put(Devices, "/api/v1/devices/{id}/owner", gate::set_owner)
+            .says("Sagen, wem ein Gerät gehört", "Say whose a device is"),
+        post(Devices, "/api/v1/jobs/{id}/cancel", write::cancel_job)
+            .says("Einen Auftrag abbrechen", "Cancel a job"),
+        post(Devices, "/api/v1/rooms", write::create_room)
+            .says("Einen Raum anlegen", "Add a room")
+            .creates::<Room>(),
+        put(Devices, "/api/v1/rooms/{id}", write::rename_room).says("Einen Raum umbenennen", "Rename a room"),
+        delete(Devices, "/api/v1/rooms/{id}", write::delete_room)
+            .says("Einen leeren Raum löschen", "Delete an empty room"),
+        delete(Devices, "/api/v1/images/{id}", write::delete_image)
+            .says("Ein Image löschen", "Delete an image"),
+        post(School, "/api/v1/networks", write::create_network)
+            .says("Ein Netz anlegen", "Add a network")
+            .creates::<Network>(),
+        put(School, "/api/v1/networks/{id}", write::put_network)
+            .says("Ein Netz ändern", "Change a network")
+            .gives::<Network>(),
+        delete(School, "/api/v1/networks/{id}", write::delete_network)
+            .says("Ein Netz löschen", "Delete a network"),
+    ]
+}
+
+/// Files of people and devices; the body is the file itself.
+fn import_api() -> Vec<Route> {
+    let people = [
+        get(People, "/api/v1/imports/people", imports::people::list),
+        post(People, "/api/v1/imports/people", imports::people::upload),
+        get(People, "/api/v1/imports/people/{id}", imports::people::show),
+        post(People, "/api/v1/imports/people/{id}/apply", imports::people::apply),
+        post(People, "/api/v1/imports/people/{id}/undo", imports::people::undo),
+    ];
+    let devices = [
+        get(Devices, "/api/v1/imports/devices", imports::devices::list),
+        post(Devices, "/api/v1/imports/devices", imports::devices::upload),
+        get(Devices, "/api/v1/imports/devices/{id}", imports::devices::show),
+        post(Devices, "/api/v1/imports/devices/{id}/apply", imports::devices::apply),
+        post(Devices, "/api/v1/imports/devices/{id}/undo", imports::devices::undo),
+    ];
+    let described = |[list, upload, show, apply, undo]: [Route; 5]| {
+        [
+            list.says("Frühere Importe", "Earlier imports").gives::<List<Import>>(),
+            upload
+                .with_file()
+                .says("Eine Datei planen lassen", "Have a file planned")
+                .asks(&["name", "complete", "role", "room"])
+                .creates::<Value>(),
+            show.says("Ein Plan oder Import", "A plan or import").gives::<Value>(),
+            apply.says("Einen Plan ausführen", "Carry a plan out").gives::<Value>(),
+            undo.says("Einen Import zurücknehmen", "Take an import back").gives::<Undone>(),
+        ]
+    };
+    described(people).into_iter().chain(described(devices)).collect()
+}
+
+fn lesson_api() -> Vec<Route> {
+    vec![
+        put(School, "/api/v1/networks/{id}/gate", gate::guard_network).says(
+            "Was in einem Netz zu gewöhnlichen Zeiten gilt",
+            "What holds in a network at ordinary times",
+        ),
+        put(School, "/api/v1/rooms/{id}/gate", gate::set_room)
+            .says("Was in einem Raum zu gewöhnlichen Zeiten gilt", "What holds in a room at ordinary times"),
+        put(School, "/api/v1/groups/{id}/gate", groups::set_gate).says(
+            "Was für eine Klasse zu gewöhnlichen Zeiten gilt",
+            "What holds for a class at ordinary times",
+        ),
+        get(Lessons, "/api/v1/gate/rooms/{id}", gate::room)
+            .says("Was in einem Raum gerade gilt", "What holds in a room at the moment")
+            .gives::<Value>(),
+        post(Lessons, "/api/v1/gate/rooms/{id}", gate::grant_room)
+            .says("Internet eines Raums schalten", "Switch a room's internet")
+            .gives::<Value>(),
+        delete(Lessons, "/api/v1/gate/rooms/{id}", gate::end_room)
+            .says("Zurück zum Normalzustand", "Back to normal"),
+        get(Lessons, "/api/v1/gate/groups/{id}", gate::group)
+            .says("Was für eine Klasse gerade gilt", "What holds for a class at the moment")
+            .gives::<Value>(),
+        post(Lessons, "/api/v1/gate/groups/{id}", gate::grant_group)
+            .says("Internet einer Klasse schalten", "Switch a class's internet")
+            .gives::<Value>(),
+        delete(Lessons, "/api/v1/gate/groups/{id}", gate::end_group)
+            .says("Zurück zum Normalzustand", "Back to normal"),
+        get(Lessons, "/api/v1/gate/devices/{id}", gate::device)
+            .says("Was für ein Gerät gerade gilt", "What holds for a device at the moment")
+            .gives::<Value>(),
+        post(Lessons, "/api/v1/gate/devices/{id}", gate::grant_device)
+            .says("Internet eines Geräts schalten", "Switch a device's internet")
+            .gives::<Value>(),
+        delete(Lessons, "/api/v1/gate/devices/{id}", gate::end_device)
+            .says("Zurück zum Normalzustand", "Back to normal"),
+        get(Lessons, "/api/v1/groups/{id}/pupils", groups::pupils)
+            .says("Die Schüler einer eigenen Klasse", "The pupils of a class of one's own")
+            .gives::<List<people::PersonJson>>(),
+        post(Lessons, "/api/v1/groups/{id}/password", groups::reset_pupil)
+            .says(
+                "Einem Schüler der eigenen Klasse ein neues Kennwort geben",
+                "Give a pupil of one's own class a new password",
+            )
+            .gives::<people::PasswordJson>(),
+    ]
+}
+
+fn people_api() -> Vec<Route> {
+    vec![
+        post(Own, "/api/v1/session", session::begin)
+            .public()
+            .says("Anmelden; setzt das Cookie der Sitzung", "Sign in; sets the session's cookie")
+            .gives::<Value>(),
+        delete(Own, "/api/v1/session", session::end).for_all().says("Abmelden", "Sign out"),
+        get(Own, "/api/v1/openapi.json", openapi::show)
+            .public()
+            .says("Diese Beschreibung", "This description")
+            .gives::<Value>(),
+        put(Own, "/api/v1/password", own::set_password)
+            .for_all()
+            .says("Das eigene Kennwort ändern", "Change one's own password"),
+        post(Own, "/api/v1/second-factor", own::enrol)
+            .for_all()
+            .says("Einen zweiten Faktor beginnen", "Begin a second factor")
+            .gives::<own::EnrolmentJson>(),
+        put(Own, "/api/v1/second-factor", own::confirm)
+            .for_all()
+            .fresh()
+            .says("Ihn mit dem ersten Code einrichten", "Set it up with its first code")
+            .gives::<own::RecoveryJson>(),
+        delete(Own, "/api/v1/second-factor", own::clear)
+            .fresh()
+            .says("Den eigenen zweiten Faktor abschalten", "Switch one's own second factor off"),
+        get(People, "/api/v1/people", people::list)
+            .says("Personen, höchstens 500 auf einmal", "People, at most 500 at once")
+            .asks(&["q", "role", "group", "offset"])
+            .gives::<people::PeopleJson>(),
+        post(People, "/api/v1/people", people::create)
+            .says("Eine Lehrkraft oder einen Schüler anlegen", "Add a teacher or a pupil")
+            .creates::<people::AddedJson>(),
+        get(People, "/api/v1/people/{id}", people::person)
+            .says("Eine Person", "A person")
+            .gives::<people::PersonJson>(),
+        put(People, "/api/v1/people/{id}", people::rename)
+            .says("Einen anderen Anmeldenamen geben", "Give another name to sign in with"),
+        delete(People, "/api/v1/people/{id}", people::delete).says("Eine Person löschen", "Delete a person"),
+        put(People, "/api/v1/people/{id}/role", people::set_role)
+            .fresh()
+            .says("Eine andere Rolle geben", "Give another role"),
+        post(People, "/api/v1/people/{id}/password", people::reset)
+            .fresh()
+            .says("Ein neues Kennwort geben", "Give a new password")
+            .gives::<people::PasswordJson>(),
+        delete(People, "/api/v1/people/{id}/second-factor", people::clear_second_factor)
+            .fresh()
+            .says("Den zweiten Faktor einer Person abschalten", "Switch a person's second factor off"),
+        get(People, "/api/v1/groups", groups::list)
+            .says("Alle Klassen und Gruppen", "All classes and groups")
+            .gives::<List<Group>>(),
+        post(People, "/api/v1/groups", groups::create)
+            .says("Eine Klasse anlegen", "Add a class")
+            .creates::<Group>(),
+        get(People, "/api/v1/groups/{id}", groups::group)
+            .says("Eine Klasse mit Personen und Geräten", "A class with its people and devices")
+            .gives::<groups::GroupJson>(),
+        put(People, "/api/v1/groups/{id}", groups::rename).says("Eine Klasse umbenennen", "Rename a class"),
+        delete(People, "/api/v1/groups/{id}", groups::delete).says(
+            "Eine Klasse löschen; Personen und Geräte bleiben",
+            "Delete a class; its people and devices stay",
+        ),
+        post(People, "/api/v1/groups/{id}/members", groups::add_members)
+            .says("Personen und Geräte in eine Klasse aufnehmen", "Put people and devices into a class"),
+        delete(People, "/api/v1/groups/{id}/members", groups::remove_members)
+            .says("Personen und Geräte aus einer Klasse nehmen", "Take people and devices out of a class"),
+        get(School, "/api/v1/tokens", tokens::list)
+            .says("Alle API-Tokens", "All API tokens")
+            .gives::<List<Token>>(),
+        post(School, "/api/v1/tokens", tokens::create)
+            .fresh()
+            .says("Ein Token anlegen; es wird einmal gezeigt", "Make a token; it is shown once")
+            .creates::<tokens::TokenJson>(),
+        delete(School, "/api/v1/tokens/{id}", tokens::delete)
+            .says("Ein Token sofort beenden", "End a token at once"),
+    ]
+}
+
+fn rules_api() -> Vec<Route> {
+    vec![
+        get(School, "/api/v1/rules", rules::all)
+            .says(
+                "Regeln mit einer Zeit, die gelten oder gelten werden",
+                "Rules with a time that hold or will",
+            )
+            .gives::<List<Rule>>(),
+        post(School, "/api/v1/rules", rules::lock)
+            .says("Ein Gerät oder eine Person sperren", "Lock a device or a person")
+            .creates::<Value>(),
+        delete(School, "/api/v1/rules/{id}", rules::end).says("Eine Regel beenden", "End a rule"),
+        get(School, "/api/v1/timetable", rules::timetable)
+            .says("Der Zeitplan", "The timetable")
+            .gives::<List<Slot>>(),
+        post(School, "/api/v1/timetable", rules::add_slot)
+            .says("Den Zeitplan ergänzen", "Add to the timetable")
+            .creates::<Value>(),
+        delete(School, "/api/v1/timetable/{id}", rules::delete_slot)
+            .says("Etwas aus dem Zeitplan nehmen", "Take something out of the timetable"),
+        get(School, "/api/v1/lists", rules::lists)
+            .says("Alle Namenslisten", "All lists of names")
+            .gives::<List<NameList>>(),
+        put(School, "/api/v1/lists/{id}", rules::put_list)
+            .with_long_body()
+            .says("Eine Namensliste anlegen oder ersetzen", "Add or replace a list of names"),
+        delete(School, "/api/v1/lists/{id}", rules::delete_list)
+            .says("Eine Namensliste löschen", "Delete a list of names"),
+        get(School, "/api/v1/filters", rules::filters)
+            .says("Alle Filter", "All filters")
+            .gives::<List<Filter>>(),
+        put(School, "/api/v1/filters/{id}", rules::put_filter)
+            .says("Einen Filter anlegen oder ersetzen", "Add or replace a filter"),
+        delete(School, "/api/v1/filters/{id}", rules::delete_filter)
+            .says("Einen Filter löschen", "Delete a filter"),
+        get(School, "/api/v1/lesson-times", rules::grid)
+            .says("Das Stundenraster", "The lesson times")
+            .gives::<Grid>(),
+        put(School, "/api/v1/lesson-times", rules::set_grid)
+            .says("Das Stundenraster ersetzen", "Replace the lesson times"),
+        get(Lessons, "/api/v1/exams", exam::all)
+            .says("Die neuesten Klausuren", "The newest exams")
+            .gives::<List<Exam>>(),
+        post(Lessons, "/api/v1/exams", exam::begin)
+            .says("Eine Klausur beginnen", "Begin an exam")
+            .creates::<Value>(),
+        get(Lessons, "/api/v1/exams/{id}", exam::one)
+            .says("Eine Klausur mit ihrem Protokoll", "An exam with its protocol")
+            .gives::<Value>(),
+        put(Lessons, "/api/v1/exams/{id}", exam::prolong)
+            .says("Das Ende einer Klausur verschieben", "Move an exam's end"),
+        delete(Lessons, "/api/v1/exams/{id}", exam::end).says("Eine Klausur beenden", "End an exam"),
+    ]
+}
