@@ -171,6 +171,7 @@ fn api_routes() -> Vec<Route> {
         post(Devices, "/api/v1/waiting/{id}/approve", write::approve),
         post(Devices, "/api/v1/waiting/{id}/reject", write::reject),
         delete(Devices, "/api/v1/waiting/{id}", write::forget),
+        post(Devices, "/api/v1/devices", write::create_device),
         put(Devices, "/api/v1/devices/{id}", write::change_device),
         delete(Devices, "/api/v1/devices/{id}", write::delete_device),
         post(Devices, "/api/v1/devices/{id}/deploy", write::deploy),
