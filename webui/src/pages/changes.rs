@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
-use inventory::{Change, Inventory, UnixMillis, clock};
+use inventory::{Change, Inventory, Role, UnixMillis, clock};
 
 use crate::app::App;
 use crate::failure::Answer;
 use crate::fields::Asked;
 use crate::page::{Here, Page, Visit};
+use crate::pages::Me;
+use crate::rights;
+use crate::rights::Right::{Devices, School};
 use crate::texts::Texts;
 use crate::views::When;
 
@@ -32,11 +36,16 @@ pub(crate) struct ChangeRow {
 }
 
 /// `GET /changes?before=N`
-pub(crate) async fn show(State(app): State<App>, visit: Visit, Asked(query): Asked) -> Answer {
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(me): Me,
+    visit: Visit,
+    Asked(query): Asked,
+) -> Answer {
     let newest = app.inventory.last_change().await?.saturating_add(1);
     let before = query.text("before").parse::<i64>().map_or(newest, |n| n.clamp(1, newest));
     let (changes, older) = told(&app.inventory, before).await?;
-    let names = Names::load(&app.inventory).await?;
+    let names = Names::load(&app.inventory, me.user.role).await?;
     let (t, now) = (Texts::of(visit.lang), clock::now());
     let row = |change: &Change| {
         let (subject, link) = names.of(change);
@@ -74,28 +83,35 @@ async fn told(inventory: &Inventory, before: i64) -> Answer<(Vec<Change>, Option
     Ok((told, (end > 1).then_some(end)))
 }
 
-/// What ids are called.
-struct Names(HashMap<String, (String, String)>);
+/// What ids are called, and where that is shown to the person who asks.
+struct Names(HashMap<String, (String, Option<String>)>);
 
 impl Names {
-    async fn load(inventory: &Inventory) -> Answer<Self> {
+    async fn load(inventory: &Inventory, role: Role) -> Answer<Self> {
         let mut names = HashMap::new();
+        let link = |right, path: String| rights::has(role, right).then_some(path);
         let (devices, _) = inventory.devices().await?;
         for device in &devices {
-            let entry = (device.name.to_string(), format!("/devices/{}", device.id));
+            let entry = (device.name.to_string(), link(Devices, format!("/devices/{}", device.id)));
             for card in &device.interfaces {
                 names.insert(card.mac.to_string(), entry.clone());
             }
             names.insert(device.id.to_string(), entry);
         }
         for room in inventory.rooms().await? {
-            names.insert(room.id.to_string(), (room.name, format!("/devices?room={}", room.id)));
+            names.insert(
+                room.id.to_string(),
+                (room.name, link(Devices, format!("/devices?room={}", room.id))),
+            );
         }
         for image in inventory.images().await? {
-            names.insert(image.id.to_string(), (image.name, "/images".into()));
+            names.insert(image.id.to_string(), (image.name, link(Devices, "/images".into())));
         }
         for network in inventory.networks().await?.0 {
-            names.insert(network.id.to_string(), (network.name, format!("/networks/{}", network.id)));
+            names.insert(
+                network.id.to_string(),
+                (network.name, link(School, format!("/networks/{}", network.id))),
+            );
         }
         for job in inventory.jobs(JOBS_MAX).await?.0 {
             if let Some(device) = names.get(&job.device.to_string()).cloned() {
@@ -108,7 +124,7 @@ impl Names {
     /// The name of what was changed and where it is shown. What is gone keeps the beginning of its id.
     fn of(&self, change: &Change) -> (String, Option<String>) {
         match (self.0.get(&change.key), change.entity.as_str()) {
-            (Some((name, path)), _) => (name.clone(), Some(path.clone())),
+            (Some((name, link)), _) => (name.clone(), link.clone()),
             (None, "notice") => (change.key.clone(), Some("/".into())),
             (None, "user") => (String::new(), None),
             (None, _) => (change.key.chars().take(8).collect(), None),

@@ -97,7 +97,8 @@ impl<'a> Walk<'a> {
             self.browser.show_on(screen).unwrap();
             self.note(path, name, ALL_RULES);
             if first {
-                let page = pattern(path).replace('/', "-").replace(['{', '}'], "");
+                let page = if path == "/" { "/start".into() } else { pattern(path) };
+                let page = page.replace('/', "-").replace(['{', '}'], "");
                 self.browser.picture(&picture(&format!("{}{page}-{name}", self.role))).unwrap();
             }
             self.browser.show_on(screen.dark()).unwrap();
