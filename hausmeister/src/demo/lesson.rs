@@ -37,18 +37,18 @@ impl Story {
         let network = self.school.api.list("/networks")?.first().map(|network| text(network, "id"));
         let gate = format!("/networks/{}/gate", network.context("there is no network")?);
         self.school.api.put(&gate, &json!({ "level": "off", "nat": true }))?;
-        self.sit_down_at(pupil, restarted)?;
-        let why = self.ask_in_vain(pupil)?;
-        self.milestone(&format!("{pupil} asks for a film and is led to a page that says: {why:?}"));
-
         let (device, phone) = self.teachers_phone()?;
         let room = self.school.api.find("/rooms", "name", ROOM)?.context("the room is gone")?;
         let room = text(&room, "id");
         let mut lesson = Lesson { pupil, room, phone, _device: device, _internet: internet };
+
+        self.sit_down_at(pupil, restarted)?;
+        let why = self.ask_in_vain(pupil)?;
+        self.milestone(&format!("{pupil} asks for a film and is led to a page that says: {why}"));
         let bell = self.unlock(&mut lesson)?;
         self.watch_until(&mut lesson, bell)?;
         let why = self.ask_in_vain(pupil)?;
-        self.milestone(&format!("{pupil} asks again and reads: {why:?}"));
+        self.milestone(&format!("{pupil} asks again and reads: {why}"));
         Ok(())
     }
 
@@ -72,9 +72,12 @@ impl Story {
         let page = page.trim_end_matches('/');
         let (host, port) = page.split_once(':').with_context(|| format!("{pupil} was led to {answer:?}"))?;
         ensure!(host == SERVER, "{pupil} was led to {answer:?}");
-        let asked = self.type_on(pupil, &format!("get {host} {port} {page} | grep -o '<p>[^<]*</p>'\n"))?;
-        let says = self.wait_line(pupil, asked, "<p>")?;
-        Ok(says.replace("<p>", "").replace("</p>", "").trim().to_owned())
+        let asked =
+            self.type_on(pupil, &format!("get {host} {port} {page} | grep -oE '(badge|<p)[^<>]*>[^<]+<'\n"))?;
+        let [state, reason] = ["badge", "<p>"].map(|begin| self.wait_line(pupil, asked, begin));
+        let words =
+            |line: String| line.trim_end_matches('<').rsplit('>').next().unwrap_or_default().to_owned();
+        Ok(format!("{:?}", [words(state?), words(reason?)].join(": ")))
     }
 
     /// A teacher with a phone in the room, signed in, with *Mein Raum* open.
@@ -160,7 +163,10 @@ impl Story {
             "the bell rang: {pupil} is out again, the last picture of the film came {late} ms after it"
         ));
         self.type_on(pupil, "\x03")?;
-        self.show_tile(lesson, "off", "mein-raum-aus")
+        self.show_tile(lesson, "off", "mein-raum-aus")?;
+        let stale = lesson.phone.text(".flash")?;
+        ensure!(stale.is_empty(), "the phone goes on to say {stale:?}");
+        Ok(())
     }
 
     /// Waits until the phone's page shows the pupil's seat like that, and takes a picture of it. Nobody touches the phone.
@@ -234,7 +240,7 @@ const GET: &str =
 const TEACHER: &str = "lehrerin";
 const PHONE_CARD: &str = "a6:54:00:77:02:01";
 /// Time for a tap and a look before the bell.
-const LOOK_MILLIS: i64 = 20_000;
+const LOOK_MILLIS: i64 = 12_000;
 /// So long after the bell nothing may come any more.
 const SILENCE_MILLIS: i64 = 4_000;
 /// The last picture is on an emulated PC's screen at most so many milliseconds away from the bell.
@@ -248,7 +254,7 @@ mod tests {
     #[test]
     fn the_bell_is_a_full_minute_and_leaves_time() {
         for (now, bell) in
-            [(0, 60_000), (39_999, 60_000), (40_000, 60_000), (40_001, 120_000), (60_000, 120_000)]
+            [(0, 60_000), (47_999, 60_000), (48_000, 60_000), (48_001, 120_000), (60_000, 120_000)]
         {
             assert_eq!(next_bell(UnixMillis(now)), UnixMillis(bell), "{now}");
         }
@@ -263,7 +269,8 @@ mod tests {
             let (week, wrong) = inventory::lessons::parse_week(&week);
             assert_eq!(wrong, []);
             let grid = inventory::lessons::Grid { week, special: Vec::new() };
-            let before = Timestamp::from_millisecond(bell.0 - 15_000).unwrap().to_zoned(TimeZone::system());
+            let before =
+                Timestamp::from_millisecond(bell.0 - LOOK_MILLIS).unwrap().to_zoned(TimeZone::system());
             let (ends, _) = grid.end(&before, inventory::lessons::Span::Lesson);
             assert_eq!(ends, bell);
         }
