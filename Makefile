@@ -19,16 +19,22 @@ COMMAND   := target/release/hausmeister
 PACKAGES  := target/boot-packages
 BOOT      := target/boot
 DEMO_IMAGE := target/demo/debian.img
+# The rules that the tests hold the pages against; no part of the product.
+AXE       := axe-core-4.14.1
+AXE_SUM   := e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
+AXE_FILE  := target/axe.min.js
 
 # Debian packages: to build, to make what PCs boot, to run virtual PCs.
 PACKAGES_NEEDED := gcc libc6-dev pkg-config \
   cpio debian-archive-keyring dosfstools e2fsprogs gdisk kmod mmdebstrap mtools syslinux syslinux-common util-linux xz-utils zstd \
   iproute2 ovmf qemu-system-x86 procps
+# The demo's lesson: a phone's browser, its DHCP client, the gate.
+demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc
 # Real clients and oracles for the tests; peers for the benchmarks.
-test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin nftables ntfs-3g \
-  mount postgresql python3 swtpm tftp-hpa udhcpc
+test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
+  mount postgresql python3 swtpm tftp-hpa $(if $(shell command -v npm),,npm)
 test: WITH_TESTS := --tests
-bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf kea-admin kea-dhcp4-server nftables python3 tftp-hpa tftpd-hpa unbound
+bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound
 
 .PHONY: demo test bench lint deps build boot image clean
 
@@ -36,7 +42,7 @@ demo: build boot image
 	$(COMMAND) demo --boot-files $(BOOT) --image $(DEMO_IMAGE) --work-dir target/demo/run $(DEMO_FLAGS)
 
 # Every test, each in a process of its own; the demo is one of them. CI runs this.
-test: build boot image
+test: build boot image $(AXE_FILE)
 	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	HAUSMEISTER_BIN=$(CURDIR)/target/release $(CARGO) nextest run --release --locked --workspace
 
@@ -69,6 +75,12 @@ boot: build
 # The small Debian that the demo's PCs get.
 image: deps
 	images/demo-image/build.sh $(DEMO_IMAGE)
+
+$(AXE_FILE): Makefile | deps
+	mkdir -p target/axe
+	npm pack --silent --pack-destination target/axe axe-core@$(AXE:axe-core-%=%) >/dev/null
+	echo "$(AXE_SUM)  target/axe/$(AXE).tgz" | sha256sum --check --quiet
+	tar -xzf target/axe/$(AXE).tgz -O package/axe.min.js >$@
 
 clean:
 	rm -rf target

@@ -1,6 +1,7 @@
 //! The admin's command: sets a server up, runs it, checks it, and shows it off in a school in a box.
 
 pub mod boot_environment;
+pub mod browser;
 pub mod check;
 pub mod cli;
 pub mod demo;

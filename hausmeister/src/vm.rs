@@ -12,6 +12,7 @@
 //! A [`VirtualPc`] ends when it is dropped, and also when the thread that started it ends, however that happens: start it from a
 //! thread that lives as long as it should.
 
+mod computer;
 mod console;
 mod network;
 mod qmp;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+pub use computer::Computer;
 use console::Console;
 pub use network::Network;
 use qmp::Qmp;

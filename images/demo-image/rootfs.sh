@@ -80,6 +80,13 @@ UNIT
 printf 'blacklist %s\n' psmouse pcspkr i2c_piix4 i2c_i801 lpc_ich ata_piix ata_generic sr_mod >"$root/etc/modprobe.d/demo.conf"
 ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
 chroot "$root" passwd --quiet --lock root
+# Whoever sits at the serial console presses a key and is in; until then no shell is started.
+mkdir -p "$root/etc/systemd/system/serial-getty@ttyS0.service.d"
+cat >"$root/etc/systemd/system/serial-getty@ttyS0.service.d/demo.conf" <<'GETTY'
+[Service]
+ExecStart=
+ExecStart=-/sbin/agetty --autologin root --login-pause --keep-baud 115200,57600,38400,9600 - $TERM
+GETTY
 # Debian 12's own signed loaders, taken out of their packages: what they would pull in is not needed here.
 loader=$root/demo-image-loader
 mkdir "$loader"

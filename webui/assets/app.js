@@ -4,6 +4,7 @@
 
 (() => {
   const PAUSE_AFTER_ERROR_MS = 5000;
+  const READ_MS = 10000; // Long enough to read what was just done.
   const REFRESH_MS = 60000; // Ages like "3 min ago" grow even when nothing changes.
 
   let source = null;
@@ -77,6 +78,8 @@
     const focused = document.activeElement;
     const back = old.contains(focused) ? locate(old, focused) : null;
     old.replaceChildren(...fresh.childNodes);
+    // What was done a while ago may not be true of what is shown.
+    if (performance.now() > READ_MS) document.querySelector("body > .flash.good")?.remove();
     if (back) back()?.focus({ preventScroll: true });
     stale.hidden = true;
   };

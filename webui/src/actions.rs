@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use inventory::suggest::Series;
 use inventory::{
-    By, Cidr, Device, DeviceId, DhcpMode, Hostname, Image, Inventory, JobId, JobTask, MacAddr, Network,
-    NetworkId, NetworkProblem, Room, RoomId, WaitingId,
+    By, Cidr, Device, DeviceId, DhcpMode, Hostname, Image, Interface, InterfaceKind, Inventory, JobId,
+    JobTask, MacAddr, Network, NetworkId, NetworkProblem, NewDevice, Room, RoomId, WaitingId,
 };
 use serde_json::Value;
 
@@ -67,6 +67,25 @@ pub(crate) async fn approve(
     };
     let (device, job) = inventory.approve(by, id, &name, room.id, image, replace.map(|d| d.id)).await?;
     Ok(Approved { device, name, room, job })
+}
+
+/// Adds a device that nobody has seen yet.
+pub(crate) async fn create_device(
+    inventory: &Inventory,
+    by: By<'_>,
+    name: &str,
+    room_text: &str,
+    cards: &[(&str, InterfaceKind)],
+) -> Answer<DeviceId> {
+    let name = hostname(name.trim())?;
+    let interface = |(mac, kind): &(&str, InterfaceKind)| {
+        let mac = mac.parse().map_err(|error| Failure::field("mac", Problem::Parse(error)))?;
+        Ok(Interface { mac, kind: *kind, reserved_ip: None })
+    };
+    let interfaces = cards.iter().map(interface).collect::<Answer<_>>()?;
+    // The room last: it may be added, and nothing before it writes.
+    let room = room(inventory, by, room_text).await?.id;
+    Ok(inventory.create_device(by, &NewDevice { name, room, desired_image: None, interfaces }).await?)
 }
 
 /// The device that was added beforehand for a PC: it has one of the PC's cards, and no PC was approved as it yet.

@@ -71,12 +71,16 @@ pub(crate) async fn set_end(
 /// for those who answer for the school.
 pub(crate) async fn protocol(app: &App, me: &SignedIn, id: ExamId) -> Answer<(Exam, Vec<Sitting>)> {
     let exam = find(app, id).await?;
-    let answers = matches!(me.user.role, Role::SchoolAdmin | Role::HeadTeacher);
-    if exam.created_by != me.user.name && !answers {
+    if !may_read(me, &exam) {
         return Err(Failure::Forbidden);
     }
     let sittings = app.inventory.sittings(id).await?;
     Ok((exam, sittings))
+}
+
+/// Whether somebody may read the protocol of an exam.
+pub(crate) fn may_read(me: &SignedIn, exam: &Exam) -> bool {
+    exam.created_by == me.user.name || matches!(me.user.role, Role::SchoolAdmin | Role::HeadTeacher)
 }
 
 /// Whether an exam runs.

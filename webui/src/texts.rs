@@ -66,7 +66,7 @@ texts! {
     level_allow_list: "Nur Freigabeliste", "Allow list only";
     level_off: "Aus", "Off";
     level_unknown: "unbekannt", "unknown";
-    level_pending: "wird umgestellt …", "changing …";
+    level_pending: "wird umgestellt\u{a0}…", "changing\u{a0}…";
     how_long: "Wie lange?", "For how long?";
     minutes_short: "Min.", "min";
     whole_day: "ganzer Tag", "whole day";
@@ -733,7 +733,7 @@ impl Texts {
     pub(crate) fn until_bell(&self, end: &str, lesson: Option<u8>) -> String {
         match (self.lang, lesson) {
             (Lang::De, Some(number)) => format!("bis Ende der {number}. Stunde ({end})"),
-            (Lang::De, None) => format!("eine Stunde lang ({end})"),
+            (Lang::De, None) => format!("eine Schulstunde lang ({end})"),
             (Lang::En, Some(number)) => format!("until the end of lesson {number} ({end})"),
             (Lang::En, None) => format!("for one lesson ({end})"),
         }

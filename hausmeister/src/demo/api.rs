@@ -32,13 +32,18 @@ impl Api {
         Ok(api)
     }
 
-    fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.agent.get(format!("{}/api/v1{path}", self.base)).call();
         read(path, answer)
     }
 
     pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let answer = self.agent.post(format!("{}/api/v1{path}", self.base)).send_json(body);
+        read(path, answer)
+    }
+
+    pub(super) fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let answer = self.agent.put(format!("{}/api/v1{path}", self.base)).send_json(body);
         read(path, answer)
     }
 

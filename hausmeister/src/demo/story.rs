@@ -15,16 +15,16 @@ use super::progress::{Progress, bar};
 use super::school::{Plan, School};
 use super::{doorway, now, pause};
 use crate::cli::DemoArgs;
-use crate::vm::{Firmware, VirtualPc, VmConfig};
+use crate::vm::{Firmware, Mark, VirtualPc, VmConfig};
 
 /// The demo while it runs.
 pub(super) struct Story {
     pub(super) progress: Progress,
-    interrupted: mpsc::Receiver<()>,
-    work_dir: PathBuf,
+    pub(super) interrupted: mpsc::Receiver<()>,
+    pub(super) work_dir: PathBuf,
     pub(super) pcs: BTreeMap<&'static str, Pc>,
     pub(super) school: School,
-    bridge: crate::vm::Network,
+    pub(super) bridge: crate::vm::Network,
     boot_files: PathBuf,
 }
 
@@ -79,7 +79,7 @@ impl Story {
         self.wait_own_system(&[model.0])?;
 
         // The others boot while the model is captured; they wait on the list until their image exists.
-        self.capture_begins(model.0)?;
+        let restarted = self.capture_begins(model.0)?;
         self.switch_on(bios.0, bios.1)?;
         self.switch_on(secure.0, secure.1)?;
         self.wait_captured(model.0)?;
@@ -87,6 +87,8 @@ impl Story {
         self.wait_on_list(secure.0)?;
         self.approve(bios.0, ROOM_IMAGE)?;
         self.approve(secure.0, ROOM_IMAGE)?;
+        // A lesson is held in the room while they are written.
+        self.tell_of_a_lesson(model.0, restarted)?;
         self.wait_imaged(&[bios.0, secure.0])?;
         self.wait_own_system(&[bios.0, secure.0])?;
         self.check_result()
@@ -194,10 +196,10 @@ impl Story {
     }
 
     fn wait_imaged(&mut self, names: &[&'static str]) -> anyhow::Result<()> {
-        let begun = now();
         for name in names {
             let job = self.wait(&format!("{name} imaged"), LIMIT, |story| story.job_done(names, name))?;
-            let took = now().duration_since(begun);
+            let took =
+                Duration::from_millis(number(&job, "finished_at").saturating_sub(number(&job, "started_at")));
             let pc = self.pc(name)?;
             pc.times.imaged = Some(took);
             pc.times.bytes = number(&job, "result.bytes");
@@ -257,14 +259,17 @@ impl Story {
         Ok(())
     }
 
-    fn capture_begins(&mut self, name: &'static str) -> anyhow::Result<()> {
+    /// Returns where the console was when the PC was restarted.
+    fn capture_begins(&mut self, name: &'static str) -> anyhow::Result<Mark> {
         let device = self.pc(name)?.device.clone();
         self.school.api.post(&format!("/devices/{device}/capture"), &json!({ "image": ROOM_IMAGE }))?;
-        self.pc(name)?.vm.press_ctrl_alt_del()?;
+        let pc = self.pc(name)?;
+        let restarted = pc.vm.mark();
+        pc.vm.press_ctrl_alt_del()?;
         self.milestone(&format!(
             "{name} is the model of the new image {ROOM_IMAGE:?}; it restarts to be captured"
         ));
-        Ok(())
+        Ok(restarted)
     }
 
     fn wait_captured(&mut self, name: &'static str) -> anyhow::Result<()> {
@@ -392,11 +397,11 @@ fn memory_mib(pid: u32) -> u64 {
 
 pub(super) const PCS: [(&str, Firmware); 3] =
     [("r204-pc01", Firmware::Bios), ("r204-pc02", Firmware::Bios), ("r204-pc03", Firmware::UefiSecureBoot)];
-const ROOM: &str = "Raum 204";
+pub(super) const ROOM: &str = "Raum 204";
 pub(super) const FIRST_IMAGE: &str = "Debian";
 const ROOM_IMAGE: &str = "Raum 204";
 const BRIDGE: &str = "br0";
-const SERVER: &str = "10.77.0.1";
+pub(super) const SERVER: &str = "10.77.0.1";
 const MEMORY_MIB: u32 = 512;
 const DISK_BYTES: u64 = 2 << 30;
 const POLL: Duration = Duration::from_millis(300);

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
+use super::Computer;
+
 /// A bridge with ports, in the network namespace that this process is in. Dropping it removes them.
 #[derive(Debug)]
 pub struct Network {
@@ -35,8 +37,29 @@ impl Network {
             commands += &format!("tuntap add {tap} mode tap\nlink set {tap} master {bridge} up\n");
         }
         let network = Self { bridge: bridge.to_owned(), ports };
-        ip(&commands).with_context(|| format!("cannot lay out the network {bridge}"))?;
+        ip(&mut Command::new("ip"), &commands)
+            .with_context(|| format!("cannot lay out the network {bridge}"))?;
         Ok(network)
+    }
+
+    /// Plugs a computer into the bridge, with a cable of that name.
+    ///
+    /// # Errors
+    /// As [`Computer::new`].
+    pub fn computer(&self, cable: &str, mac: &str) -> anyhow::Result<Computer> {
+        let computer = Computer::new(cable, mac)?;
+        ip(&mut Command::new("ip"), &format!("link set {cable} master {}\n", self.bridge))?;
+        Ok(computer)
+    }
+
+    /// A computer outside of the bridge, at the end of a cable of its own whose near end has `address` (`198.51.100.1/24`).
+    ///
+    /// # Errors
+    /// As [`Computer::new`].
+    pub fn outside(&self, cable: &str, address: &str, mac: &str) -> anyhow::Result<Computer> {
+        let computer = Computer::new(cable, mac)?;
+        ip(&mut Command::new("ip"), &format!("address add {address} dev {cable}\n"))?;
+        Ok(computer)
     }
 
     /// Name of the bridge.
@@ -63,7 +86,7 @@ impl Drop for Network {
         for port in 0..self.ports {
             commands += &format!("link delete {}\n", tap_name(&self.bridge, port));
         }
-        let _ = ip(&commands);
+        let _ = ip(&mut Command::new("ip"), &commands);
     }
 }
 
@@ -72,8 +95,8 @@ fn tap_name(bridge: &str, port: usize) -> String {
 }
 
 /// Carries out many commands with one start of `ip`.
-fn ip(commands: &str) -> anyhow::Result<()> {
-    let mut child = Command::new("ip")
+pub(super) fn ip(ip: &mut Command, commands: &str) -> anyhow::Result<()> {
+    let mut child = ip
         .args(["-force", "-batch", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

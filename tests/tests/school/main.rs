@@ -11,5 +11,6 @@
 mod boot_ways;
 mod check;
 mod full_disk;
+mod pages;
 mod processes;
 mod support;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use inventory::{DeviceId, ImageId, JobId, Network, NetworkId, Room, RoomId, WaitingId};
+use inventory::{DeviceId, ImageId, InterfaceKind, JobId, Network, NetworkId, Room, RoomId, WaitingId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -57,6 +57,33 @@ pub(crate) async fn forget(
 ) -> Answer<StatusCode> {
     app.inventory.forget_waiting(me.by(), id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A device that nobody has seen yet. A room of that name is added if there is none.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewDeviceBody {
+    name: String,
+    room: String,
+    #[serde(default)]
+    cards: Vec<CardBody>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CardBody {
+    mac: String,
+    kind: InterfaceKind,
+}
+
+pub(crate) async fn create_device(
+    State(app): State<App>,
+    Extension(me): Me,
+    Body(body): Body<NewDeviceBody>,
+) -> Created<inventory::Device> {
+    let cards: Vec<(&str, InterfaceKind)> = body.cards.iter().map(|card| (&*card.mac, card.kind)).collect();
+    let id = actions::create_device(&app.inventory, me.by(), &body.name, &body.room, &cards).await?;
+    Ok((StatusCode::CREATED, Json(actions::device(&app.inventory, id).await?)))
 }
 
 /// What is absent stays; an empty image means none.

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
 use inventory::import::Kind;
-use inventory::{Change, Inventory, UnixMillis, clock};
+use inventory::{Change, Inventory, Role, UnixMillis, clock};
 
 use crate::app::App;
 use crate::failure::Answer;
 use crate::fields::Asked;
 use crate::page::{Here, Page, Visit};
-use crate::pages::import;
+use crate::pages::{Me, import};
+use crate::rights;
+use crate::rights::Right::{Devices, People, School};
 use crate::texts::Texts;
 use crate::views::When;
 
@@ -34,11 +37,16 @@ pub(crate) struct ChangeRow {
 }
 
 /// `GET /changes?before=N`
-pub(crate) async fn show(State(app): State<App>, visit: Visit, Asked(query): Asked) -> Answer {
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(me): Me,
+    visit: Visit,
+    Asked(query): Asked,
+) -> Answer {
     let newest = app.inventory.last_change().await?.saturating_add(1);
     let before = query.text("before").parse::<i64>().map_or(newest, |n| n.clamp(1, newest));
     let (changes, older) = told(&app.inventory, before).await?;
-    let names = Names::load(&app.inventory).await?;
+    let names = Names::load(&app.inventory, me.user.role).await?;
     let (t, now) = (Texts::of(visit.lang), clock::now());
     let row = |change: &Change| {
         let (subject, link) = names.of(change);
@@ -76,34 +84,45 @@ async fn told(inventory: &Inventory, before: i64) -> Answer<(Vec<Change>, Option
     Ok((told, (end > 1).then_some(end)))
 }
 
-/// What ids are called.
-struct Names(HashMap<String, (String, String)>);
+/// What ids are called, and where that is shown to the person who asks.
+struct Names {
+    names: HashMap<String, (String, Option<String>)>,
+    /// Whether people are shown to the person who asks.
+    people: bool,
+}
 
 impl Names {
-    async fn load(inventory: &Inventory) -> Answer<Self> {
+    async fn load(inventory: &Inventory, role: Role) -> Answer<Self> {
         let mut names = HashMap::new();
+        let link = |right, path: String| rights::has(role, right).then_some(path);
         let (devices, _) = inventory.devices().await?;
         for device in &devices {
-            let entry = (device.name.to_string(), format!("/devices/{}", device.id));
+            let entry = (device.name.to_string(), link(Devices, format!("/devices/{}", device.id)));
             for card in &device.interfaces {
                 names.insert(card.mac.to_string(), entry.clone());
             }
             names.insert(device.id.to_string(), entry);
         }
         for room in inventory.rooms().await? {
-            names.insert(room.id.to_string(), (room.name, format!("/devices?room={}", room.id)));
+            names.insert(
+                room.id.to_string(),
+                (room.name, link(Devices, format!("/devices?room={}", room.id))),
+            );
         }
         for image in inventory.images().await? {
-            names.insert(image.id.to_string(), (image.name, "/images".into()));
+            names.insert(image.id.to_string(), (image.name, link(Devices, "/images".into())));
         }
         for network in inventory.networks().await?.0 {
-            names.insert(network.id.to_string(), (network.name, format!("/networks/{}", network.id)));
+            names.insert(
+                network.id.to_string(),
+                (network.name, link(School, format!("/networks/{}", network.id))),
+            );
         }
         for group in inventory.groups().await? {
-            names.insert(group.id.to_string(), (group.name, format!("/groups/{}", group.id)));
+            names.insert(group.id.to_string(), (group.name, link(People, format!("/groups/{}", group.id))));
         }
         for token in inventory.tokens().await?.0 {
-            names.insert(token.id.to_string(), (token.name, "/tokens".into()));
+            names.insert(token.id.to_string(), (token.name, link(School, "/tokens".into())));
         }
         for job in inventory.jobs(JOBS_MAX).await?.0 {
             if let Some(device) = names.get(&job.device.to_string()).cloned() {
@@ -112,20 +131,24 @@ impl Names {
         }
         for kind in Kind::ALL {
             for import in inventory.imports(kind, IMPORTS_MAX).await? {
-                let page = format!("{}/{}", import::path(kind), import.id);
+                let right = if kind == Kind::People { People } else { Devices };
+                let page = link(right, format!("{}/{}", import::path(kind), import.id));
                 names.insert(import.id.to_string(), (import.file_name, page));
             }
         }
-        Ok(Self(names))
+        Ok(Self { names, people: rights::has(role, People) })
     }
 
     /// The name of what was changed and where it is shown. What is gone keeps the beginning of its id.
     fn of(&self, change: &Change) -> (String, Option<String>) {
-        match (self.0.get(&change.key), change.entity.as_str()) {
-            (Some((name, path)), _) => (name.clone(), Some(path.clone())),
+        match (self.names.get(&change.key), change.entity.as_str()) {
+            (Some((name, link)), _) => (name.clone(), link.clone()),
             (None, "notice") => (change.key.clone(), Some("/".into())),
             // Not by name: whoever reads the history need not see who is at the school.
-            (None, "user") => (change.key.chars().take(8).collect(), Some(format!("/people/{}", change.key))),
+            (None, "user") => {
+                let link = self.people.then(|| format!("/people/{}", change.key));
+                (change.key.chars().take(8).collect(), link)
+            }
             (None, _) => (change.key.chars().take(8).collect(), None),
         }
     }

@@ -32,7 +32,8 @@ pub(crate) struct ExamsPage {
 
 /// An exam in the list.
 pub(crate) struct ExamRow {
-    pub(crate) id: String,
+    /// Where its protocol is, for those who may read it.
+    pub(crate) link: Option<String>,
     pub(crate) name: String,
     pub(crate) who: String,
     pub(crate) starts: String,
@@ -76,7 +77,7 @@ pub(crate) struct SittingRow {
 /// `GET /exams`
 pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit) -> Answer {
     let form = form(&app, &me, None).await?;
-    visit.show(&page(&app, &visit, form, Shown::default()).await?)
+    visit.show(&page(&app, &me, &visit, form, Shown::default()).await?)
 }
 
 /// `POST /exams`
@@ -96,7 +97,7 @@ pub(crate) async fn begin(
         Err(failure) => {
             let problems = Shown::of(visit.lang, &failure.problems()?);
             let form = form(&app, &me, Some(&fields)).await?;
-            visit.show_problems(&page(&app, &visit, form, problems).await?)
+            visit.show_problems(&page(&app, &me, &visit, form, problems).await?)
         }
     }
 }
@@ -116,10 +117,10 @@ fn wish(fields: &Fields) -> Answer<ExamWish> {
     })
 }
 
-async fn page(app: &App, visit: &Visit, form: ExamForm, problems: Shown) -> Answer<ExamsPage> {
+async fn page(app: &App, me: &SignedIn, visit: &Visit, form: ExamForm, problems: Shown) -> Answer<ExamsPage> {
     let t = Texts::of(visit.lang);
     let row = |exam: Exam| ExamRow {
-        id: exam.id.to_string(),
+        link: exams::may_read(me, &exam).then(|| format!("/exams/{}", exam.id)),
         state: state(t, &exam),
         who: exam.created_by,
         starts: format::time(visit.lang, exam.starts_at),

@@ -57,6 +57,9 @@ fn device_api() -> Vec<Route> {
             .says("Einen wartenden PC ablehnen", "Reject a waiting PC"),
         delete(Devices, "/api/v1/waiting/{id}", write::forget)
             .says("Einen abgelehnten PC wieder zulassen", "Allow a rejected PC again"),
+        post(Devices, "/api/v1/devices", write::create_device)
+            .says("Ein Gerät ankündigen", "Announce a device")
+            .creates::<Device>(),
         put(Devices, "/api/v1/devices/{id}", write::change_device)
             .says("Name, Raum oder Image eines Geräts ändern", "Change a device's name, room or image")
             .gives::<Device>(),

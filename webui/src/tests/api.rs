@@ -172,3 +172,22 @@ async fn what_was_read_can_be_sent_back() {
     assert_eq!((moved["room"]["name"].as_str(), moved["name"].as_str()), (Some("Neubau"), Some("r204-pc01")));
     send(&desk, Method::DELETE, &device, json!({}), StatusCode::NO_CONTENT).await;
 }
+
+#[tokio::test]
+async fn a_device_is_announced_before_anybody_has_seen_it() {
+    let desk = Desk::new().await;
+    let card = |mac: &str| json!([{ "mac": mac, "kind": "wlan" }]);
+    let body = json!({ "name": "handy-1", "room": "Neubau", "cards": card("a6:00:00:00:00:01") });
+    let device = send(&desk, Method::POST, "devices", body, StatusCode::CREATED).await;
+    assert_eq!((device["name"].as_str(), device["room"]["name"].as_str()), (Some("handy-1"), Some("Neubau")));
+    assert_eq!(device["interfaces"][0]["kind"], "wlan");
+    for (name, mac, status, field) in [
+        ("handy 2", "a6:00:00:00:00:02", StatusCode::UNPROCESSABLE_ENTITY, Some("name")),
+        ("handy-2", "a6:00:00:00:00", StatusCode::UNPROCESSABLE_ENTITY, Some("mac")),
+        ("handy-2", "a6:00:00:00:00:01", StatusCode::CONFLICT, None),
+    ] {
+        let body = json!({ "name": name, "room": "Altbau", "cards": card(mac) });
+        let error = send(&desk, Method::POST, "devices", body, status).await;
+        assert_eq!(error["field"].as_str(), field, "{name} {mac}: {error}");
+    }
+}

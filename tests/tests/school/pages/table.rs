@@ -1,0 +1,28 @@
+//! What pages there are: read from the table of routes itself, so that a page that nothing leads to is found.
+
+use std::collections::BTreeSet;
+
+/// Paths of the pages that need a sign-in, as the table writes them: `/devices/{id}`.
+pub(super) fn pages() -> BTreeSet<String> {
+    let mut pages = BTreeSet::new();
+    for call in TABLE.split("get(").skip(1) {
+        let Some((_, rest)) = call.split_once('"') else { continue };
+        let (path, rest) = rest.split_once('"').unwrap();
+        let public = rest.lines().next().unwrap().contains(".public()");
+        if !public && !path.starts_with("/api/") && path != "/events" {
+            pages.insert(path.to_owned());
+        }
+    }
+    assert!(pages.len() > 15, "the table is written differently: {pages:?}");
+    pages
+}
+
+/// The entry of the table that an address of this server belongs to: every id becomes `{id}`, and a query is left out.
+pub(super) fn pattern(path: &str) -> String {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let is_id = |part: &str| part.len() == 36 && part.bytes().filter(|b| *b == b'-').count() == 4;
+    let parts = path.split('/').map(|part| if is_id(part) { "{id}" } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+const TABLE: &str = include_str!("../../../../webui/src/routes.rs");
