@@ -25,7 +25,7 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
   cpio debian-archive-keyring dosfstools e2fsprogs gdisk kmod mmdebstrap mtools syslinux syslinux-common util-linux xz-utils zstd \
   iproute2 ovmf qemu-system-x86 procps
 # Real clients and oracles for the tests; peers for the benchmarks.
-test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin nftables ntfs-3g \
+test: PACKAGES_NEEDED += atftp bind9 bind9-dnsutils bind9-utils busybox-static chromium curl dnsmasq-base fdisk isc-dhcp-client kea-admin nftables ntfs-3g \
   mount postgresql python3 swtpm tftp-hpa udhcpc
 test: WITH_TESTS := --tests
 bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf kea-admin kea-dhcp4-server nftables python3 tftp-hpa tftpd-hpa unbound

@@ -21,7 +21,9 @@ pub mod lessons;
 mod lists;
 mod networks;
 mod notices;
+mod portal;
 mod rooms;
+mod strays;
 mod types;
 mod users;
 mod waiting;
@@ -34,13 +36,15 @@ pub use gate::Level;
 pub use groups::Group;
 pub use images::{Image, ImageVersion};
 pub use jobs::{Job, JobProgress, JobResult, JobState, JobTask};
-pub use leases::{Lease, LeaseState};
+pub use leases::{HeldAddress, Lease, LeaseState};
 pub use lists::{
     ALWAYS_DEFAULT, FILTER_LISTS_MAX, Filter, ListAction, NAMES_BYTES_MAX, NameList, NewList, YouTube,
 };
 pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
+pub use portal::Portal;
 pub use rooms::Room;
+pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use types::{
     Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, JobId, KeyFingerprint, ListId, MacAddr,
     NetworkId, ParseError, RoomId, RuleId, UnixMillis, UserId, VersionId, WaitingId,

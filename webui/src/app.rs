@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use inventory::config::Site;
-use inventory::{By, Inventory, User, clock};
+use inventory::{By, Inventory, Portal, User, clock};
 
 use crate::lang::Lang;
 use crate::live::Live;
@@ -29,6 +29,8 @@ pub(crate) struct School {
     pub(crate) lang: Lang,
     /// Certificate of the school's authority, PEM, for browsers to trust.
     pub(crate) authority: String,
+    /// Where devices of strangers reach us, if they do.
+    pub(crate) portal: Option<Portal>,
 }
 
 impl App {
@@ -40,7 +42,12 @@ impl App {
     ) -> std::io::Result<Self> {
         Ok(Self {
             inventory,
-            school: Arc::new(School { name: site.name.clone(), lang: site.language.into(), authority }),
+            school: Arc::new(School {
+                name: site.name.clone(),
+                lang: site.language.into(),
+                authority,
+                portal: site.portal.clone(),
+            }),
             passwords: Checker::start()?,
             live,
             throttle: Arc::default(),

@@ -1,6 +1,7 @@
 //! The section `[webui]` of the configuration.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -14,6 +15,11 @@ pub struct Config {
     pub redirect_listen: Option<SocketAddr>,
     /// Where locked devices are led to that ask for something over plain HTTP, as in `page_port` of `[netd]`; off when absent.
     pub page_listen: Option<SocketAddr>,
+    /// PEM file of a certificate that everybody trusts, with those between it and the authority, for the name of `portal` in `[site]`.
+    /// It is read again every hour.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -22,6 +28,8 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, HTTPS_PORT)),
             redirect_listen: None,
             page_listen: None,
+            certificate: None,
+            key: None,
         }
     }
 }

@@ -19,6 +19,7 @@ mod live;
 mod page;
 mod pages;
 pub mod password;
+mod portal;
 mod problem;
 mod rights;
 mod routes;

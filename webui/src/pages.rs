@@ -12,6 +12,7 @@ pub(crate) mod networks;
 pub(crate) mod overview;
 pub(crate) mod rooms;
 pub(crate) mod signin;
+pub(crate) mod strays;
 pub(crate) mod waiting;
 
 use askama::Template;

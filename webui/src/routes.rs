@@ -6,13 +6,14 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use inventory::Portal;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::guard;
 use crate::guard::Access::{self, Needs, Public};
 use crate::rights::Right::{self, Devices, History, Lessons, Own, People, School};
-use crate::{api, live, pages};
+use crate::{api, live, pages, portal};
 
 /// One thing that can be called.
 pub(crate) struct Route {
@@ -71,7 +72,7 @@ pub(crate) fn table() -> Vec<Route> {
 fn page_routes() -> Vec<Route> {
     use pages::{
         assets, changes, device, devices, exam, images, jobs, lesson, networks, overview, rooms, signin,
-        waiting,
+        strays, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -81,8 +82,11 @@ fn page_routes() -> Vec<Route> {
         get(Own, "/assets/{file}", assets::file).public(),
         get(Own, "/hausmeister-ca.crt", assets::authority).public(),
         get(Own, "/healthz", assets::health).public(),
+        get(Own, Portal::API_PATH, portal::api).public(),
+        get(Own, Portal::PAGE_PATH, portal::page).public(),
         get(Own, "/", overview::show),
         get(Own, "/events", live::events),
+        get(Devices, "/strays", strays::show),
         get(Devices, "/waiting", waiting::show),
         post(Devices, "/waiting/{id}/approve", waiting::approve),
         post(Devices, "/waiting/{id}/reject", waiting::reject),
@@ -144,6 +148,7 @@ fn api_routes() -> Vec<Route> {
         get(Devices, "/api/v1/jobs/{id}", read::job),
         get(School, "/api/v1/networks", read::networks),
         get(Devices, "/api/v1/notices", read::notices),
+        get(Devices, "/api/v1/strays", read::strays),
         get(History, "/api/v1/changes", read::changes),
         post(Devices, "/api/v1/waiting/{id}/approve", write::approve),
         post(Devices, "/api/v1/waiting/{id}/reject", write::reject),

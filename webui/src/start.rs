@@ -1,6 +1,7 @@
 //! Starting and stopping.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -10,10 +11,12 @@ use inventory::ca::{Authority, CaError};
 use inventory::config::Site;
 use inventory::{Boxed, Inventory};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::HTTPS_PORT;
 use crate::live::Live;
+use crate::portal::Keeper;
 use crate::{Config, routes, why};
 
 /// The running web interface. Dropping it stops it.
@@ -21,8 +24,10 @@ use crate::{Config, routes, why};
 pub struct Handle {
     https: httpd::Handle,
     redirect: Option<httpd::Handle>,
-    _page: Option<httpd::Handle>,
+    page: Option<httpd::Handle>,
     _following: crate::live::Following,
+    /// Dropping it ends the tasks.
+    _tasks: JoinSet<()>,
 }
 
 impl Handle {
@@ -36,6 +41,12 @@ impl Handle {
     #[must_use]
     pub fn redirect_address(&self) -> Option<SocketAddr> {
         self.redirect.as_ref().map(httpd::Handle::address)
+    }
+
+    /// Address that locked devices are led to, if that is on.
+    #[must_use]
+    pub fn page_address(&self) -> Option<SocketAddr> {
+        self.page.as_ref().map(httpd::Handle::address)
     }
 }
 
@@ -77,7 +88,22 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let authority = Authority::open(&site.keys_dir())?;
     let (addresses, names) = subjects(site, config.listen.ip());
     let certificate = authority.issue_server(&addresses, &names)?;
-    let tls = httpd::tls_config(certificate.certificate, certificate.key, None).map_err(StartError::Tls)?;
+    let keeper = match &site.portal {
+        Some(portal) => {
+            let files = config.certificate.clone().zip(config.key.clone());
+            let (keeper, named) = Keeper::new(inventory.clone(), portal, files);
+            keeper.look().await;
+            Some((keeper, named))
+        }
+        None => None,
+    };
+    let tls = match &keeper {
+        Some((_, named)) => {
+            httpd::tls_config_with_name(certificate.certificate, certificate.key, Arc::clone(named))
+        }
+        None => httpd::tls_config(certificate.certificate, certificate.key, None),
+    };
+    let tls = tls.map_err(StartError::Tls)?;
 
     let (live, following) = Live::follow(inventory.clone()).await?;
     let app = App::new(site, inventory, live, authority.pem().to_owned()).map_err(StartError::Threads)?;
@@ -88,7 +114,11 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let redirect = plain(config.redirect_listen, redirect(https.address().port())).await?;
     let page = plain(config.page_listen, why::router(app)).await?;
     tracing::info!(address = %https.address(), "webui serves the pages");
-    Ok(Handle { https, redirect, _page: page, _following: following })
+    let mut tasks = JoinSet::new();
+    if let Some((keeper, _)) = keeper {
+        tasks.spawn(keeper.keep());
+    }
+    Ok(Handle { https, redirect, page, _following: following, _tasks: tasks })
 }
 
 /// Serves a router over plain HTTP, if there is an address to do so.

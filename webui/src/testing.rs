@@ -62,7 +62,9 @@ impl Desk {
         let ends = by.at.plus_secs(session::SESSION_SECS);
         inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
         let (live, following) = Live::follow(inventory.clone()).await.unwrap();
-        let app = App::new(&Site::default(), inventory.clone(), live, "PEM".into()).unwrap();
+        let portal = Some("netz.schule.example".to_owned().try_into().unwrap());
+        let app =
+            App::new(&Site { portal, ..Site::default() }, inventory.clone(), live, "PEM".into()).unwrap();
         let router = routes::router(app);
         let cookie = format!("{}={token}", session::COOKIE);
         Self { inventory, school, router, cookie, following: Some(following), _dir: dir }

@@ -5,5 +5,6 @@ mod lessons;
 mod live;
 mod pages;
 mod permissions;
+mod portal;
 mod serving;
 mod signin;

@@ -106,6 +106,8 @@ fn the_public_routes_are_these_and_no_others() {
         "GET /assets/{file}",
         "GET /hausmeister-ca.crt",
         "GET /healthz",
+        "GET /captive-portal",
+        "GET /why",
         "POST /api/v1/session",
     ];
     assert_eq!(public, expected);

@@ -31,7 +31,7 @@ async fn pages_are_served_over_tls_by_a_certificate_of_the_schools_authority() {
     let site = Site { data_dir: dir.path().to_owned(), ..Site::default() };
     let inventory = Inventory::open(&site.database_url()).await.unwrap();
     let loopback = "127.0.0.1:0".parse().unwrap();
-    let config = Config { listen: loopback, redirect_listen: Some(loopback), page_listen: None };
+    let config = Config { listen: loopback, redirect_listen: Some(loopback), ..Config::default() };
     let without = run(&site, config.clone(), inventory.clone()).await;
     assert!(matches!(without, Err(StartError::Certificate(_))), "there is no authority yet");
 
