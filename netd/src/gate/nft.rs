@@ -83,12 +83,8 @@ pub(crate) async fn skeleton() -> Result<String, Error> {
 
 /// The numbers in a set, with the packets that were counted for each.
 pub(crate) async fn counts(set: &str) -> Result<HashMap<Number, u64>, Error> {
-    let mut arguments = vec!["-j", "list", "set"];
-    arguments.extend(TABLE.split(' ').chain([set]));
-    let listing: Value = serde_json::from_str(&nft(&arguments, "").await?).map_err(Error::Answer)?;
-    let objects = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
-    let elements = objects.filter_map(|object| object.get("set")?.get("elem")?.as_array()).flatten();
-    Ok(elements.filter_map(counted).collect())
+    let listing = list_set(set).await?;
+    Ok(elements(&listing).filter_map(counted).collect())
 }
 
 /// `{"elem": {"val": 5, "counter": {"packets": 3, …}, …}}`.

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::failure::Answer;
 use crate::page::{Here, Page, Visit};
 use crate::pages::{Me, strays, texts_of};
+use crate::problem;
 use crate::rights::{self, Right};
 use crate::texts::Texts;
 use crate::views::{Context, JobView, When};
@@ -68,12 +69,10 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
     let (_, bad_networks) = inventory.networks().await?;
     let names: HashMap<_, _> = devices.iter().map(|d| (d.id, d.name.to_string())).collect();
 
-    let notices = inventory.notices().await?.into_iter().map(|n| NoticeView {
-        text: n.text,
-        remedy: n.remedy,
-        place: n.place,
-        source: n.source,
-        since: When::new(visit.lang, context.now, n.raised_at),
+    let notices = inventory.notices().await?.into_iter().map(|n| {
+        let (text, remedy) = problem::notice(visit.lang, &n.text, &n.remedy);
+        let since = When::new(visit.lang, context.now, n.raised_at);
+        NoticeView { text, remedy, place: n.place, source: n.source, since }
     });
     let (strays, bad_strays) = inventory.strays(context.now).await?;
     let strays = strays::recent(&strays, context.now);
