@@ -2,7 +2,8 @@
 //! addresses themselves and change them daily; the card stays.
 //!
 //! The table is asked for one address at a time: the kernel answers that within the system call. What it says is remembered for a
-//! few seconds.
+//! few seconds. A device that knows us already may ask from an address that the kernel has not spoken with yet; then the kernel is
+//! told to look for it.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use inventory::MacAddr;
+use inventory::{MacAddr, clock};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 /// An interface of ours: name and number.
@@ -47,15 +48,38 @@ impl Neighbours {
         if address.is_unicast_link_local() {
             return None;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, neighbour)) = known.get(&address).filter(|(until, _)| now < *until) {
             return neighbour.clone();
         }
+        drop(known);
+        self.look(address, links, now)
+    }
+
+    /// Has the kernel look for whoever has an address on an interface (neighbour solicitation), and waits for it for a moment.
+    pub(crate) async fn seek(&self, address: Ipv6Addr, link: &Link) {
+        let request = request(RTM_NEWNEIGH, address, link.1);
+        let asked = self.kernel.as_ref().is_some_and(|kernel| {
+            let kernel = kernel.lock().unwrap_or_else(PoisonError::into_inner);
+            send(kernel.as_raw_fd(), &request, MsgFlags::empty()).is_ok()
+        });
+        for _ in 0..if asked { SEEK_TIMES } else { 0 } {
+            if self.look(address, std::slice::from_ref(link), clock::instant()).is_some() {
+                return;
+            }
+            tokio::time::sleep(SEEK_PAUSE).await;
+        }
+    }
+
+    /// Asks the kernel, whatever is remembered.
+    fn look(&self, address: Ipv6Addr, links: &[Link], now: Instant) -> Option<Neighbour> {
         let kernel = self.kernel.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let found = links.iter().find_map(|(link, index)| {
             let mac = ask(&kernel, address, *index).ok().flatten()?;
             Some(Neighbour { mac, link: Arc::clone(link) })
         });
+        drop(kernel);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX {
             known.retain(|_, (until, _)| now < *until);
         }
@@ -70,7 +94,7 @@ impl Neighbours {
 
 /// Asks the kernel for one entry of its table.
 fn ask(kernel: &OwnedFd, address: Ipv6Addr, link: u32) -> io::Result<Option<MacAddr>> {
-    send(kernel.as_raw_fd(), &request(address, link), MsgFlags::empty())?;
+    send(kernel.as_raw_fd(), &request(RTM_GETNEIGH, address, link), MsgFlags::empty())?;
     let mut answer = [0; ANSWER_BYTES_MAX];
     // One question has one answer, an entry or an error, and it is there already.
     let bytes = recv(kernel.as_raw_fd(), &mut answer, MsgFlags::MSG_DONTWAIT)?;
@@ -78,16 +102,18 @@ fn ask(kernel: &OwnedFd, address: Ipv6Addr, link: u32) -> io::Result<Option<MacA
 }
 
 /// `nlmsghdr` (length, type, flags, sequence, port), `ndmsg` (family, padding, interface, state, flags, type) and the address, from
-/// linux/netlink.h and linux/neighbour.h.
-fn request(address: Ipv6Addr, link: u32) -> Vec<u8> {
+/// linux/netlink.h and linux/neighbour.h. To read an entry, or to make one that the kernel is to fill.
+fn request(kind: u16, address: Ipv6Addr, link: u32) -> Vec<u8> {
+    let (flags, entry_flags) =
+        if kind == RTM_NEWNEIGH { (NLM_F_REQUEST | NLM_F_CREATE, NTF_USE) } else { (NLM_F_REQUEST, 0) };
     let mut bytes = Vec::with_capacity(REQUEST_BYTES.into());
     bytes.extend_from_slice(&u32::from(REQUEST_BYTES).to_ne_bytes());
-    bytes.extend_from_slice(&RTM_GETNEIGH.to_ne_bytes());
-    bytes.extend_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.extend_from_slice(&flags.to_ne_bytes());
     bytes.extend_from_slice(&[0; 8]);
     bytes.extend_from_slice(&[AF_INET6, 0, 0, 0]);
     bytes.extend_from_slice(&link.to_ne_bytes());
-    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&[0, 0, entry_flags, 0]);
     bytes.extend_from_slice(&ATTRIBUTE_BYTES.to_ne_bytes());
     bytes.extend_from_slice(&NDA_DST.to_ne_bytes());
     bytes.extend_from_slice(&address.octets());
@@ -119,6 +145,9 @@ fn entry(answer: &[u8], address: Ipv6Addr) -> Option<MacAddr> {
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_GETNEIGH: u16 = 30;
 const NLM_F_REQUEST: u16 = 1;
+const NLM_F_CREATE: u16 = 0x400;
+/// Use it now: look for the neighbour.
+const NTF_USE: u8 = 1;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const AF_INET6: u8 = 10;
@@ -131,14 +160,15 @@ const ANSWER_BYTES_MAX: usize = 512;
 const KNOWN_MAX: usize = 16_384;
 const FOUND: Duration = Duration::from_secs(5);
 const NOT_FOUND: Duration = Duration::from_millis(500);
+const SEEK_TIMES: u32 = 20;
+const SEEK_PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn answer(state: u8, address: Ipv6Addr) -> Vec<u8> {
-        let mut bytes = request(address, 3);
-        bytes[4..6].copy_from_slice(&RTM_NEWNEIGH.to_ne_bytes());
+        let mut bytes = request(RTM_NEWNEIGH, address, 3);
         bytes[24] = state;
         bytes.extend([10, 0, 2, 0, 2, 0, 0, 0, 0, 9, 0, 0]);
         bytes

@@ -1,6 +1,6 @@
 //! The long way: messages that need hickory's parser, names that have to be asked for, addresses that have to be opened first.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::rules::{Rules, Ruling, Target, Then};
 use super::table::{Table, wire};
 use super::upstream::Upstream;
 use crate::clients::{Client, Link, Opening};
-use crate::neighbours::Neighbours;
+use crate::neighbours::{self, Neighbours};
 
 /// What answers: the prepared table, the rules, what is remembered, and the forwarders for everything else.
 #[derive(Debug)]
@@ -45,6 +45,17 @@ impl School {
             neighbours: &self.neighbours,
             cache: &self.cache,
             now: clock::instant(),
+        })
+    }
+
+    /// The interface of ours where a question came from, if the kernel has not met whoever sent it.
+    pub(crate) fn unmet(&self, client: Ipv6Addr, interface: u32) -> Option<neighbours::Link> {
+        if client.is_unicast_link_local() {
+            return None;
+        }
+        self.at_desk(|desk| {
+            let mut links = desk.table.links.iter();
+            links.find(|(_, index)| *index == interface).filter(|_| !desk.serves(client.into())).cloned()
         })
     }
 

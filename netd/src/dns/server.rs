@@ -199,7 +199,14 @@ async fn serve_udp(socket: Arc<AskedSocket>, school: Arc<School>, long: Arc<Sema
             continue;
         }
         let client = datagram.from.ip();
-        let quick = school.quick(client, Transport::Udp, message, &mut out);
+        let unmet = match client {
+            IpAddr::V6(address) => school.unmet(address, datagram.interface).map(|link| (address, link)),
+            IpAddr::V4(_) => None,
+        };
+        let quick = match unmet {
+            Some(_) => Quick::LongWay,
+            None => school.quick(client, Transport::Udp, message, &mut out),
+        };
         if matches!(quick, Quick::Answered | Quick::Refresh) {
             // A lost answer is asked for again.
             drop(socket.answer(&datagram, &out));
@@ -215,6 +222,15 @@ async fn serve_udp(socket: Arc<AskedSocket>, school: Arc<School>, long: Arc<Sema
             let _turn = turn;
             if quick == Quick::Refresh {
                 return school.refresh(client, &message).await;
+            }
+            if let Some((address, link)) = unmet {
+                school.neighbours.seek(address, &link).await;
+                let mut out = Vec::new();
+                match school.quick(client, Transport::Udp, &message, &mut out) {
+                    Quick::LongWay => {}
+                    Quick::Ignored => return,
+                    Quick::Answered | Quick::Refresh => return drop(socket.answer(&datagram, &out)),
+                }
             }
             if let Some(answer) = long_way(&school, datagram.from, Transport::Udp, message).await {
                 drop(socket.answer(&datagram, &answer));
