@@ -31,7 +31,7 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
 # The demo's lesson: a phone's browser, its DHCP client, the gate.
 demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc
 # Real clients and oracles for the tests; peers for the benchmarks.
-test: PACKAGES_NEEDED += atftp bind9-dnsutils busybox-static curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
+test: PACKAGES_NEEDED += atftp bind9 bind9-dnsutils bind9-utils busybox-static curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
   mount postgresql python3 swtpm tftp-hpa $(if $(shell command -v npm),,npm)
 test: WITH_TESTS := --tests
 bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound

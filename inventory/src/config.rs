@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::Portal;
+
 /// Where the configuration is looked for when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/hausmeister/hausmeister.toml";
 
@@ -29,6 +31,9 @@ pub struct Site {
     /// Language of texts that no person asked for: `de` or `en`.
     #[serde(default)]
     pub language: Language,
+    /// Where devices of strangers reach the pages over HTTPS: a name whose certificate they trust, as in `certificate` of `[webui]`.
+    /// DHCP tells it to devices in guarded networks (RFC 8910). Nothing is told when absent.
+    pub portal: Option<Portal>,
 }
 
 /// Language of texts.
@@ -50,6 +55,7 @@ impl Default for Site {
             data_dir: default_data_dir(),
             database: None,
             language: Language::De,
+            portal: None,
         }
     }
 }

@@ -43,6 +43,9 @@ impl LeaseState {
     }
 }
 
+/// A card, the address that it holds, and until when.
+pub type HeldAddress = (MacAddr, Ipv4Addr, UnixMillis);
+
 type Row = (i64, String, String, Option<String>, String, i64);
 
 impl Inventory {
@@ -72,6 +75,31 @@ impl Inventory {
              ORDER BY ip").bind(now.0).fetch_all(pool).await)
         .map_err(Error::db("list leases with names"))?;
             Ok(sorted(rows))
+        })
+    }
+
+    /// Which card holds which address at `now`, and until when.
+    ///
+    /// # Errors
+    /// The database failed. Rows that make no sense come in the second list.
+    pub fn held_addresses(&self, now: UnixMillis) -> Answer<'_, (Vec<HeldAddress>, Vec<Error>)> {
+        Box::pin(async move {
+            let rows: Vec<(i64, String, i64)> = on_pool!(self, pool => sqlx::query_as(
+                "SELECT ip, mac, expires_at FROM leases WHERE state = 'active' AND expires_at > $1")
+                .bind(now.0).fetch_all(pool).await)
+            .map_err(Error::db("list addresses that are held"))?;
+            let (mut good, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
+            for (ip, mac, ends) in rows {
+                match (address(ip), mac.parse()) {
+                    (Ok(ip), Ok(mac)) => good.push((mac, ip, UnixMillis(ends))),
+                    (Err(problem), _) => bad.push(problem),
+                    (_, Err(problem)) => {
+                        let problem: crate::ParseError = problem;
+                        bad.push(Error::row("leases", ip)(problem.to_string()));
+                    }
+                }
+            }
+            Ok((good, bad))
         })
     }
 
@@ -173,7 +201,7 @@ fn sorted(rows: Vec<Row>) -> (Vec<Lease>, Vec<Error>) {
 fn lease((ip, client, mac, hostname, state, expires_at): Row) -> Result<Lease> {
     let bad = Error::row("leases", ip);
     Ok(Lease {
-        ip: u32::try_from(ip).map_err(|_| bad("this is no IPv4 address".into()))?.into(),
+        ip: address(ip)?,
         client,
         mac: mac.parse().map_err(|e: crate::ParseError| bad(e.to_string()))?,
         hostname: hostname.and_then(|name| name.parse().ok()),
@@ -185,6 +213,11 @@ fn lease((ip, client, mac, hostname, state, expires_at): Row) -> Result<Lease> {
         },
         expires_at: UnixMillis(expires_at),
     })
+}
+
+fn address(ip: i64) -> Result<Ipv4Addr> {
+    let bad = Error::row("leases", ip);
+    Ok(u32::try_from(ip).map_err(|_| bad("this is no IPv4 address".into()))?.into())
 }
 
 /// Rows of one INSERT. Each number of rows is a statement of its own to prepare and keep.

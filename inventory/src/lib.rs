@@ -22,9 +22,11 @@ pub mod lessons;
 mod lists;
 mod networks;
 mod notices;
+mod portal;
 mod rooms;
 mod second_factor;
 mod sessions;
+mod strays;
 pub mod suggest;
 mod tokens;
 mod types;
@@ -39,14 +41,16 @@ pub use gate::Level;
 pub use groups::Group;
 pub use images::{Image, ImageVersion};
 pub use jobs::{Job, JobProgress, JobResult, JobState, JobTask};
-pub use leases::{Lease, LeaseState};
+pub use leases::{HeldAddress, Lease, LeaseState};
 pub use lists::{
     ALWAYS_DEFAULT, FILTER_LISTS_MAX, Filter, ListAction, NAMES_BYTES_MAX, NameList, NewList, YouTube,
 };
 pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
+pub use portal::Portal;
 pub use rooms::Room;
 pub use sessions::Session;
+pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
     Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId, JobId, KeyFingerprint, ListId,

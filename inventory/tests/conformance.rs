@@ -82,6 +82,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     an_exam_and_its_rules_begin_and_end_together,
     what_is_seen_of_an_exam_adds_up,
     the_timetable_makes_rules_of_the_days_ahead,
+    addresses_that_nothing_explains_are_kept_and_bounded,
     lessons_are_kept,
     lists_are_written_by_people_and_counted_by_netd,
     a_filter_is_kept_with_its_lists,
@@ -964,6 +965,61 @@ async fn what_the_kernel_enforces_is_written_down(open: Open) {
         let expected = Confirmed { level: Level::Filtered, ends_at: ends, at: BY.at };
         assert_eq!(confirmed.into_iter().collect::<Vec<_>>(), [(device, expected)]);
     }
+    inventory.forget_levels(BY, &[gone]).await.unwrap();
+    assert_eq!(inventory.confirmed_levels(Of::School).await.unwrap().len(), 1);
+    inventory.forget_levels(BY, &[device]).await.unwrap();
+    assert!(inventory.confirmed_levels(Of::School).await.unwrap().is_empty());
+}
+
+async fn addresses_that_nothing_explains_are_kept_and_bounded(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let card = inventory.device(device).await.unwrap().unwrap().interfaces.first().unwrap().mac;
+    let lan = network("PCs", "10.77.0.0/16", [10, 77, 1, 0], [10, 77, 1, 99]);
+    inventory.put_network(BY, &lan).await.unwrap();
+    let address = |n: u32| Ipv4Addr::from(0x0a4d_0200 + n);
+    let later = |secs| By { actor: "test", at: BY.at.plus_secs(secs) };
+    let seen = async |at: By<'static>, pairs: &[_]| inventory.see_strays(at, pairs).await.unwrap();
+    let listed = async || {
+        let (strays, bad) = inventory.strays(BY.at).await.unwrap();
+        assert!(bad.is_empty(), "{bad:?}");
+        strays
+    };
+    seen(BY, &[(lan.id, card, address(1)), (NetworkId::random(), card, address(2))]).await;
+    seen(later(60), &[(lan.id, card, address(1))]).await;
+    let [stray] = listed().await.try_into().expect("the network of the other is gone");
+    assert_eq!((stray.ip, stray.mac, stray.card_of.is_some()), (address(1), card, true));
+    assert_eq!((stray.first_seen, stray.last_seen), (BY.at, BY.at.plus_secs(60)));
+
+    let other = "02:00:00:00:00:99".parse().unwrap();
+    let lease = Lease {
+        ip: address(1),
+        client: "x".into(),
+        mac: other,
+        hostname: None,
+        state: LeaseState::Active,
+        expires_at: BY.at.plus_secs(100),
+    };
+    inventory.commit_leases(BY.at, std::slice::from_ref(&lease)).await.unwrap();
+    assert_eq!(inventory.held_addresses(BY.at).await.unwrap().0, [(other, address(1), lease.expires_at)]);
+    assert!(inventory.held_addresses(lease.expires_at).await.unwrap().0.is_empty());
+    seen(later(61), &[(lan.id, other, address(1))]).await;
+    assert_eq!(listed().await.len(), 1, "a lease explains the pair");
+    inventory.reserve_address(BY, card, Some(address(1))).await.unwrap();
+    assert!(listed().await.is_empty(), "and so does a reservation");
+    inventory.reserve_address(BY, card, Some(address(3))).await.unwrap();
+    seen(later(62), &[(lan.id, other, address(3))]).await;
+    assert_eq!(listed().await.first().unwrap().address_of, stray.card_of, "whose the address is");
+
+    let many: Vec<_> = (0..300).map(|n| (lan.id, other, address(100 + n))).collect();
+    let (first, rest) = many.split_at(100);
+    seen(later(63), first).await;
+    seen(later(64), rest).await;
+    let left = listed().await;
+    assert_eq!(left.len() as i64, inventory::STRAYS_MAX, "the oldest went");
+    assert!(left.iter().all(|stray| stray.last_seen >= BY.at.plus_secs(63)));
+    seen(later(8 * 24 * 3600), &[]).await;
+    assert!(listed().await.is_empty(), "nothing is kept for ever");
 }
 
 async fn an_exam_and_its_rules_begin_and_end_together(open: Open) {

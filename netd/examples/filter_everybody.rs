@@ -20,11 +20,13 @@ async fn main() -> anyhow::Result<()> {
     let clients = Arc::new(arc_swap::ArcSwap::from_pointee(Clients::default()));
     let (openings, _opened) = tokio::sync::mpsc::channel(1);
     let dns = netd::dns::Config {
-        listen: vec![SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, config.dns_port)],
+        listen: vec![SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, config.dns_port).into()],
         zone: site.zone.clone(),
         own_names: Vec::new(),
         own_addresses: Vec::new(),
+        portal: None,
         forwarders: config.dns_forwarders.iter().map(netd::config::Forwarder::server).collect(),
+        dnssec: netd::dns::dnssec::Settings { mode: netd::dns::dnssec::Mode::Off, ..Default::default() },
         authorities: netd::dns::AUTHORITIES.into(),
         lists_dir: site.lists_dir(),
     };

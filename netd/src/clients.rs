@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use inventory::{Cidr, FilterId, Level, ListId};
+use inventory::{Cidr, FilterId, Level, ListId, MacAddr};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the gate decided for an address.
@@ -21,11 +21,28 @@ pub struct Client {
     pub list: Option<ListId>,
 }
 
+/// What is said of a device itself, wherever it is: how a device is known by its card, whose IPv6 addresses nobody gives out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Card {
+    /// Number of the device.
+    pub number: u32,
+    /// What it may use; what the network says when absent.
+    pub level: Option<Level>,
+    /// What "filtered" means for it; what the network says when absent.
+    pub filter: Option<FilterId>,
+    /// The allow list, if something is said of the device.
+    pub list: Option<Option<ListId>>,
+}
+
 /// Everybody who may ask: an immutable snapshot that is replaced as a whole.
 #[derive(Debug, Clone, Default)]
 pub struct Clients {
     /// Devices by their addresses.
     pub devices: HashMap<IpAddr, Client>,
+    /// Devices by their cards.
+    pub cards: HashMap<MacAddr, Card>,
+    /// What holds on an interface for cards of nobody.
+    pub links: HashMap<String, Client>,
     /// What holds for all other addresses of a network.
     pub networks: Vec<(Cidr, Client)>,
 }
@@ -39,6 +56,21 @@ impl Clients {
         self.devices.get(&address).copied().or(match address {
             IpAddr::V4(ip) => in_network(ip),
             IpAddr::V6(_) => None,
+        })
+    }
+}
+
+impl Clients {
+    /// What holds for a card on an interface; `None` where the gate decides nothing.
+    #[must_use]
+    pub fn of_card(&self, mac: MacAddr, link: &str) -> Option<Client> {
+        let stranger = *self.links.get(link)?;
+        let Some(card) = self.cards.get(&mac) else { return Some(stranger) };
+        Some(Client {
+            number: card.number,
+            level: card.level.unwrap_or(stranger.level),
+            filter: card.filter.or(stranger.filter),
+            list: card.list.unwrap_or(stranger.list),
         })
     }
 }

@@ -1,10 +1,13 @@
 //! The section `[netd]` of the configuration file.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
+use hickory_proto::rr::Name;
 use serde::Deserialize;
 
 use crate::dns;
+use crate::dns::dnssec::Mode;
 
 /// What the file says; every key may be left out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -14,6 +17,12 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// DNS servers that are asked for names outside the school: addresses, with a port if it is not 53.
     pub dns_forwarders: Vec<Forwarder>,
+    /// Whether their answers are validated (DNSSEC): `auto`, while they hand over what it takes; `validate`, always; `off`.
+    pub dnssec: Mode,
+    /// Domains that are not validated, for example that of a Windows domain which a forwarder answers for.
+    pub dnssec_except: Vec<Domain>,
+    /// File of the root's keys (DNSKEY records) where they are not those of the internet.
+    pub dnssec_trust_anchor: Option<PathBuf>,
     /// Port of the DNS server, UDP and TCP.
     pub dns_port: u16,
     /// UDP port of the DHCP server; clients use the one above.
@@ -37,6 +46,9 @@ impl Default for Config {
         Self {
             interfaces: Vec::new(),
             dns_forwarders: Vec::new(),
+            dnssec: Mode::Auto,
+            dnssec_except: Vec::new(),
+            dnssec_trust_anchor: None,
             dns_port: 53,
             dhcp_port: 67,
             tftp_port: 69,
@@ -84,6 +96,31 @@ impl TryFrom<String> for Forwarder {
                 "{text:?} is no address of a DNS server; write 192.0.2.1, 192.0.2.1:53 or tls://192.0.2.1#dns.example"
             )
         })
+    }
+}
+
+/// A domain name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Domain(Name);
+
+impl Domain {
+    /// The name, with the root at its end.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.clone()
+    }
+}
+
+impl TryFrom<String> for Domain {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let name = Name::from_ascii(format!("{}.", text.trim_end_matches('.'))).ok();
+        // The root would be everything.
+        name.filter(|name| !name.is_root())
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no domain; write ad.schule.example"))
     }
 }
 
@@ -137,6 +174,9 @@ mod tests {
             ("[netd]\ndns_forwarders = ['9.9.9.9#dns.quad9.net']", "tls://"),
             ("[netd]\ndns_forwarders = ['tls://9.9.9.9#']", "tls://"),
             ("[netd]\ndhcp_port = 70000", "dhcp_port"),
+            ("[netd]\ndnssec = 'perhaps'", "dnssec"),
+            ("[netd]\ndnssec_except = ['a..b']", "a..b"),
+            ("[netd]\ndnssec_except = ['.']", "no domain"),
             ("[netd]\ninterface = ['eth0']", "interface"),
         ] {
             let error = read(text).unwrap_err().to_string();

@@ -10,6 +10,7 @@ pub mod dhcp;
 pub mod dns;
 pub mod gate;
 mod interfaces;
+mod neighbours;
 pub mod net;
 pub mod ra;
 pub mod tftp;
@@ -17,10 +18,10 @@ mod udp;
 
 pub use config::Config;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 use inventory::config::Site;
-use inventory::{Boxed, Inventory};
+use inventory::{Boxed, Inventory, Portal};
 
 /// What is logged when nothing else is said. The libraries that ask forwarders name what was asked for in their warnings, and what
 /// somebody looks up is nobody else's business.
@@ -99,12 +100,22 @@ pub fn run(site: &Site, config: Config, inventory: Inventory) -> Boxed<'_, Resul
 
 async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Handle, Error> {
     let everywhere = |port| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    let mut listen = vec![everywhere(config.dns_port).into()];
+    if interfaces::have_ipv6() {
+        listen.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, config.dns_port)));
+    }
     let dns = dns::Config {
-        listen: vec![everywhere(config.dns_port)],
+        listen,
         zone: site.zone.clone(),
         own_names: own_name().into_iter().collect(),
         own_addresses: Vec::new(),
+        portal: site.portal.as_ref().map(|portal| portal.host().to_owned()),
         forwarders: config.dns_forwarders.iter().map(config::Forwarder::server).collect(),
+        dnssec: dns::dnssec::Settings {
+            mode: config.dnssec,
+            except: config.dnssec_except.iter().map(config::Domain::name).collect(),
+            trust_anchor: config.dnssec_trust_anchor.clone(),
+        },
         authorities: dns::AUTHORITIES.into(),
         lists_dir: site.lists_dir(),
     };
@@ -124,6 +135,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
             zone: site.zone.clone(),
             boot_http_port: config.boot_http_port,
             client_port: config.dhcp_port.saturating_add(1),
+            portal: site.portal.as_ref().map(|portal| portal.uri(Portal::API_PATH)),
         },
     };
     let routers = ra::serve(&config.interfaces);

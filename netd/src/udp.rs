@@ -1,13 +1,16 @@
 //! A UDP socket that knows which of our addresses a datagram was sent to, and answers from that address.
 //!
 //! A server with several addresses that answers from whichever the routing table prefers is ignored by clients that compare
-//! (RFC 1123 section 2.3), and a firewall drops the answer. `IP_PKTINFO` carries the address both ways.
+//! (RFC 1123 section 2.3), and a firewall drops the answer. `IP_PKTINFO` and `IPV6_PKTINFO` carry the address both ways.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recvmsg, setsockopt, sockopt,
+};
+use socket2::{Domain, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -15,15 +18,16 @@ use tokio::net::UdpSocket;
 #[derive(Debug)]
 pub(crate) struct AskedSocket {
     socket: UdpSocket,
+    is_v6: bool,
 }
 
 /// What is known about one received datagram; its bytes are in the caller's buffer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Datagram {
     /// Who sent it.
-    pub(crate) from: SocketAddrV4,
+    pub(crate) from: SocketAddr,
     /// Which of our addresses answers: the one it was sent to, or for a broadcast the interface's own.
-    pub(crate) asked: Ipv4Addr,
+    pub(crate) asked: IpAddr,
     /// Index of the interface it came in through.
     pub(crate) interface: u32,
     /// How many bytes of the buffer it fills.
@@ -32,31 +36,53 @@ pub(crate) struct Datagram {
     pub(crate) cut: bool,
 }
 
+impl Datagram {
+    /// Who sent it, and which of our addresses answers, if both are of IPv4.
+    pub(crate) fn v4(&self) -> Option<(SocketAddrV4, Ipv4Addr)> {
+        match (self.from, self.asked) {
+            (SocketAddr::V4(from), IpAddr::V4(asked)) => Some((from, asked)),
+            _ => None,
+        }
+    }
+}
+
 impl AskedSocket {
     /// Binds inside a tokio runtime.
-    pub(crate) fn bind(address: SocketAddrV4) -> io::Result<Self> {
-        let socket = std::net::UdpSocket::bind(address)?;
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        let is_v6 = address.is_ipv6();
+        if is_v6 {
+            // IPv4 has a socket of its own.
+            socket.set_only_v6(true)?;
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+        }
         socket.set_nonblocking(true)?;
-        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-        Ok(Self { socket: UdpSocket::from_std(socket)? })
+        socket.bind(&address.into())?;
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, is_v6 })
     }
 
     /// The address it is bound to.
-    pub(crate) fn local(&self) -> io::Result<SocketAddrV4> {
-        match self.socket.local_addr()? {
-            SocketAddr::V4(address) => Ok(address),
-            SocketAddr::V6(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
+    pub(crate) fn local(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
     }
 
     /// Waits for a datagram. One whose source nobody can answer (port 0, no or every address) is left out.
     pub(crate) async fn receive(&self, buffer: &mut [u8], control: &mut Vec<u8>) -> io::Result<Datagram> {
         loop {
-            let received =
-                self.socket.async_io(Interest::READABLE, || self.try_receive(buffer, control)).await?;
+            let receive = || {
+                if self.is_v6 {
+                    self.try_receive_v6(buffer, control)
+                } else {
+                    self.try_receive(buffer, control)
+                }
+            };
+            let received = self.socket.async_io(Interest::READABLE, receive).await?;
             let Some(datagram) = received else { continue };
             let ip = datagram.from.ip();
-            if datagram.from.port() != 0 && !ip.is_unspecified() && !ip.is_broadcast() && !ip.is_multicast() {
+            let nobody = ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+            if datagram.from.port() != 0 && !nobody {
                 return Ok(datagram);
             }
         }
@@ -76,9 +102,31 @@ impl AskedSocket {
         });
         let (Some(from), Some(info)) = (message.address, info) else { return Ok(None) };
         Ok(Some(Datagram {
-            from: SocketAddrV4::new(from.ip(), from.port()),
-            asked: Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)),
+            from: SocketAddr::from((from.ip(), from.port())),
+            asked: Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into(),
             interface: u32::try_from(info.ipi_ifindex).unwrap_or(0),
+            bytes: message.bytes,
+            cut: message.flags.contains(MsgFlags::MSG_TRUNC),
+        }))
+    }
+
+    fn try_receive_v6(&self, buffer: &mut [u8], control: &mut Vec<u8>) -> io::Result<Option<Datagram>> {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let message = recvmsg::<SockaddrIn6>(
+            self.socket.as_raw_fd(),
+            &mut parts,
+            Some(control.as_mut_slice()),
+            MsgFlags::MSG_DONTWAIT,
+        )?;
+        let info = message.cmsgs()?.find_map(|part| match part {
+            ControlMessageOwned::Ipv6PacketInfo(info) => Some(info),
+            _ => None,
+        });
+        let (Some(from), Some(info)) = (message.address, info) else { return Ok(None) };
+        Ok(Some(Datagram {
+            from: std::net::SocketAddrV6::from(from).into(),
+            asked: Ipv6Addr::from(info.ipi6_addr.s6_addr).into(),
+            interface: info.ipi6_ifindex,
             bytes: message.bytes,
             cut: message.flags.contains(MsgFlags::MSG_TRUNC),
         }))
@@ -87,11 +135,21 @@ impl AskedSocket {
     /// Answers a datagram from the address it was sent to. When the send queue is full the answer is dropped: its asker
     /// asks again, while waiting would let one slow interface hold up all others.
     pub(crate) fn answer(&self, asked: &Datagram, bytes: &[u8]) -> io::Result<()> {
-        let control = source_control(asked.asked);
+        let (v4, v6);
+        let control: &[u8] = match asked.asked {
+            IpAddr::V4(source) => {
+                v4 = source_control(source);
+                &v4
+            }
+            IpAddr::V6(source) => {
+                v6 = source_control_v6(source, asked.interface);
+                &v6
+            }
+        };
         let to = socket2::SockAddr::from(asked.from);
         let parts = [IoSlice::new(bytes)];
         // Not nix's `sendmsg`, which allocates for each datagram.
-        let message = socket2::MsgHdr::new().with_addr(&to).with_buffers(&parts).with_control(&control);
+        let message = socket2::MsgHdr::new().with_addr(&to).with_buffers(&parts).with_control(control);
         socket2::SockRef::from(&self.socket).sendmsg(&message, nix::libc::MSG_DONTWAIT)?;
         Ok(())
     }
@@ -111,13 +169,29 @@ fn source_control(source: Ipv4Addr) -> [u8; CONTROL_BYTES] {
     control
 }
 
+/// The same for IPv6 (ipv6(7), `IPV6_PKTINFO`): an `in6_pktinfo` of address and interface.
+fn source_control_v6(source: Ipv6Addr, interface: u32) -> [u8; CONTROL_V6_BYTES] {
+    let mut control = [0; CONTROL_V6_BYTES];
+    let (level, kind) = (nix::libc::IPPROTO_IPV6.to_ne_bytes(), nix::libc::IPV6_PKTINFO.to_ne_bytes());
+    let length = (size_of::<nix::libc::cmsghdr>() + size_of::<nix::libc::in6_pktinfo>()).to_ne_bytes();
+    let fields = length.iter().chain(&level).chain(&kind).copied();
+    let fields = fields.chain(source.octets()).chain(interface.to_ne_bytes());
+    for (to, byte) in control.iter_mut().zip(fields) {
+        *to = byte;
+    }
+    control
+}
+
+const CONTROL_V6_BYTES: usize = (size_of::<nix::libc::cmsghdr>() + size_of::<nix::libc::in6_pktinfo>())
+    .next_multiple_of(size_of::<usize>());
 /// As long as CMSG_SPACE says: a multiple of the size of a word.
 const CONTROL_BYTES: usize = (size_of::<nix::libc::cmsghdr>() + size_of::<nix::libc::in_pktinfo>())
     .next_multiple_of(size_of::<usize>());
 
 /// A buffer for [`AskedSocket::receive`], to be used again and again.
 pub(crate) fn control_buffer() -> Vec<u8> {
-    nix::cmsg_space!(nix::libc::in_pktinfo)
+    // The longer one has room for the shorter.
+    nix::cmsg_space!(nix::libc::in6_pktinfo)
 }
 
 #[cfg(test)]
@@ -141,6 +215,23 @@ mod tests {
             let (_, from) = client.recv_from(&mut buffer).await.unwrap();
             assert_eq!(from.to_string(), format!("{asked}:{port}"));
         }
+    }
+
+    #[tokio::test]
+    async fn so_they_do_with_ipv6() {
+        let server = AskedSocket::bind("[::]:0".parse().unwrap()).unwrap();
+        let port = server.local().unwrap().port();
+        let client = UdpSocket::bind("[::1]:0").await.unwrap();
+        client.send_to(b"hello", ("::1", port)).await.unwrap();
+        let (mut buffer, mut control) = ([0; 16], control_buffer());
+        let datagram = server.receive(&mut buffer, &mut control).await.unwrap();
+        assert_eq!((datagram.asked.to_string().as_str(), datagram.bytes), ("::1", 5));
+        assert_eq!(datagram.from, client.local_addr().unwrap());
+        server.answer(&datagram, b"welcome").unwrap();
+        let (_, from) = client.recv_from(&mut buffer).await.unwrap();
+        assert_eq!(from.to_string(), format!("[::1]:{port}"));
+        // IPv4 is another socket's.
+        AskedSocket::bind(format!("0.0.0.0:{port}").parse().unwrap()).unwrap();
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use inventory::config::Site;
-use inventory::{By, Inventory, Role, UnixMillis, User, clock};
+use inventory::{By, Inventory, Portal, Role, UnixMillis, User, clock};
 
 use crate::bearer::Scope;
 use crate::config::Config;
@@ -39,6 +39,8 @@ pub(crate) struct School {
     pub(crate) authority: String,
     /// Whether accounts that open much must have a second factor.
     pub(crate) require_second_factor: bool,
+    /// Where devices of strangers reach us, if they do.
+    pub(crate) portal: Option<Portal>,
 }
 
 impl App {
@@ -55,6 +57,7 @@ impl App {
             lang: site.language.into(),
             authority,
             require_second_factor: config.require_second_factor,
+            portal: site.portal.clone(),
         };
         Ok(Self {
             inventory,

@@ -1,6 +1,7 @@
 //! The section `[webui]` of the configuration.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -17,6 +18,11 @@ pub struct Config {
     /// Whether accounts that may change people, networks or lessons must have a second factor: without one, all they can do is to
     /// set it up.
     pub require_second_factor: bool,
+    /// PEM file of a certificate that everybody trusts, with those between it and the authority, for the name of `portal` in `[site]`.
+    /// It is read again every hour.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -26,6 +32,8 @@ impl Default for Config {
             redirect_listen: None,
             page_listen: None,
             require_second_factor: false,
+            certificate: None,
+            key: None,
         }
     }
 }

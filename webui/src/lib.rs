@@ -26,6 +26,7 @@ mod page;
 mod pages;
 pub mod password;
 mod people;
+mod portal;
 mod problem;
 mod rights;
 mod routes;

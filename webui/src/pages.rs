@@ -23,6 +23,7 @@ pub(crate) mod pupils;
 pub(crate) mod rooms;
 pub(crate) mod rules;
 pub(crate) mod signin;
+pub(crate) mod strays;
 pub(crate) mod tokens;
 pub(crate) mod waiting;
 

@@ -8,6 +8,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use inventory::Portal;
 use schemars::JsonSchema;
 
 use crate::app::App;
@@ -17,7 +18,7 @@ use crate::guard::Access::{self, Needs, Public};
 use crate::guard::Proof;
 use crate::openapi::{Doc, Handled, Taken, schema_of};
 use crate::rights::Right::{self, Devices, History, Lessons, Own, People, School};
-use crate::{live, pages};
+use crate::{live, pages, portal};
 
 /// One thing that can be called.
 pub(crate) struct Route {
@@ -141,7 +142,7 @@ pub(crate) fn table() -> Vec<Route> {
 fn page_routes() -> Vec<Route> {
     use pages::{
         assets, changes, described, device, devices, exam, grid, groups, images, import, jobs, lesson, lists,
-        networks, overview, own, people, person, pupils, rooms, rules, signin, tokens, waiting,
+        networks, overview, own, people, person, pupils, rooms, rules, signin, strays, tokens, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -153,8 +154,11 @@ fn page_routes() -> Vec<Route> {
         get(Own, "/assets/{file}", assets::file).public(),
         get(Own, "/hausmeister-ca.crt", assets::authority).public(),
         get(Own, "/healthz", assets::health).public(),
+        get(Own, Portal::API_PATH, portal::api).public(),
+        get(Own, Portal::PAGE_PATH, portal::page).public(),
         get(Own, "/", overview::show),
         get(Own, "/events", live::events),
+        get(Devices, "/strays", strays::show),
         get(Devices, "/waiting", waiting::show),
         post(Devices, "/waiting/{id}/approve", waiting::approve),
         post(Devices, "/waiting/{id}/reject", waiting::reject),

@@ -1,6 +1,7 @@
 //! Starting and stopping.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,10 +12,12 @@ use inventory::ca::{Authority, CaError};
 use inventory::config::Site;
 use inventory::{Boxed, By, Inventory, clock};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::HTTPS_PORT;
 use crate::live::Live;
+use crate::portal::Keeper;
 use crate::vault::{Vault, VaultError};
 use crate::{Config, routes, why};
 
@@ -23,34 +26,22 @@ use crate::{Config, routes, why};
 pub struct Handle {
     https: httpd::Handle,
     redirect: Option<httpd::Handle>,
-    _page: Option<httpd::Handle>,
+    page: Option<httpd::Handle>,
     _following: crate::live::Following,
-    _tidying: Tidying,
+    /// Dropping it ends the tasks.
+    _tasks: JoinSet<()>,
 }
 
-/// Forgets old uploads and people who left long ago, until it is dropped.
-#[derive(Debug)]
-struct Tidying(tokio::task::JoinHandle<()>);
-
-impl Tidying {
-    fn start(app: App) -> Self {
-        Self(tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(TIDY_EVERY);
-            loop {
-                ticks.tick().await;
-                app.uploads.tidy();
-                let by = By { actor: "webui", at: clock::now() };
-                if let Err(error) = app.inventory.forget_imports(by).await {
-                    tracing::warn!(%error, "people who left cannot be removed; trying again later");
-                }
-            }
-        }))
-    }
-}
-
-impl Drop for Tidying {
-    fn drop(&mut self) {
-        self.0.abort();
+/// Forgets old uploads and people who left long ago, again and again.
+async fn tidy(app: App) {
+    let mut ticks = tokio::time::interval(TIDY_EVERY);
+    loop {
+        ticks.tick().await;
+        app.uploads.tidy();
+        let by = By { actor: "webui", at: clock::now() };
+        if let Err(error) = app.inventory.forget_imports(by).await {
+            tracing::warn!(%error, "people who left cannot be removed; trying again later");
+        }
     }
 }
 
@@ -65,6 +56,12 @@ impl Handle {
     #[must_use]
     pub fn redirect_address(&self) -> Option<SocketAddr> {
         self.redirect.as_ref().map(httpd::Handle::address)
+    }
+
+    /// Address that locked devices are led to, if that is on.
+    #[must_use]
+    pub fn page_address(&self) -> Option<SocketAddr> {
+        self.page.as_ref().map(httpd::Handle::address)
     }
 }
 
@@ -109,7 +106,22 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let authority = Authority::open(&site.keys_dir())?;
     let (addresses, names) = subjects(site, config.listen.ip());
     let certificate = authority.issue_server(&addresses, &names)?;
-    let tls = httpd::tls_config(certificate.certificate, certificate.key, None).map_err(StartError::Tls)?;
+    let keeper = match &site.portal {
+        Some(portal) => {
+            let files = config.certificate.clone().zip(config.key.clone());
+            let (keeper, named) = Keeper::new(inventory.clone(), portal, files);
+            keeper.look().await;
+            Some((keeper, named))
+        }
+        None => None,
+    };
+    let tls = match &keeper {
+        Some((_, named)) => {
+            httpd::tls_config_with_name(certificate.certificate, certificate.key, Arc::clone(named))
+        }
+        None => httpd::tls_config(certificate.certificate, certificate.key, None),
+    };
+    let tls = tls.map_err(StartError::Tls)?;
 
     let (live, following) = Live::follow(inventory.clone()).await?;
     let vault = Vault::open(&site.keys_dir())?;
@@ -120,10 +132,15 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let listen = |source| StartError::Listen { address: config.listen, source };
     let https = httpd::serve_tls(listener, tls, routes::router(app.clone()), limits).map_err(listen)?;
     let redirect = plain(config.redirect_listen, redirect(https.address().port())).await?;
-    let tidying = Tidying::start(app.clone());
+    let tidied = app.clone();
     let page = plain(config.page_listen, why::router(app)).await?;
     tracing::info!(address = %https.address(), "webui serves the pages");
-    Ok(Handle { https, redirect, _page: page, _following: following, _tidying: tidying })
+    let mut tasks = JoinSet::new();
+    tasks.spawn(tidy(tidied));
+    if let Some((keeper, _)) = keeper {
+        tasks.spawn(keeper.keep());
+    }
+    Ok(Handle { https, redirect, page, _following: following, _tasks: tasks })
 }
 
 /// Serves a router over plain HTTP, if there is an address to do so.

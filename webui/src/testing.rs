@@ -68,7 +68,8 @@ impl Desk {
         let ends = by.at.plus_secs(session::SESSION_SECS);
         inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
         let (live, following) = Live::follow(inventory.clone()).await.unwrap();
-        let site = Site { data_dir: dir.path().to_owned(), ..Site::default() };
+        let portal = Some("netz.schule.example".to_owned().try_into().unwrap());
+        let site = Site { data_dir: dir.path().to_owned(), portal, ..Site::default() };
         let vault = Vault::open(&site.keys_dir()).unwrap();
         let app = App::new(&site, &config, inventory.clone(), live, vault, "PEM".into()).unwrap();
         let router = routes::router(app);

@@ -8,6 +8,7 @@ mod openapi;
 mod pages;
 mod people;
 mod permissions;
+mod portal;
 mod rules;
 mod second_factor;
 mod serving;

@@ -312,6 +312,15 @@ texts! {
     tile_jobs: "offene Aufträge", "open jobs";
     tile_images: "Images", "images";
 
+    // Addresses that nothing explains.
+    strays: "Unerklärte Adressen", "Unexplained addresses";
+    strays_intro: "Diese Adressen sind in Gebrauch, ohne dass eine Lease oder Reservierung sie erklärt. Wer sie benutzt, darf nur, was das Netz Unbekannten erlaubt.", "These addresses are in use, and no lease and no reservation explains them. Whoever uses them may do only what the network lets strangers do.";
+    strays_remedy: "Hat ein Gerät eine fest eingestellte Adresse, reservieren Sie sie auf der Seite des Geräts für seine Karte, oder stellen Sie das Gerät auf automatische Adressen (DHCP). Gehört die Karte oder die Adresse einem anderen Gerät, gibt sich vielleicht jemand als dieses aus: Sehen Sie nach, wo es steht.", "If a device has an address that was typed in, reserve it for its card on the device's page, or set the device to automatic addresses (DHCP). If card or address belong to another device, somebody may give themselves out as it: look where it is.";
+    strays_none: "Jede Adresse ist erklärt.", "Every address is explained.";
+    first_seen: "zuerst gesehen:", "first seen:";
+    last_seen_at: "zuletzt gesehen:", "last seen:";
+    look_at_them: "Ansehen", "Look at them";
+
     // Waiting list.
     waiting_intro: "Diese PCs haben über das Netz gestartet und sind noch nicht freigegeben. Die sechs Ziffern müssen dieselben sein wie auf dem Bildschirm des PCs.", "These PCs booted from the network and are not approved yet. The six digits must be the same as on the PC's screen.";
     waiting_none: "Kein PC wartet. Ein unbekannter PC erscheint hier von selbst, sobald er über das Netz startet.", "No PC is waiting. An unknown PC appears here by itself as soon as it boots from the network.";
@@ -881,6 +890,41 @@ impl Texts {
         }
     }
 
+    /// A pair of addresses that nothing explains, with the devices that card and address belong to.
+    pub(crate) fn stray(
+        &self,
+        ip: &str,
+        mac: &str,
+        card_of: Option<&str>,
+        address_of: Option<&str>,
+    ) -> String {
+        let (de, en) = match (card_of, address_of) {
+            (None, None) => (String::new(), String::new()),
+            (Some(card), None) => (format!(" von {card}"), format!(" of {card}")),
+            (None, Some(address)) => {
+                (format!("; die Adresse gehört {address}"), format!("; the address is {address}'s"))
+            }
+            (Some(card), Some(address)) => (
+                format!(" von {card}; die Adresse gehört {address}"),
+                format!(" of {card}; the address is {address}'s"),
+            ),
+        };
+        match self.lang {
+            Lang::De => format!("{ip} benutzt die Karte {mac}{de}; keine Lease erklärt es."),
+            Lang::En => format!("{ip} uses the card {mac}{en}; no lease explains it."),
+        }
+    }
+
+    pub(crate) fn strays_seen(&self, n: usize) -> String {
+        match self.lang {
+            Lang::De => {
+                count(n, "Adresse ist in Gebrauch, die", "Adressen sind in Gebrauch, die")
+                    + " keine Lease erklärt"
+            }
+            Lang::En => count(n, "address is", "addresses are") + " in use that no lease explains",
+        }
+    }
+
     pub(crate) fn new_name_of(&self, name: &str) -> String {
         match self.lang {
             Lang::De => format!("Neuer Name für {name}"),
@@ -996,6 +1040,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("job", "Auftrag", "Job"),
     ("user", "Person", "Person"),
     ("notice", "Hinweise", "Notices"),
+    ("stray", "Unerklärte Adressen", "Unexplained addresses"),
     ("rule", "Internetregel", "Internet rule"),
     ("gate", "Internetsperre", "Internet lock"),
     ("group", "Klasse", "Class"),
@@ -1024,6 +1069,7 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("failed", "gescheitert", "failed"),
     ("cancelled", "abgebrochen", "cancelled"),
     ("signed in", "angemeldet", "signed in"),
+    ("seen", "gesehen", "seen"),
     ("confirmed", "vom Kernel bestätigt", "confirmed by the kernel"),
     ("ended", "beendet", "ended"),
     ("begun", "begonnen", "begun"),

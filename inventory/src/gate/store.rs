@@ -392,6 +392,31 @@ impl Inventory {
         })
     }
 
+    /// Forgets what was written down of these devices: the gate does not guard them any more.
+    ///
+    /// # Errors
+    /// The database failed; then nothing was forgotten.
+    pub fn forget_levels<'a>(&'a self, by: By<'a>, devices: &'a [DeviceId]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            if devices.is_empty() {
+                return Ok(());
+            }
+            in_transaction!(self, "forget confirmed levels", tx => {
+                for part in devices.chunks(ROWS_PER_STATEMENT) {
+                    let mut sql = sqlx::QueryBuilder::new("DELETE FROM gate_confirmed WHERE device_id IN (");
+                    let mut ids = sql.separated(", ");
+                    part.iter().for_each(|device| {
+                        ids.push_bind(device.0);
+                    });
+                    sql.push(")");
+                    sql.build().execute(&mut *tx).await.map_err(Error::db("forget confirmed levels"))?;
+                }
+                record!(tx, by, "gate", devices.len(), "forgotten")?;
+                Ok(())
+            })
+        })
+    }
+
     /// What the kernel was last read to enforce.
     ///
     /// # Errors

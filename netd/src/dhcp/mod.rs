@@ -13,6 +13,7 @@
 //! | RFC 4702 | option 81 read for the name, also in the deprecated ASCII form |
 //! | RFC 5227 | ARP probe of an offered address, beside the conversation |
 //! | RFC 6842 | client identifier always echoed |
+//! | RFC 8910 | option 114 for clients of guarded networks that ask for it; only if the school has a portal that strangers trust |
 //!
 //! Not done: BOOTP without DHCP, forced renewal (RFC 3203), lease queries (RFC 4388), dynamic DNS updates (our own DNS
 //! answers from the inventory).

@@ -31,6 +31,14 @@ pub(super) fn of_network(
     options
 }
 
+/// RFC 8910 section 2: where a client learns whether it is locked. The RFC allows to tell everybody; only those who ask are told,
+/// since firmware has little room.
+pub(super) fn of_portal(request: &Request<'_>, portal: Option<&str>) -> Option<DhcpOption> {
+    let asked = request.option(OptionCode::ParameterRequestList)?;
+    let uri = portal.filter(|_| asked.contains(&u8::from(OptionCode::CaptivePortal)))?;
+    Some(DhcpOption::CaptivePortal(uri.to_owned()))
+}
+
 /// Length of a lease with its two renewal times (RFC 2131 section 4.4.5).
 pub(super) fn of_lease(secs: u32) -> [DhcpOption; 3] {
     let secs = u64::from(secs);

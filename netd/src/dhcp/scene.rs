@@ -116,6 +116,7 @@ impl Scene<'_> {
         let boot = BootFile::of(request, server, self.view.settings.boot_http_port);
         options.extend(options::of_network(request, &self.view.settings, network, server, known));
         options.extend(boot.iter().flat_map(|boot| boot.options(request, false)));
+        options.extend(options::of_portal(request, self.view.portal(network)));
         self.send(kind, yiaddr, server, boot.as_ref(), options)
     }
 

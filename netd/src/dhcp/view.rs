@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
-use inventory::{Device, DhcpMode, Hostname, MacAddr, Network};
+use inventory::{Device, DhcpMode, Hostname, MacAddr, Network, NetworkId};
 
 /// An interface, by the number the kernel gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,11 +31,13 @@ pub struct Settings {
     pub boot_http_port: u16,
     /// Port of DHCP clients, 68.
     pub client_port: u16,
+    /// Where devices in guarded networks ask whether they are locked (RFC 8908).
+    pub portal: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { zone: "schule.internal".into(), boot_http_port: 8067, client_port: 68 }
+        Self { zone: "schule.internal".into(), boot_http_port: 8067, client_port: 68, portal: None }
     }
 }
 
@@ -67,6 +69,8 @@ pub struct View {
     /// Addresses no pool may give away: reservations, our own, routers.
     excluded: HashSet<Ipv4Addr>,
     own: HashSet<Ipv4Addr>,
+    /// Networks whose devices may be locked.
+    guarded: HashSet<NetworkId>,
 }
 
 impl View {
@@ -102,7 +106,18 @@ impl View {
             }
         }
         let links = links.into_iter().map(|link| (link.id, link)).collect();
-        (Self { settings, networks, links, cards, excluded, own }, problems)
+        (Self { settings, networks, links, cards, excluded, own, guarded: HashSet::new() }, problems)
+    }
+
+    /// The same where the gate guards these networks.
+    #[must_use]
+    pub fn guarding(self, guarded: HashSet<NetworkId>) -> Self {
+        Self { guarded, ..self }
+    }
+
+    /// Where devices of a network ask whether they are locked.
+    pub(crate) fn portal(&self, network: &Network) -> Option<&str> {
+        self.settings.portal.as_deref().filter(|_| self.guarded.contains(&network.id))
     }
 
     pub(crate) fn known(&self, mac: MacAddr) -> Option<&Known> {

@@ -22,6 +22,7 @@ use hickory_proto::ProtoError;
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
+use super::dnssec::Trust;
 use super::quick::HEADER_BYTES;
 use super::rules::Target;
 use super::table::wire;
@@ -42,13 +43,20 @@ pub(crate) struct Answer {
     pub(crate) aliases: Box<[Box<[u8]>]>,
     /// How long it may be kept, in seconds.
     ttl_secs: u32,
+    /// Whether it is what the owner of the name signed.
+    pub(crate) trust: Trust,
 }
 
 impl Answer {
     /// No answer: the forwarders failed.
     pub(crate) fn failure(code: ResponseCode) -> Self {
-        let (body, ttls, aliases) = Default::default();
-        Self { code, answers: 0, authorities: 0, body, ttls, aliases, ttl_secs: 0 }
+        let (body, ttls, aliases, trust) = Default::default();
+        Self { code, answers: 0, authorities: 0, body, ttls, aliases, ttl_secs: 0, trust }
+    }
+
+    /// The same, with what is known of it.
+    pub(crate) fn with_trust(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 
     /// Prepares an answer to a question. TTLs longer than a day are shortened.
@@ -86,7 +94,8 @@ impl Answer {
         let body = bytes.get(HEADER_BYTES + wire(name)?.len() + 4..).unwrap_or_default();
         let (answers, authorities) = (u16::from_be_bytes([n0, n1]), u16::from_be_bytes([m0, m1]));
         let ttls = Records(body, 0).map(|at| u16::try_from(at).unwrap_or(u16::MAX)).collect();
-        Ok(Self { code, answers, authorities, body: body.into(), ttls, aliases, ttl_secs })
+        let trust = Trust::Unknown;
+        Ok(Self { code, answers, authorities, body: body.into(), ttls, aliases, ttl_secs, trust })
     }
 
     /// Writes the records with the TTLs that they have now.
@@ -310,7 +319,7 @@ impl Cache {
     }
 
     /// Remembers that the forwarders did not answer: what is there may be given for a while, or else the failure itself.
-    pub(crate) fn fail(&self, key: &Key, now: Instant) {
+    pub(crate) fn fail(&self, key: &Key, trust: Trust, now: Instant) {
         let Some(shard) = self.shard(key.as_slice()) else { return };
         {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -321,7 +330,7 @@ impl Cache {
                 return;
             }
         }
-        let failure = Answer { ttl_secs: FAILURE_SECS, ..Answer::failure(ResponseCode::ServFail) };
+        let failure = Answer { ttl_secs: FAILURE_SECS, trust, ..Answer::failure(ResponseCode::ServFail) };
         self.insert(key, Arc::new(failure), now);
     }
 

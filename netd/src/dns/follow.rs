@@ -33,11 +33,13 @@ impl Maker {
         zone: Name,
         own_names: Vec<Hostname>,
         own_addresses: Vec<Ipv4Addr>,
+        portal: Option<Name>,
     ) -> Self {
         let facts = Facts {
             zone,
             own_names,
             own_addresses: Vec::new(),
+            portal,
             networks: Vec::new(),
             devices: Vec::new(),
             leases: Vec::new(),
@@ -68,7 +70,8 @@ impl Maker {
             .map_err(|error| Error::Names(error.to_string()))?
             .map_err(|error| Error::Names(error.to_string()))?;
         self.guests = guests;
-        Ok(table)
+        let networks: Vec<_> = self.facts.networks.iter().map(|network| network.cidr).collect();
+        Ok(table.with_links(interfaces::links_in(&networks)))
     }
 
     /// Reads networks and devices if one of them may have changed. While images are written, the inventory changes all the

@@ -1,6 +1,6 @@
 //! The long way: messages that need hickory's parser, names that have to be asked for, addresses that have to be opened first.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +13,13 @@ use inventory::{Level, clock};
 use tokio::sync::oneshot;
 
 use super::cache::{Age, Answer, Cache, Hit, Key, Next};
+use super::dnssec::Trust;
 use super::quick::{self, Desk, Fetch, HEADER_BYTES, NAME_BYTES_MAX, Question, Quick, Step, Transport};
 use super::rules::{Rules, Ruling, Target, Then};
 use super::table::{Table, wire};
 use super::upstream::Upstream;
 use crate::clients::{Client, Link, Opening};
+use crate::neighbours::{self, Neighbours};
 
 /// What answers: the prepared table, the rules, what is remembered, and the forwarders for everything else.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub(crate) struct School {
     pub(crate) rules: ArcSwap<Rules>,
     /// The gate; nobody is filtered without.
     pub(crate) link: Option<Link>,
+    pub(crate) neighbours: Neighbours,
     pub(crate) cache: Cache,
     pub(crate) upstream: Upstream,
 }
@@ -39,8 +42,20 @@ impl School {
             table: &table,
             rules: &rules,
             clients: clients.as_ref().map(|clients| &***clients),
+            neighbours: &self.neighbours,
             cache: &self.cache,
             now: clock::instant(),
+        })
+    }
+
+    /// The interface of ours where a question came from, if the kernel has not met whoever sent it.
+    pub(crate) fn unmet(&self, client: Ipv6Addr, interface: u32) -> Option<neighbours::Link> {
+        if client.is_unicast_link_local() {
+            return None;
+        }
+        self.at_desk(|desk| {
+            let mut links = desk.table.links.iter();
+            links.find(|(_, index)| *index == interface).filter(|_| !desk.serves(client.into())).cloned()
         })
     }
 
@@ -53,7 +68,7 @@ impl School {
     pub(crate) async fn refresh(&self, client: IpAddr, message: &[u8]) {
         let Some(question) = Question::read(message) else { return };
         let ruling = self.at_desk(|desk| {
-            let who = desk.clients.and_then(|clients| clients.of(client));
+            let who = desk.who(client);
             match desk.rules.rule(who, question.name(), question.kind) {
                 Ruling::Ask(_) => Some(None),
                 Ruling::AskFor(target, _) => Some(Some(target)),
@@ -106,7 +121,7 @@ impl School {
         match tokio::time::timeout(STALE_AFTER, asking).await {
             Ok(Ok(answer)) if is_lasting(answer.code) => fresh(answer),
             _ => {
-                self.cache.fail(&Key::new(target, kind, question.name()), clock::instant());
+                self.cache.fail(&Key::new(target, kind, question.name()), Trust::Unknown, clock::instant());
                 old
             }
         }
@@ -129,17 +144,20 @@ impl School {
         let mut outcome = self.upstream.ask(client, ask_for.clone(), kind).await;
         let key = Key::new(target, kind, name);
         if !is_lasting(outcome.code) {
-            if outcome.in_vain {
-                self.cache.fail(&key, clock::instant());
+            if outcome.in_vain || outcome.trust == Trust::Bogus {
+                self.cache.fail(&key, outcome.trust, clock::instant());
             }
-            return Arc::new(Answer::failure(outcome.code));
+            return Arc::new(Answer::failure(outcome.code).with_trust(outcome.trust));
         }
         if target.is_some() {
+            outcome.trust = Trust::Unknown;
             let alias = RData::CNAME(CNAME(ask_for));
             outcome.answers.insert(0, Record::from_rdata(name_asked.clone(), ALIAS_TTL_SECS, alias));
         }
         let made = Answer::new(&name_asked, kind, outcome.code, outcome.answers, outcome.authorities);
-        let Ok(answer) = made.map(Arc::new) else { return failure() };
+        let Ok(answer) = made.map(|answer| Arc::new(answer.with_trust(outcome.trust))) else {
+            return failure();
+        };
         self.cache.insert(&key, Arc::clone(&answer), clock::instant());
         answer
     }
@@ -150,7 +168,7 @@ impl School {
         let Some(link) = &self.link else { return };
         // A name of the world that leads into the school's networks opens nothing there.
         let addresses: Vec<IpAddr> =
-            self.at_desk(|desk| hit.answer.addresses().filter(|ip| !desk.table.serves(*ip)).collect());
+            self.at_desk(|desk| hit.answer.addresses().filter(|ip| !desk.table.holds(*ip)).collect());
         if addresses.is_empty() {
             return;
         }

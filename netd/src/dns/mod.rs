@@ -5,24 +5,28 @@
 //! | RFC 1034, 1035 | the school's zone and its reverse zones, authoritative; recursion through forwarders     |
 //! | RFC 2308       | negative answers carry the zone's SOA                                                   |
 //! | RFC 6303, 6761 | names that never leave the house; see `special`                                         |
+//! | RFC 4033-4035  | answers of forwarders are validated; see [`dnssec`]                                     |
 //! | RFC 6891, 8914 | EDNS, datagrams of at most 1232 bytes; a refusal names its rule                         |
 //! | RFC 7766       | TCP, with several questions on one connection                                           |
 //! | RFC 7858       | forwarders over TLS; their certificates are checked, and nothing is asked in the clear instead |
 //! | RFC 8482       | ANY gets one set of records                                                             |
 //! | RFC 8767       | answers whose time is over are given while the forwarders are silent; see `cache`       |
 //!
-//! Not done: zone transfer, dynamic update, DNSSEC validation, IPv6 addresses of devices.
+//! Not done: zone transfer, dynamic update, IPv6 addresses of devices.
 //!
-//! Only clients in a network of the inventory, and this machine, are answered. Answers about our own names come from a table
+//! Only clients in a network of the inventory, and this machine, are answered; by IPv6 those on an interface with an address in such
+//! a network. Answers about our own names come from a table
 //! that is made anew when the inventory or a lease changed, at most twice a second; a question never waits for the database.
 //! What a client may ask beyond those depends on its level, which the gate decides ([`crate::clients`]), and on lists (`rules`).
 
 mod book;
 mod cache;
+pub mod dnssec;
 mod fetch;
 mod follow;
 mod handler;
 mod quick;
+mod remember;
 mod rules;
 mod server;
 mod special;
@@ -34,7 +38,7 @@ mod zones;
 mod tests;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use inventory::Hostname;
@@ -44,16 +48,20 @@ pub use server::{Handle, serve};
 /// What the server needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen, UDP and TCP, usually `0.0.0.0:53`; port 0 takes a free one.
-    pub listen: Vec<SocketAddrV4>,
+    /// Where to listen, UDP and TCP, usually `0.0.0.0:53` and `[::]:53`; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
     /// The school's zone, for example `schule.internal`.
     pub zone: String,
     /// Names of this server beside `server`, for example its host name.
     pub own_names: Vec<Hostname>,
     /// Addresses that these names have. When empty, those of this machine that lie in a network of the inventory.
     pub own_addresses: Vec<Ipv4Addr>,
+    /// The server's name for strangers, which is not in the school's zone; it has the same addresses.
+    pub portal: Option<String>,
     /// Servers that are asked for all other names. Without any, such questions are refused.
     pub forwarders: Vec<Forwarder>,
+    /// Whether what they say is validated.
+    pub dnssec: dnssec::Settings,
     /// PEM file of the authorities that may vouch for forwarders and for publishers of lists.
     pub authorities: PathBuf,
     /// Folder of subscribed lists: `ID` in use, `ID.new` a new version. It need not exist.
@@ -85,7 +93,7 @@ pub enum Error {
     #[error("cannot open port {address} for DNS over {transport}")]
     Bind {
         /// The address.
-        address: SocketAddrV4,
+        address: SocketAddr,
         /// UDP or TCP.
         transport: &'static str,
         /// What the system said.

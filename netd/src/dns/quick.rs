@@ -4,7 +4,7 @@
 //! through hickory's parser ([`super::handler`]), and so does what has to be asked for first. Whatever the way, one function decides
 //! ([`decide`]) and one writes ([`Say::write`]).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,9 +12,11 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::cache::{Age, Answer, Cache, Hit, Key, Next};
+use super::dnssec::Trust;
 use super::rules::{Reason, Rules, Ruling, Target, Then};
 use super::table::{Found, QUESTION_NAME, Set, Suffixes, Table, Zone};
 use crate::clients::{Client, Clients};
+use crate::neighbours::{Neighbour, Neighbours};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +57,32 @@ pub(crate) struct Desk<'d> {
     pub(crate) rules: &'d Rules,
     /// Nobody is filtered without.
     pub(crate) clients: Option<&'d Clients>,
+    pub(crate) neighbours: &'d Neighbours,
     pub(crate) cache: &'d Cache,
     pub(crate) now: Instant,
+}
+
+impl Desk<'_> {
+    /// Whether a client may ask at all.
+    pub(crate) fn serves(&self, client: IpAddr) -> bool {
+        self.table.holds(client) || matches!(client, IpAddr::V6(ip) if self.neighbour(ip).is_some())
+    }
+
+    /// What the gate decided for a client.
+    pub(crate) fn who(&self, client: IpAddr) -> Option<Client> {
+        let clients = self.clients?;
+        match client {
+            IpAddr::V4(_) => clients.of(client),
+            IpAddr::V6(ip) => {
+                let neighbour = self.neighbour(ip)?;
+                clients.of_card(neighbour.mac, &neighbour.link)
+            }
+        }
+    }
+
+    fn neighbour(&self, ip: Ipv6Addr) -> Option<Neighbour> {
+        self.neighbours.find(ip, &self.table.links, self.now)
+    }
 }
 
 /// An answer, not yet written.
@@ -109,7 +135,7 @@ pub(crate) fn answer(
         return Quick::Ignored;
     }
     let Some(question) = Question::read(message) else {
-        return if desk.table.serves(client) { Quick::LongWay } else { Quick::Ignored };
+        return if desk.serves(client) { Quick::LongWay } else { Quick::Ignored };
     };
     match decide(desk, client, &question) {
         Step::Fetch(_) => Quick::LongWay,
@@ -124,7 +150,7 @@ pub(crate) fn answer(
 /// Decides what to do with a question.
 pub(crate) fn decide<'d>(desk: &Desk<'d>, client: IpAddr, question: &Question<'_>) -> Step<'d> {
     let (name, kind) = (question.name(), question.kind);
-    if !desk.table.serves(client) || !question.is_of_internet || is_transfer(kind) {
+    if !desk.serves(client) || !question.is_of_internet || is_transfer(kind) {
         return Step::Say(Say::Code(ResponseCode::Refused));
     }
     match desk.table.find(name, kind) {
@@ -140,7 +166,7 @@ pub(crate) fn decide<'d>(desk: &Desk<'d>, client: IpAddr, question: &Question<'_
         // RFC 8482: nobody has to collect everything about a name, and forwarders do not.
         return Step::Say(Say::Code(ResponseCode::NotImp));
     }
-    let who = desk.clients.and_then(|clients| clients.of(client));
+    let who = desk.who(client);
     let (target, then) = match desk.rules.rule(who, name, kind) {
         Ruling::Ask(then) => (None, then),
         Ruling::AskFor(target, then) => (Some(target), then),
@@ -206,7 +232,10 @@ impl Say<'_> {
             | flags0 & (OPCODE | RECURSION_DESIRED)
             | if sections.ours { AUTHORITATIVE } else { 0 }
             | if fits { 0 } else { TRUNCATED };
-        let flags1 = RECURSION_AVAILABLE | flags1 & CHECKING_DISABLED | sections.code.low();
+        // RFC 6840 section 5.8: whoever understands the bit says so.
+        let wants_proof = question.signatures || flags1 & AUTHENTIC != 0;
+        let proven = if wants_proof && sections.is_proven() { AUTHENTIC } else { 0 };
+        let flags1 = RECURSION_AVAILABLE | flags1 & CHECKING_DISABLED | proven | sections.code.low();
         let ([n0, n1], [m0, m1]) = if fits { sections.counts() } else { Default::default() };
         out.clear();
         out.extend_from_slice(&[id0, id1, flags0, flags1, 0, 1, n0, n1, m0, m1, 0, 0]);
@@ -244,6 +273,7 @@ impl Say<'_> {
     fn reason(&self) -> Option<(u16, String)> {
         match self {
             Self::Refusal(_, reason) => Some((BLOCKED, reason.text())),
+            Self::Told(hit) if hit.answer.trust == Trust::Bogus => Some((DNSSEC_BOGUS, String::new())),
             Self::Told(hit) if hit.age == Age::Stale => Some((STALE_ANSWER, String::new())),
             _ => None,
         }
@@ -260,6 +290,11 @@ struct Sections<'s> {
 }
 
 impl Sections<'_> {
+    /// Whether all of it is what the owners of the names signed, and still holds.
+    fn is_proven(&self) -> bool {
+        self.told.is_some_and(|(answer, age)| answer.trust == Trust::Secure && age != Age::Stale)
+    }
+
     fn bytes(&self) -> usize {
         self.set.map_or(0, |set| set.wire.len())
             + self.zone.map_or(0, |zone| zone.soa_wire.len() + QUESTION_NAME.len())
@@ -403,6 +438,7 @@ const TRUNCATED: u8 = 0x02;
 const RECURSION_DESIRED: u8 = 0x01;
 /// In the fourth byte of a header.
 pub(crate) const RECURSION_AVAILABLE: u8 = 0x80;
+const AUTHENTIC: u8 = 0x20;
 const CHECKING_DISABLED: u8 = 0x10;
 const CLASS_IN: u8 = 1;
 const OPT: u8 = 41;
@@ -412,6 +448,7 @@ const EXTENDED_ERROR: [u8; 2] = [0, 15];
 /// What it takes beside its text: number, length, code.
 const EXPLAIN_BYTES: usize = 6;
 const STALE_ANSWER: u16 = 3;
+const DNSSEC_BOGUS: u16 = 6;
 const BLOCKED: u16 = 15;
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 const LABEL_BYTES_MAX: usize = 63;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hickory_server::proto::rr::Name;
 use inventory::{Hostname, Inventory};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
@@ -26,12 +27,13 @@ use super::quick::{self, Quick, Transport};
 use super::upstream::Upstream;
 use super::{Config, Error};
 use crate::clients::Link;
+use crate::neighbours::Neighbours;
 use crate::udp::{AskedSocket, control_buffer};
 
 /// A running server; it stops when this is dropped.
 #[derive(Debug)]
 pub struct Handle {
-    addresses: Vec<SocketAddrV4>,
+    addresses: Vec<SocketAddr>,
     leases: Arc<Notify>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -39,7 +41,7 @@ pub struct Handle {
 impl Handle {
     /// The addresses it listens on, UDP and TCP, in the order of the configuration.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddrV4] {
+    pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
@@ -83,33 +85,35 @@ pub async fn serve(config: Config, inventory: Inventory, link: Option<Link>) -> 
     own_names.extend(config.own_names);
     own_names.dedup();
     let forwarders = config.forwarders.into_iter().filter(|forwarder| {
-        let ourselves = config.listen.iter().any(|own| SocketAddr::V4(*own) == forwarder.address);
+        let ourselves = config.listen.contains(&forwarder.address);
         if ourselves {
             tracing::warn!(forwarder = %forwarder.address, "this DNS forwarder is this server itself and is left out");
         }
         !ourselves
     });
-    let upstream = Upstream::new(forwarders.collect(), &config.authorities)
-        .map_err(|error| Error::Forwarders(error.to_string()))?;
+    let upstream = Upstream::new(forwarders.collect(), &config.authorities, &config.dnssec)
+        .map_err(Error::Forwarders)?;
 
     let changes = inventory.follow();
     let mut book = Book::new(inventory.clone(), config.lists_dir.clone());
     let fetcher = Fetcher::new(inventory.clone(), config.lists_dir, config.authorities);
     let rules = if link.is_some() { book.make().await? } else { Book::empty() };
-    let mut maker = Maker::new(inventory, zone, own_names, config.own_addresses);
+    let portal = config.portal.as_deref().map(zone_name).transpose()?;
+    let mut maker = Maker::new(inventory.clone(), zone, own_names, config.own_addresses, portal);
     let table = maker.make().await?;
     let school = Arc::new(School {
         table: ArcSwap::from_pointee(table),
         rules: ArcSwap::from_pointee(rules),
         cache: Cache::new(CACHE_ENTRIES_MAX, CACHE_BYTES_MAX),
         link,
+        neighbours: Neighbours::open(),
         upstream,
     });
 
     let mut handle = Handle { addresses: Vec::new(), leases: Arc::default(), tasks: Vec::new() };
     let long = Arc::new(Semaphore::new(LONG_WAYS_MAX));
     for address in config.listen {
-        let (udp, tcp) = bind(address).await?;
+        let (udp, tcp) = bind(address)?;
         let local = udp.local().map_err(|source| Error::Bind { address, transport: "UDP", source })?;
         handle.addresses.push(local);
         let udp = Arc::new(udp);
@@ -127,6 +131,8 @@ pub async fn serve(config: Config, inventory: Inventory, link: Option<Link>) -> 
         handle.tasks.push(tokio::spawn(book.follow(Arc::clone(&school), changes.clone())));
         handle.tasks.push(tokio::spawn(fetcher.follow(changes.clone())));
     }
+    let watched = Arc::clone(&school);
+    handle.tasks.push(tokio::spawn(async move { watched.upstream.watch(inventory).await }));
     handle.tasks.push(tokio::spawn(maker.follow(school, changes, leases)));
     Ok(handle)
 }
@@ -144,14 +150,14 @@ fn zone_name(zone: &str) -> Result<Name, Error> {
 }
 
 /// Opens UDP and TCP on the same port.
-async fn bind(address: SocketAddrV4) -> Result<(AskedSocket, TcpListener), Error> {
+fn bind(address: SocketAddr) -> Result<(AskedSocket, TcpListener), Error> {
     let mut tries = if address.port() == 0 { 8 } else { 1 };
     loop {
         tries -= 1;
         let udp =
             AskedSocket::bind(address).map_err(|source| Error::Bind { address, transport: "UDP", source })?;
         let local = udp.local().map_err(|source| Error::Bind { address, transport: "UDP", source })?;
-        match TcpListener::bind(local).await {
+        match listen(local) {
             Ok(tcp) => return Ok((udp, tcp)),
             // The system chose a port that is free for UDP only.
             Err(source) if tries == 0 => {
@@ -160,6 +166,19 @@ async fn bind(address: SocketAddrV4) -> Result<(AskedSocket, TcpListener), Error
             Err(_) => {}
         }
     }
+}
+
+/// Not tokio's `bind`: a socket for all IPv6 addresses would take those of IPv4 too, for which there is another.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 async fn serve_udp(socket: Arc<AskedSocket>, school: Arc<School>, long: Arc<Semaphore>) {
@@ -179,8 +198,15 @@ async fn serve_udp(socket: Arc<AskedSocket>, school: Arc<School>, long: Arc<Sema
         if datagram.cut {
             continue;
         }
-        let client = IpAddr::V4(*datagram.from.ip());
-        let quick = school.quick(client, Transport::Udp, message, &mut out);
+        let client = datagram.from.ip();
+        let unmet = match client {
+            IpAddr::V6(address) => school.unmet(address, datagram.interface).map(|link| (address, link)),
+            IpAddr::V4(_) => None,
+        };
+        let quick = match unmet {
+            Some(_) => Quick::LongWay,
+            None => school.quick(client, Transport::Udp, message, &mut out),
+        };
         if matches!(quick, Quick::Answered | Quick::Refresh) {
             // A lost answer is asked for again.
             drop(socket.answer(&datagram, &out));
@@ -197,7 +223,16 @@ async fn serve_udp(socket: Arc<AskedSocket>, school: Arc<School>, long: Arc<Sema
             if quick == Quick::Refresh {
                 return school.refresh(client, &message).await;
             }
-            if let Some(answer) = long_way(&school, datagram.from.into(), Transport::Udp, message).await {
+            if let Some((address, link)) = unmet {
+                school.neighbours.seek(address, &link).await;
+                let mut out = Vec::new();
+                match school.quick(client, Transport::Udp, &message, &mut out) {
+                    Quick::LongWay => {}
+                    Quick::Ignored => return,
+                    Quick::Answered | Quick::Refresh => return drop(socket.answer(&datagram, &out)),
+                }
+            }
+            if let Some(answer) = long_way(&school, datagram.from, Transport::Udp, message).await {
                 drop(socket.answer(&datagram, &answer));
             }
         });
@@ -218,7 +253,7 @@ async fn serve_tcp(listener: TcpListener, school: Arc<School>) {
             }
         };
         while running.try_join_next().is_some() {}
-        if running.len() >= CONNECTIONS_MAX || !school.table.load().serves(client.ip()) {
+        if running.len() >= CONNECTIONS_MAX || !school.at_desk(|desk| desk.serves(client.ip())) {
             continue;
         }
         let Some(place) = Place::take(&clients, client.ip()) else { continue };
@@ -314,6 +349,8 @@ const CONNECTIONS_MAX: usize = 256;
 /// Of those, one client's.
 const CONNECTIONS_PER_CLIENT: usize = 16;
 const QUESTIONS_PER_CONNECTION: usize = 1000;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 /// How long a connection may say nothing (RFC 7766 section 6.2.3: a few seconds).
 const IDLE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);

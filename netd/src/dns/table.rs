@@ -12,6 +12,8 @@ use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 use hickory_server::proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use inventory::Cidr;
 
+use crate::neighbours::Link;
+
 /// All names that are answered here and not elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -22,6 +24,8 @@ pub(crate) struct Table {
     /// Labels of the longest zone name: no suffix longer than that needs to be looked up.
     zone_labels_max: usize,
     networks: Vec<Cidr>,
+    /// Interfaces with an address in one of them.
+    pub(crate) links: Vec<Link>,
 }
 
 /// Hashes the names of this table, faster than the standard library does: every question is looked up here, while strangers have
@@ -102,6 +106,8 @@ pub(crate) enum Below {
     Nothing,
     /// They exist but have no records.
     Empty,
+    /// They are not answered here.
+    Elsewhere,
     /// They are what the zone's name is (`localhost`, RFC 6761 section 6.3).
     Same,
 }
@@ -125,9 +131,14 @@ impl Table {
         Self { networks, ..Self::default() }
     }
 
-    /// Whether a client may ask at all.
-    pub(crate) fn serves(&self, client: IpAddr) -> bool {
-        match client {
+    /// The same with these interfaces of ours, where clients may ask by IPv6.
+    pub(crate) fn with_links(self, links: Vec<Link>) -> Self {
+        Self { links, ..self }
+    }
+
+    /// Whether an address is this machine's or in one of the school's networks.
+    pub(crate) fn holds(&self, address: IpAddr) -> bool {
+        match address {
             IpAddr::V4(ip) => ip.is_loopback() || self.networks.iter().any(|network| network.contains(ip)),
             IpAddr::V6(ip) => ip.is_loopback(),
         }
@@ -150,6 +161,7 @@ impl Table {
                     Below::Nothing if self.above_zones.contains(name) => Found::NoData(zone),
                     Below::Nothing => Found::NoName(zone),
                     Below::Empty => Found::NoData(zone),
+                    Below::Elsewhere => continue,
                     Below::Same => {
                         self.nodes.get(suffix).map_or(Found::NoData(zone), |n| self.in_node(n, kind))
                     }

@@ -1,6 +1,6 @@
 //! The server over loopback, asked by `dig`, with a forwarder made here.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -65,12 +65,19 @@ async fn stage_of(forwarders: Vec<Forwarder>, authorities: PathBuf, link: Option
         zone: "schule.internal".into(),
         own_names: Vec::new(),
         own_addresses: vec![Ipv4Addr::new(10, 77, 0, 1)],
+        portal: None,
         forwarders,
         lists_dir: dir.path().join("lists"),
+        dnssec: unvalidated(),
         authorities,
     };
     let handle = serve(config, inventory.clone(), link).await.unwrap();
     Stage { _dir: dir, inventory, handle }
+}
+
+/// The forwarders of these tests hear what clients ask and nothing else.
+fn unvalidated() -> super::dnssec::Settings {
+    super::dnssec::Settings { mode: super::dnssec::Mode::Off, ..Default::default() }
 }
 
 const BY: By<'_> = By { actor: "test", at: UnixMillis(1) };
@@ -87,7 +94,7 @@ async fn add_device(inventory: &Inventory, name: &str, mac: &str, ip: Ipv4Addr) 
 }
 
 impl Stage {
-    fn address(&self) -> SocketAddrV4 {
+    fn address(&self) -> SocketAddr {
         self.handle.addresses()[0]
     }
 
@@ -353,7 +360,7 @@ async fn a_forwarder_over_tls_must_have_the_right_certificate() {
     let wrong = stage_of(named("other.example"), authorities, None).await;
     assert!(wrong.dig("www.example.org").await.contains("status: SERVFAIL"));
     // Without anybody who could vouch for it nothing is served, instead of everything in the clear.
-    assert!(Upstream::new(named("dns.example"), Path::new("/none")).is_err());
+    assert!(Upstream::new(named("dns.example"), Path::new("/none"), &unvalidated()).is_err());
 }
 
 #[tokio::test]
@@ -420,7 +427,7 @@ async fn one_client_has_few_connections() {
 }
 
 fn lonely_school() -> Arc<School> {
-    lonely_school_with(Upstream::new(Vec::new(), Path::new("/none")).unwrap())
+    lonely_school_with(Upstream::new(Vec::new(), Path::new("/none"), &unvalidated()).unwrap())
 }
 
 fn lonely_school_with(upstream: Upstream) -> Arc<School> {
@@ -428,6 +435,7 @@ fn lonely_school_with(upstream: Upstream) -> Arc<School> {
         zone: Name::from_ascii("schule.internal.").unwrap(),
         own_names: vec!["server".parse().unwrap()],
         own_addresses: vec![Ipv4Addr::new(10, 77, 0, 1)],
+        portal: None,
         networks: Vec::new(),
         devices: Vec::new(),
         leases: Vec::new(),
@@ -438,6 +446,7 @@ fn lonely_school_with(upstream: Upstream) -> Arc<School> {
         table: ArcSwap::from_pointee(table),
         rules: ArcSwap::from_pointee(Book::empty()),
         link: None,
+        neighbours: crate::neighbours::Neighbours::open(),
         cache: Cache::new(100, 100_000),
         upstream,
     })
@@ -446,7 +455,8 @@ fn lonely_school_with(upstream: Upstream) -> Arc<School> {
 #[tokio::test]
 async fn an_answer_that_ends_soon_is_fetched_anew() {
     let (address, asked) = forwarder().await;
-    let school = lonely_school_with(Upstream::new(vec![address.into()], Path::new("/none")).unwrap());
+    let school =
+        lonely_school_with(Upstream::new(vec![address.into()], Path::new("/none"), &unvalidated()).unwrap());
     let (client, mut out) = ("127.0.0.1:4000".parse().unwrap(), Vec::new());
     let mut message = question("www.example.org.");
     // Recursion is desired.

@@ -20,6 +20,8 @@ pub(crate) struct Facts {
     pub(crate) own_names: Vec<Hostname>,
     /// Addresses of this server.
     pub(crate) own_addresses: Vec<Ipv4Addr>,
+    /// The server's name for strangers, outside of the zone.
+    pub(crate) portal: Option<Name>,
     /// The school's networks.
     pub(crate) networks: Vec<Network>,
     /// The managed devices.
@@ -73,6 +75,14 @@ pub(crate) fn build(facts: &Facts, guests: &Guests, now: UnixMillis) -> Result<(
             && guests.get(name) == Some(&lease.mac)
         {
             zones.host(name, [lease.ip], true)?;
+        }
+    }
+    if let Some(portal) = &facts.portal {
+        // It has to be found by devices that are locked, and many forwarders do not give private addresses for names of the world
+        // (DNS rebinding). Nothing else about its domain is ours.
+        table.add_zone(portal, soa(portal)?, Below::Elsewhere)?;
+        for ip in &facts.own_addresses {
+            table.add(record(portal, RData::A(A(*ip))))?;
         }
     }
     special::add_to(&mut table)?;

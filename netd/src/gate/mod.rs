@@ -4,7 +4,7 @@
 //! anew, also in one transaction, when the gate starts, when interfaces or networks change, and when somebody else touched it.
 //! It stays when netd ends: locks hold and grants run out without it.
 //!
-//! Not done: networks behind another router (hardware addresses of their devices are not seen), IPv6 addresses in DNS rules.
+//! Not done: networks behind another router (hardware addresses of their devices are not seen), DNS for link-local IPv6 addresses.
 
 mod generation;
 mod nft;
@@ -12,11 +12,12 @@ mod plan;
 mod protocol;
 mod script;
 mod state;
+mod strays;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use plan::{Facts, Plan, Scope};
 use protocol::{Reading, Watch};
 use script::Batch;
 use state::{Element, Frame, Member, Opened, State};
+use strays::Strays;
 
 /// What the gate needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,9 +114,13 @@ pub async fn serve(config: Config, inventory: Inventory) -> Result<Handle, inven
         confirmed: confirmed.into_iter().map(|(id, c)| (id, (c.level, c.ends_at))).collect(),
         problems: HashMap::new(),
         told: Vec::new(),
+        made: false,
+        strays: Strays::default(),
+        strays_at: UnixMillis(0),
     };
     gate.seen = Bookmark::newest(&gate.inventory).await?;
     gate.load().await?;
+    gate.remember_opened().await;
     gate.converge().await;
     let task = tokio::spawn(gate.run(changes, Arc::clone(&leases), asked));
     Ok(Handle { link, leases, task })
@@ -148,6 +154,11 @@ struct Gate {
     /// What is not in order, by place.
     problems: HashMap<&'static str, (String, String)>,
     told: Vec<(String, String, String)>,
+    /// Whether a table of ours may be in the kernel.
+    made: bool,
+    strays: Strays,
+    /// When the kernel was last asked for them.
+    strays_at: UnixMillis,
 }
 
 /// What is known of the kernel's side.
@@ -201,6 +212,7 @@ impl Gate {
                 _ = second.tick() => {
                     self.look().await;
                     self.watch_exams().await;
+                    addresses_due |= self.facts.addresses_end.is_some_and(|end| end <= clock::now());
                     None
                 }
             };
@@ -283,8 +295,8 @@ impl Gate {
     }
 
     async fn load_addresses(&mut self) -> Result<(), inventory::Error> {
-        let (leases, _) = self.inventory.named_leases(clock::now()).await?;
-        let new = self.facts.explain(leases.into_iter().map(|lease| (lease.mac, lease.ip)));
+        let (leases, _) = self.inventory.held_addresses(clock::now()).await?;
+        let new = self.facts.explain(leases);
         self.mark(new);
         self.unidentified = true;
         Ok(())
@@ -316,8 +328,10 @@ impl Gate {
         }
         self.facts.carry_out(&scope, &mut self.state, &mut batch, &mut self.plan);
         if self.frame.links.is_empty() {
-            self.withdraw().await;
             self.clients.store(Arc::new(Clients::default()));
+            if self.withdraw().await {
+                self.forget_levels(|_| true).await;
+            }
             return;
         }
         let held = match self.kernel {
@@ -376,6 +390,7 @@ impl Gate {
             Err(error) => return self.failed(chain(&error)),
         };
         self.kernel = Kernel::Holds { generation, skeleton };
+        self.made = true;
         self.retry_at = None;
         self.problems.remove("kernel");
         let links: Vec<&String> = self.frame.links.keys().collect();
@@ -391,20 +406,46 @@ impl Gate {
         Ok((self.state.differing(&read, clock::now()), nft::skeleton().await?))
     }
 
-    /// Takes the table away when there is nothing to guard.
-    async fn withdraw(&mut self) {
+    /// Takes the table away when there is nothing to guard. `false` when the kernel keeps it.
+    async fn withdraw(&mut self) -> bool {
         if self.kernel == Kernel::Untouched {
-            return;
+            return true;
         }
         let gone = match nft::skeleton().await {
             Ok(ours) if !ours.is_empty() => nft::run(&script::nothing()).await,
-            // Without nft, or without the right to use it, there is no table of ours.
+            Err(error) if self.made => Err(error),
+            // Without nft, or without the right to use it, nobody has made a table.
             Ok(_) | Err(_) => Ok(()),
         };
-        match gone {
-            Ok(()) => self.kernel = Kernel::Untouched,
-            Err(error) => {
-                self.failed(chain(&error));
+        if let Err(error) = gone {
+            return self.failed(chain(&error));
+        }
+        (self.kernel, self.made, self.retry_at) = (Kernel::Untouched, false, None);
+        self.problems.remove("kernel");
+        true
+    }
+
+    /// Carries over what DNS opened before this start: connections to it go on, and clients do not ask for the names again.
+    async fn remember_opened(&mut self) {
+        if !nft::skeleton().await.is_ok_and(|ours| !ours.is_empty()) {
+            return;
+        }
+        self.made = true;
+        let now = clock::now();
+        for set in &mut self.state.opened {
+            match nft::opened(set.name).await {
+                Ok(opened) => set.map.extend(
+                    opened
+                        .into_iter()
+                        .take(OPENED_MAX)
+                        .map(|(key, secs)| (key, Element { value: Member, ends: Some(now.plus_secs(secs)) })),
+                ),
+                // A table of an older version has other sets.
+                Err(error) => tracing::info!(
+                    error = chain(&error),
+                    set = set.name,
+                    "what was open is opened anew when it is asked for"
+                ),
             }
         }
     }
@@ -436,6 +477,23 @@ impl Gate {
                 self.mark(Scope::All);
             }
         }
+        if *scope == Scope::All {
+            let known: HashSet<DeviceId> = self.plan.levels.iter().map(|(id, ..)| *id).collect();
+            self.forget_levels(|id| !known.contains(id)).await;
+        }
+    }
+
+    /// Forgets what was confirmed of devices for which the kernel enforces nothing any more.
+    async fn forget_levels(&mut self, of: impl Fn(&DeviceId) -> bool) {
+        let gone: Vec<DeviceId> = self.confirmed.keys().filter(|id| of(id)).copied().collect();
+        let by = By { actor: SOURCE, at: clock::now() };
+        match self.inventory.forget_levels(by, &gone).await {
+            Ok(()) => self.confirmed.retain(|id, _| !of(id)),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "cannot write down that nothing is enforced");
+                self.mark(Scope::All);
+            }
+        }
     }
 
     /// Every second: did somebody else touch the table, did the clock jump, did interfaces change?
@@ -460,7 +518,7 @@ impl Gate {
         let Kernel::Holds { generation, skeleton } = &self.kernel else { return };
         let number = self.read_generation();
         if number == *generation {
-            return;
+            return self.look_for_strays().await;
         }
         let intact =
             self.read_back().await.is_ok_and(|(differing, text)| differing == 0 && text == *skeleton);
@@ -494,6 +552,31 @@ impl Gate {
                 error = chain(&error),
                 "cannot write the protocol of an exam; some seconds of it are lost"
             );
+        }
+    }
+
+    /// Writes down who uses an address that nothing explains.
+    async fn look_for_strays(&mut self) {
+        let now = clock::now();
+        if now.millis_since(self.strays_at).abs() < STRAYS_MILLIS {
+            return;
+        }
+        self.strays_at = now;
+        let found = match nft::strays().await {
+            Ok(found) => found,
+            Err(error) => return tracing::debug!(error = chain(&error), "cannot read the kernel's strays"),
+        };
+        if self.strays.has_new(&found, &self.facts) {
+            self.reload_addresses().await;
+        }
+        let due = self.strays.due(&found, &self.facts, now);
+        if due.is_empty() {
+            return;
+        }
+        let by = By { actor: SOURCE, at: now };
+        if let Err(error) = self.inventory.see_strays(by, &due).await {
+            tracing::warn!(error = chain(&error), "cannot write down addresses that nothing explains");
+            self.strays.forget(&due);
         }
     }
 
@@ -594,6 +677,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const BOOK_AGE: Duration = Duration::from_secs(3600);
 /// Exams are looked at this often.
 const EXAM_MILLIS: i64 = 3000;
+/// How often the kernel is asked who uses an address that nothing explains.
+const STRAYS_MILLIS: i64 = 5_000;
 const RETRY: Duration = Duration::from_secs(5);
 /// The wall clock may be corrected by this much without anybody noticing.
 const JUMP_MILLIS: i64 = 1000;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::script::TABLE;
-use super::state::Number;
+use super::state::{Number, Opened, Pair};
 
 /// Why the kernel does not hold what it should.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,24 @@ pub(crate) async fn read(maps: &[&str]) -> Result<Verdicts, Error> {
     Ok(found)
 }
 
+/// Which pairs the kernel found that nothing explains.
+pub(crate) async fn strays() -> Result<Vec<Pair>, Error> {
+    let listing = list_set("strays").await?;
+    Ok(elements(&listing).filter_map(pair).collect())
+}
+
+/// The addresses in a set of those that DNS gave devices, each with the seconds that it is still there.
+pub(crate) async fn opened(set: &str) -> Result<Vec<(Opened, u64)>, Error> {
+    let listing = list_set(set).await?;
+    Ok(elements(&listing).filter_map(opening).collect())
+}
+
+async fn list_set(set: &str) -> Result<Value, Error> {
+    let mut arguments = vec!["-j", "list", "set"];
+    arguments.extend(TABLE.split(' ').chain([set]));
+    serde_json::from_str(&nft(&arguments, "").await?).map_err(Error::Answer)
+}
+
 /// Our table's chains and rules, without what is in its sets: differs when somebody meddled with them. Empty when there is no table.
 pub(crate) async fn skeleton() -> Result<String, Error> {
     // Listing everything without elements is fast; listing one table is not.
@@ -65,12 +83,8 @@ pub(crate) async fn skeleton() -> Result<String, Error> {
 
 /// The numbers in a set, with the packets that were counted for each.
 pub(crate) async fn counts(set: &str) -> Result<HashMap<Number, u64>, Error> {
-    let mut arguments = vec!["-j", "list", "set"];
-    arguments.extend(TABLE.split(' ').chain([set]));
-    let listing: Value = serde_json::from_str(&nft(&arguments, "").await?).map_err(Error::Answer)?;
-    let objects = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
-    let elements = objects.filter_map(|object| object.get("set")?.get("elem")?.as_array()).flatten();
-    Ok(elements.filter_map(counted).collect())
+    let listing = list_set(set).await?;
+    Ok(elements(&listing).filter_map(counted).collect())
 }
 
 /// `{"elem": {"val": 5, "counter": {"packets": 3, …}, …}}`.
@@ -116,6 +130,33 @@ fn verdicts(listing: &Value) -> Verdicts {
     found
 }
 
+/// The elements of the set in a listing.
+fn elements(listing: &Value) -> impl Iterator<Item = &Value> {
+    let objects = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    objects.filter_map(|object| object.get("set")?.get("elem")?.as_array()).flatten()
+}
+
+/// `{"elem": {"val": {"concat": ["02:00:00:00:00:01", "10.0.0.1"]}, "expires": 60}}`
+fn pair(element: &Value) -> Option<Pair> {
+    let (mac, ip) = concat(element.get("elem")?)?;
+    Some(Pair(mac.as_str()?.parse().ok()?, ip.as_str()?.parse().ok()?))
+}
+
+/// `{"elem": {"val": {"concat": [5, "192.0.2.1"]}, "timeout": 120, "expires": 60}}`
+fn opening(element: &Value) -> Option<(Opened, u64)> {
+    let element = element.get("elem")?;
+    let (number, address) = concat(element)?;
+    let key = Opened(Number::try_from(number.as_u64()?).ok()?, address.as_str()?.parse().ok()?);
+    Some((key, element.get("expires")?.as_u64()?))
+}
+
+fn concat(element: &Value) -> Option<(&Value, &Value)> {
+    match element.get("val")?.get("concat")?.as_array()?.as_slice() {
+        [first, second] => Some((first, second)),
+        _ => None,
+    }
+}
+
 /// `[5, {"goto": {"target": "off"}}]`, or with `{"elem": {"val": 5, …}}` in the place of the number.
 fn verdict(element: &Value) -> Option<(Number, &str)> {
     let [key, value] = element.as_array()?.as_slice() else { return None };
@@ -125,3 +166,30 @@ fn verdict(element: &Value) -> Option<(Number, &str)> {
 }
 
 const ERROR_LINES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_read_as_nft_writes_them() {
+        // From nft 1.0.6.
+        let listing = |elements: &str| -> Value {
+            let text = r#"{"nftables": [{"metainfo": {"json_schema_version": 1}}, {"set": {"name": "x", "elem": []}}]}"#;
+            serde_json::from_str(&text.replace("[]", elements)).unwrap()
+        };
+        let pairs = r#"[{"elem": {"val": {"concat": ["02:00:00:00:00:09", "10.0.0.9"]}, "expires": 299}}, 7, {"elem": {"val": "x"}}]"#;
+        let pairs = listing(pairs);
+        let read: Vec<String> = elements(&pairs).filter_map(pair).map(|pair| pair.to_string()).collect();
+        assert_eq!(read, ["02:00:00:00:00:09 . 10.0.0.9"]);
+        let opened = listing(
+            r#"[{"elem": {"val": {"concat": [5, "192.0.2.1"]}, "timeout": 123, "expires": 99}},
+                {"elem": {"val": {"concat": [5, "2001:db8::1"]}, "timeout": 123, "expires": 98}},
+                {"elem": {"val": {"concat": [-1, "192.0.2.1"]}, "expires": 98}}]"#,
+        );
+        let read: Vec<_> =
+            elements(&opened).filter_map(opening).map(|(key, secs)| format!("{key} {secs}")).collect();
+        assert_eq!(read, ["5 . 192.0.2.1 99", "5 . 2001:db8::1 98"]);
+        assert_eq!(elements(&serde_json::json!({"nftables": [{"set": {"name": "x"}}]})).count(), 0);
+    }
+}

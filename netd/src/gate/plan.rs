@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use inventory::gate::{Book, Cause, GateDevice, GatedNetwork, Segment, Target};
-use inventory::{Cidr, DeviceId, ExamId, Level, MacAddr, UnixMillis};
+use inventory::{Cidr, DeviceId, ExamId, HeldAddress, Level, MacAddr, StraySeen, UnixMillis};
 
 use super::script::Batch;
 use super::state::{Action, Element, Frame, Line, Member, Number, Pair, State, TIMED};
-use crate::clients::{Client, Clients};
+use crate::clients::{Card, Client, Clients};
 
 /// What is known of the school.
 #[derive(Debug, Default)]
@@ -16,13 +16,18 @@ pub(crate) struct Facts {
     pub(crate) devices: Vec<GateDevice>,
     /// Positions of the devices that a rule for a target may be about.
     about: HashMap<Target, Vec<usize>>,
+    /// Whose a card is.
+    owners: HashMap<MacAddr, Number>,
     pub(crate) book: Book,
     /// Networks the gate guards.
     pub(crate) networks: Vec<GatedNetwork>,
     /// All networks.
     pub(crate) school: Vec<Cidr>,
     /// Hardware and IP addresses that leases and reservations explain, by device.
+    /// Those of guarded networks that belong to no device stand under 0.
     addresses: HashMap<Number, Vec<Pair>>,
+    /// When a lease ends that explains one of them.
+    pub(crate) addresses_end: Option<UnixMillis>,
     /// Names and addresses of this machine's interfaces.
     pub(crate) interfaces: Vec<(String, Ipv4Addr)>,
 }
@@ -108,6 +113,7 @@ impl Facts {
                 self.about.entry(target).or_default().push(at);
             }
         }
+        self.owners = devices.iter().flat_map(|d| d.cards.iter().map(|(mac, _)| (*mac, d.number))).collect();
         self.devices = devices;
     }
 
@@ -153,22 +159,28 @@ impl Facts {
             None => plan.sitting.remove(&device.number),
         };
         let addresses = self.addresses.get(&device.number).map(Vec::as_slice).unwrap_or_default();
-        let network = |pair: &Pair| self.networks.iter().find(|network| network.cidr.contains(pair.1));
+        let network = |pair: &Pair| self.guards(pair.1);
         let home = addresses.iter().find_map(network);
-        let level = action.0.or(home.map(|network| network.setting.level));
+        // Nobody is told anything of a device that is in a network which the gate leaves alone.
+        let guarded = addresses.is_empty() || home.is_some();
+        let level = action.0.filter(|_| guarded).or(home.map(|network| network.setting.level));
         let member = |is: bool| is.then_some(Element { value: Member, ends: until });
         state.free.put(batch, device.number, member(level == Some(Level::On)));
         let shown = matches!(level, Some(Level::Off | Level::AllowList));
         state.shown.put(batch, device.number, member(shown));
+        let filter = self.book.filter(&device.subject, now);
+        let card =
+            Card { number: device.number, level: action.0, filter, list: said.map(|setting| setting.list) };
+        plan.clients.cards.extend(device.cards.iter().map(|(mac, _)| (*mac, card)));
         let Some(level) = level else { return };
         plan.levels.push((device.subject.device, level, until));
         for pair in addresses {
-            let here = network(pair);
+            let Some(here) = network(pair) else { continue };
             let client = Client {
                 number: device.number,
-                level: action.0.or(here.map(|network| network.setting.level)).unwrap_or(level),
-                filter: self.book.filter(&device.subject, now).or(here.and_then(|network| network.filter)),
-                list: said.map_or(here.and_then(|network| network.setting.list), |setting| setting.list),
+                level: action.0.unwrap_or(here.setting.level),
+                filter: filter.or(here.filter),
+                list: said.map_or(here.setting.list, |setting| setting.list),
             };
             plan.clients.devices.insert(IpAddr::V4(pair.1), client);
         }
@@ -182,14 +194,15 @@ impl Facts {
 
     /// Notes who has which address: from leases, and from reservations, which need no lease. Returns the devices for which that is new; when
     /// somebody lost an address, DNS has to forget it, which only all together do.
-    pub(crate) fn explain(&mut self, leases: impl IntoIterator<Item = (MacAddr, Ipv4Addr)>) -> Scope {
-        let owners: HashMap<MacAddr, Number> =
-            self.devices.iter().flat_map(|d| d.cards.iter().map(|(mac, _)| (*mac, d.number))).collect();
+    pub(crate) fn explain(&mut self, leases: impl IntoIterator<Item = HeldAddress>) -> Scope {
         let mut found: HashMap<Number, Vec<Pair>> = HashMap::new();
-        for (mac, ip) in leases {
-            if let Some(number) = owners.get(&mac) {
-                found.entry(*number).or_default().push(Pair(mac, ip));
-            }
+        self.addresses_end = None;
+        for (mac, ip, ends) in leases {
+            let owner =
+                self.owners.get(&mac).copied().or_else(|| self.guards(ip).is_some().then_some(NOBODY));
+            let Some(number) = owner else { continue };
+            found.entry(number).or_default().push(Pair(mac, ip));
+            self.addresses_end = Some(self.addresses_end.map_or(ends, |first| first.min(ends)));
         }
         for device in &self.devices {
             let reserved = device.cards.iter().filter_map(|(mac, ip)| Some(Pair(*mac, (*ip)?)));
@@ -201,11 +214,28 @@ impl Facts {
         }
         let before = std::mem::replace(&mut self.addresses, found);
         let has = |number, pair| self.addresses.get(number).is_some_and(|pairs| pairs.contains(pair));
-        if before.iter().any(|(number, pairs)| pairs.iter().any(|pair| !has(number, pair))) {
+        // What nobody's card lost is of no interest to anybody.
+        let mut known = before.iter().filter(|(number, _)| **number != NOBODY);
+        if known.any(|(number, pairs)| pairs.iter().any(|pair| !has(number, pair))) {
             return Scope::All;
         }
         let new = self.devices.iter().filter(|d| before.get(&d.number) != self.addresses.get(&d.number));
         Scope::Targets(new.map(|device| Target::Device(device.subject.device)).collect())
+    }
+
+    /// The guarded network that an address lies in.
+    fn guards(&self, ip: Ipv4Addr) -> Option<&GatedNetwork> {
+        self.networks.iter().find(|network| network.cidr.contains(ip))
+    }
+
+    /// A pair that fell through in the kernel, with its network; none if something explains it after all.
+    pub(crate) fn stray(&self, pair: Pair) -> Option<StraySeen> {
+        let Pair(mac, ip) = pair;
+        let network = self.guards(ip)?;
+        let number = self.owners.get(&mac).unwrap_or(&NOBODY);
+        let explained = self.addresses.get(number).is_some_and(|pairs| pairs.contains(&pair));
+        let ours = self.interfaces.iter().any(|(_, own)| *own == ip);
+        (!explained && !ours).then_some((network.id, mac, ip))
     }
 
     /// Brings the maps by which packets are recognised to what they should be.
@@ -230,7 +260,16 @@ impl Facts {
             list: network.setting.list,
         };
         let networks = self.networks.iter().map(|network| (network.cidr, stranger(network))).collect();
-        Clients { devices: HashMap::new(), networks }
+        let mut links: HashMap<String, Client> = HashMap::new();
+        for (name, ip) in &self.interfaces {
+            let Some(here) = self.guards(*ip).map(stranger) else { continue };
+            // Of several networks on one interface the strictest, as in the kernel.
+            let link = links.entry(name.clone()).or_insert(here);
+            if link.level < here.level {
+                *link = here;
+            }
+        }
+        Clients { networks, links, ..Clients::default() }
     }
 
     fn forget_deleted(&self, state: &mut State, batch: &mut Batch) {
@@ -264,3 +303,6 @@ fn line(segments: &[Segment]) -> Line {
     };
     Line { timed, last }
 }
+
+/// The number of whoever is no device that we know.
+const NOBODY: Number = 0;

@@ -1,15 +1,16 @@
 //! The gate without a kernel: a model takes the scripts as nft would, and time passes.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use inventory::gate::{Book, GateDevice, GatedNetwork, Layer, Place, Rule, Subject, Target};
-use inventory::{DeviceId, Level, NetworkId, RoomId, RuleId, UnixMillis};
+use inventory::{DeviceId, Level, MacAddr, NetworkId, RoomId, RuleId, UnixMillis};
 use proptest::prelude::*;
 
 use super::plan::{Facts, Plan, Scope};
 use super::script::{self, Batch};
-use super::state::{Action, State};
+use super::state::{Action, Pair, State};
+use super::strays::Strays;
 
 const MINUTE: i64 = 60_000;
 
@@ -185,17 +186,88 @@ fn dns_is_told_who_may_what() {
 }
 
 #[test]
+fn dns_knows_by_its_card_who_asks_over_ipv6() {
+    let mut facts = facts(vec![rule(1, Layer::Exam, room(), Level::AllowList, 0, 10)], None);
+    facts.devices[1].subject.staff = true;
+    let mut plan = Plan::default();
+    facts.carry_out(&Scope::All, &mut State::default(), &mut Batch::new(at(0)), &mut plan);
+    let level = |card: u8, link: &str| {
+        let mac = MacAddr([2, 0, 0, 0, 0, card]);
+        plan.clients.of_card(mac, link).map(|client| (client.number, client.level))
+    };
+    assert_eq!(level(1, "lan0"), Some((1, Level::AllowList)));
+    assert_eq!(level(2, "lan0"), Some((2, Level::Filtered)), "the staff has what the network says");
+    assert_eq!(level(99, "lan0"), Some((0, Level::Filtered)), "and so has a stranger");
+    assert_eq!(level(1, "wan0"), None, "nobody is guarded there");
+}
+
+#[test]
 fn an_address_that_a_device_lost_is_a_strangers_to_dns() {
     let mut facts = facts(vec![rule(1, Layer::Grant, room(), Level::On, 0, 10)], None);
     let (mut state, mut plan) = (State::default(), Plan::default());
     let lent: std::net::Ipv4Addr = [10, 77, 9, 9].into();
-    let mut number_of_lent = |leases: &[(inventory::MacAddr, std::net::Ipv4Addr)]| {
+    let mut number_of_lent = |leases: &[inventory::HeldAddress]| {
         let scope = facts.explain(leases.iter().copied());
         facts.carry_out(&scope, &mut state, &mut Batch::new(at(0)), &mut plan);
         plan.clients.of(lent.into()).map(|client| client.number)
     };
-    assert_eq!(number_of_lent(&[(inventory::MacAddr([2, 0, 0, 0, 0, 1]), lent)]), Some(1));
+    assert_eq!(number_of_lent(&[(inventory::MacAddr([2, 0, 0, 0, 0, 1]), lent, at(10))]), Some(1));
     assert_eq!(number_of_lent(&[]), Some(0));
+}
+
+#[test]
+fn a_pair_is_a_stray_if_neither_a_lease_nor_a_reservation_explains_it() {
+    let mut facts = facts(Vec::new(), None);
+    let (known, guest) = (MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 9, 9]));
+    let ip = |text: &str| text.parse::<Ipv4Addr>().unwrap();
+    let held =
+        [(guest, ip("10.77.9.9"), at(10)), (known, ip("10.77.9.1"), at(20)), (guest, ip("192.0.2.1"), at(5))];
+    let _ = facts.explain(held);
+    assert_eq!(facts.addresses_end, Some(at(10)), "what is in no guarded network does not matter");
+    let cases = [
+        (known, "10.77.1.1", false, "reserved"),
+        (known, "10.77.9.1", false, "leased"),
+        (guest, "10.77.9.9", false, "leased to a card that is nobody's"),
+        (guest, "10.77.0.1", false, "our own"),
+        (known, "192.0.2.9", false, "in no guarded network"),
+        (known, "10.77.200.9", true, "invented"),
+        (known, "10.77.1.2", true, "another's address"),
+        (guest, "10.77.1.1", true, "another's address"),
+        (known, "10.77.9.9", true, "a guest's address"),
+    ];
+    let mut strays = Strays::default();
+    let found = cases.map(|(mac, address, ..)| Pair(mac, ip(address)));
+    assert!(strays.has_new(&found, &facts) && !strays.has_new(&found[..5], &facts));
+    let due = strays.due(&found, &facts, at(0));
+    for (mac, address, stray, what) in cases {
+        let told = due.contains(&(facts.networks[0].id, mac, ip(address)));
+        assert_eq!(told, stray, "{what}");
+    }
+    let half_a_minute = UnixMillis(at(0).0 + MINUTE / 2);
+    assert!(strays.due(&found, &facts, half_a_minute).is_empty(), "at most once a minute");
+    assert_eq!(strays.due(&found, &facts, at(1)).len(), due.len());
+    strays.forget(&due[..1]);
+    assert_eq!(strays.due(&found, &facts, at(1)), due[..1], "what could not be written is tried again");
+
+    let mut batch = Batch::new(at(0));
+    facts.identify(&mut State::default(), &mut batch);
+    assert!(
+        batch.script().contains("02:00:00:00:09:09 . 10.77.9.9 : 0"),
+        "the kernel does not take it for a stray"
+    );
+}
+
+#[test]
+fn a_device_in_a_network_that_is_left_alone_is_not_confirmed() {
+    let mut facts = facts(vec![rule(1, Layer::Grant, room(), Level::Off, 0, 10)], None);
+    let levels = |facts: &Facts| {
+        let mut plan = Plan::default();
+        facts.carry_out(&Scope::All, &mut State::default(), &mut Batch::new(at(0)), &mut plan);
+        (plan.levels.len(), plan.clients.devices.len())
+    };
+    assert_eq!(levels(&facts), (2, 2));
+    facts.networks[0].cidr = "10.78.0.0/16".parse().unwrap();
+    assert_eq!(levels(&facts), (0, 0));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Keeps the engine's view up to date: networks and devices of the inventory, interfaces of the machine; and tells the
 //! inventory what is not in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use inventory::{By, Device, Inventory, Network, clock};
+use inventory::{By, Device, Inventory, Network, NetworkId, clock};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -96,6 +96,7 @@ pub(super) struct Follower {
     links: Vec<Link>,
     networks: Vec<Network>,
     devices: Vec<Device>,
+    guarded: HashSet<NetworkId>,
     /// Rows of the inventory that cannot be used.
     unusable: Vec<Problem>,
     missing: Vec<(String, &'static str)>,
@@ -118,6 +119,7 @@ impl Follower {
             links: Vec::new(),
             networks: Vec::new(),
             devices: Vec::new(),
+            guarded: HashSet::new(),
             unusable: Vec::new(),
             missing: Vec::new(),
             unopened: Vec::new(),
@@ -204,6 +206,9 @@ impl Follower {
     async fn load(&mut self) -> Result<(), inventory::Error> {
         let (networks, bad_networks) = self.inventory.networks().await?;
         let (devices, bad_devices) = self.inventory.devices().await?;
+        // The gate tells of rows of these that cannot be used.
+        let (guarded, _) = self.inventory.gated_networks().await?;
+        self.guarded = guarded.iter().map(|network| network.id).collect();
         self.unusable = bad_networks.iter().chain(&bad_devices).take(ROWS_MAX).map(row_problem).collect();
         (self.networks, self.devices) = (networks, devices);
         Ok(())
@@ -212,6 +217,7 @@ impl Follower {
     fn view(&self) -> View {
         let (view, mut problems) =
             View::new(self.config.settings.clone(), self.networks.clone(), &self.devices, self.links.clone());
+        let view = view.guarding(self.guarded.clone());
         problems.extend(self.unusable.iter().cloned());
         problems.extend(self.unopened.iter().cloned());
         problems.extend(self.missing.iter().map(|(name, reason)| Problem {

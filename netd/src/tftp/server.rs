@@ -89,7 +89,8 @@ fn start(
     let address = server.config.listen;
     let opened = {
         let _inside = runtime.enter();
-        AskedSocket::bind(address).and_then(|socket| Ok((socket.local()?, socket)))
+        AskedSocket::bind(address.into())
+            .and_then(|socket| Ok((SocketAddrV4::new(*address.ip(), socket.local()?.port()), socket)))
     };
     let (local, socket) = match opened {
         Ok(opened) => opened,
@@ -185,8 +186,7 @@ impl Server {
         if datagram.cut || !self.serves(datagram) {
             return;
         }
-        let client = datagram.from;
-        let ours = datagram.asked;
+        let Some((client, ours)) = datagram.v4() else { return };
         let (code, text) = match request::read(bytes) {
             Asked::Stray => return,
             Asked::Read(request) => return self.start(datagram, bytes, request, running),
@@ -212,7 +212,7 @@ impl Server {
     }
 
     fn start(&mut self, datagram: &Datagram, bytes: &[u8], request: Request, running: &mut JoinSet<Ended>) {
-        let (client, ours) = (datagram.from, datagram.asked);
+        let Some((client, ours)) = datagram.v4() else { return };
         if self.sessions.repeats(client, bytes) {
             // Our answer is on its way or will be repeated.
             return;

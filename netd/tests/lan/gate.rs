@@ -4,10 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use inventory::Level::{AllowList, Filtered, Off, On};
 use inventory::gate::{Layer, NewExam, NewRule, Setting, Target};
-use inventory::{ListId, NewList, clock};
+use inventory::{Lease, LeaseState, ListId, NewList, clock};
 
 use crate::internet::{
-    Campus, ELSEWHERE, FIRST, FOREIGN, HOST, HOST6, OUTSIDE, RESOLVER, SECOND, Stream, TEACHER, by,
+    Campus, Device, ELSEWHERE, FIRST, FOREIGN, HOST, HOST6, OUTSIDE, RESOLVER, SECOND, Stream, TEACHER, by,
 };
 use crate::lab::{eventually, run};
 
@@ -109,6 +109,75 @@ fn whoever_takes_another_address_gets_no_more_than_the_network_says() {
 }
 
 #[test]
+fn whoever_takes_another_address_or_card_is_shown_to_the_admin() {
+    let campus = Campus::new(Off);
+    let [inventive, granted] = [FIRST, SECOND].map(|n| &campus.devices[n]);
+    campus.rule(Layer::Grant, Target::Device(granted.id), On, None);
+    eventually("the grant opens", || granted.reaches(&web()));
+    assert!(
+        !inventive.reaches(&web()) && campus.strays().is_empty(),
+        "addresses that are reserved are explained"
+    );
+
+    let pc = &inventive.namespace.0;
+    run(&format!(
+        "ip -n {pc} addr add 10.77.200.9/16 dev eth0; ip -n {pc} route replace default via 10.77.0.1 src 10.77.200.9"
+    ));
+    assert!(!inventive.reaches(&web()));
+    eventually("an invented address is seen", || !campus.strays().is_empty());
+    let stray = campus.strays().remove(0);
+    assert_eq!((stray.ip.to_string(), stray.mac.to_string()), ("10.77.200.9".into(), inventive.mac.clone()));
+    assert_eq!((stray.card_of.as_deref(), stray.address_of.as_deref()), (Some("pc0x"), None));
+    assert!((clock::now().0 - stray.first_seen.0).abs() < 60_000 && stray.first_seen == stray.last_seen);
+
+    // The card of the neighbour, who is off, with its own address.
+    run(&format!(
+        "ip -n {} link set eth0 down; ip -n {pc} addr del 10.77.200.9/16 dev eth0
+         ip -n {pc} link set eth0 address {}; ip -n {} neigh flush dev lan0
+         ip -n {pc} route replace default via 10.77.0.1 src {}",
+        granted.namespace.0, granted.mac, campus.server.namespace.0, inventive.ip
+    ));
+    assert!(!inventive.reaches(&web()), "no more than the network's default");
+    let copied = || campus.strays().into_iter().find(|stray| stray.ip == inventive.ip);
+    eventually("a copied card is seen", || copied().is_some());
+    let stray = copied().unwrap();
+    assert_eq!((stray.card_of.as_deref(), stray.address_of.as_deref()), (Some("pc1x"), Some("pc0x")));
+    assert_eq!(campus.strays().len(), 2, "each pair once");
+    assert!(
+        !campus.server.log().contains("another program"),
+        "what the kernel notes is no change of the rules"
+    );
+}
+
+#[test]
+fn an_address_is_the_devices_until_its_lease_ends() {
+    let campus = Campus::new(Off);
+    let device = &campus.devices[FIRST];
+    let mac = device.mac.parse().unwrap();
+    campus.runtime.block_on(campus.inventory.reserve_address(by(), mac, None)).unwrap();
+    campus.rule(Layer::Grant, Target::Device(device.id), On, None);
+    eventually("the address is nobody's", || !device.reaches(&web()));
+    let lease = Lease {
+        ip: device.ip,
+        client: device.mac.clone(),
+        mac,
+        hostname: None,
+        state: LeaseState::Active,
+        expires_at: clock::now().plus_secs(6),
+    };
+    let leases = [lease];
+    campus.runtime.block_on(campus.inventory.commit_leases(clock::now(), &leases)).unwrap();
+    // Committed from here, so netd is not told; any change makes it look.
+    campus.runtime.block_on(campus.inventory.create_room(by(), "Anstoß")).unwrap();
+    eventually("the lease is seen", || device.reaches(&web()));
+    assert!(clock::now() < leases[0].expires_at);
+    // Nothing happens from here on but that time passes.
+    eventually("the lease has ended", || !device.reaches(&web()));
+    let late = clock::now().0 - leases[0].expires_at.0;
+    assert!((0..4000).contains(&late), "{late} ms after the end");
+}
+
+#[test]
 fn filtered_devices_ask_our_resolver_and_no_encrypted_one_and_the_others_may() {
     let campus = Campus::new(Filtered);
     let [pupil, free] = [FIRST, SECOND].map(|n| &campus.devices[n]);
@@ -124,6 +193,37 @@ fn filtered_devices_ask_our_resolver_and_no_encrypted_one_and_the_others_may() {
         assert!(!pupil.reaches(&address), "{address}");
         assert!(free.reaches(&address), "{address}");
     }
+}
+
+#[test]
+fn who_asks_for_names_over_ipv6_has_the_rules_of_their_device() {
+    let campus = Campus::new(Off);
+    let [locked, free] = [FIRST, SECOND].map(|n| &campus.devices[n]);
+    campus.rule(Layer::Grant, Target::Device(free.id), On, None);
+    let dig = |from: &str, question: &str| {
+        run(&format!("ip netns exec {from} dig -6 +tries=1 +time=2 {question} || true"))
+    };
+    let pc = |device: &Device, question: &str| dig(&device.namespace.0, question);
+    eventually("the grant holds", || pc(free, "+short @fd77::1 www.example").contains(HOST));
+    let refused = pc(locked, "@fd77::1 www.example");
+    assert!(refused.contains("NXDOMAIN") && refused.contains("EDE: 15"), "{refused}");
+    assert!(pc(locked, "+tcp @fd77::1 www.example").contains("EDE: 15"), "by TCP too");
+    assert!(pc(locked, "+short @fd77::1 server.schule.internal").contains("10.77.0.1"));
+    let other = pc(locked, "@2001:db8::53 www.example");
+    assert!(other.contains("EDE: 15"), "whoever asks another resolver is answered by ours: {other}");
+
+    // Another address of the same card, and another card.
+    run(&format!("ip -n {} addr add fd77::abcd/64 dev eth0 nodad", free.namespace.0));
+    assert!(pc(free, "-b fd77::abcd +short @fd77::1 www.example").contains(HOST));
+    run(&format!(
+        "ip -n {pc} link set eth0 down; ip -n {pc} link set eth0 address 02:00:00:00:00:99; ip -n {pc} link set eth0 up
+         ip -n {pc} addr add fd77::beef/64 dev eth0 nodad",
+        pc = free.namespace.0
+    ));
+    let stranger = pc(free, "-b fd77::beef @fd77::1 www.example");
+    assert!(stranger.contains("EDE: 15"), "a card that is nobody's has what the network says: {stranger}");
+    let outside = dig(&campus.internet.0, "@2001:db8::1 server.schule.internal");
+    assert!(outside.contains("REFUSED"), "nobody outside is answered: {outside}");
 }
 
 #[test]
@@ -195,6 +295,37 @@ fn an_allow_list_opens_the_addresses_of_its_names_to_those_whom_it_is_for() {
 }
 
 #[test]
+fn what_an_allow_list_opened_stays_open_over_a_restart() {
+    let mut campus = Campus::new(Off);
+    let list = ListId::random();
+    let new = NewList { name: "Klausur", source: None, names: "erlaubt.example\n" };
+    campus.runtime.block_on(campus.inventory.put_name_list(by(), list, &new)).unwrap();
+    let setting = Setting { level: AllowList, list: Some(list) };
+    let (now, target) = (clock::now(), Target::Device(campus.devices[FIRST].id));
+    let rule =
+        NewRule { layer: Layer::Exam, target, setting, starts_at: now, ends_at: Some(now.plus_secs(60)) };
+    campus.runtime.block_on(campus.inventory.add_rules(by(), &[rule])).unwrap();
+    let download = {
+        let [examined, locked] = [FIRST, SECOND].map(|n| &campus.devices[n]);
+        eventually("the list is known", || examined.resolves("www.erlaubt.example"));
+        assert!(locked.resolves("time.apple.com"));
+        eventually("what is always reachable is", || locked.reaches(&web()));
+        examined.listen(&web())
+    };
+    eventually("it flows", || download.flows());
+    for _ in 0..2 {
+        campus.server.kill();
+        campus.server.start();
+        assert!(download.flows(), "it goes on");
+        assert!(campus.devices[FIRST].reaches(&web()), "nobody had to ask for the name again");
+        assert!(campus.devices[SECOND].reaches(&web()));
+        assert!(!campus.devices[FIRST].reaches(&format!("{RESOLVER}:443")));
+    }
+    let set = campus.nft("list set inet hausmeister opened4");
+    assert!(set.contains(" expires "), "it ends as it would have: {set}");
+}
+
+#[test]
 fn addresses_are_hidden_behind_the_server() {
     let campus = Campus::new(On);
     assert!(campus.devices[FIRST].reaches(&web()));
@@ -255,15 +386,7 @@ fn nothing_opens_while_netd_is_restarted() {
 
 #[test]
 fn when_nft_refuses_everything_stays_as_it_was_and_a_notice_says_so() {
-    let programs = tempfile::tempdir().unwrap();
-    let broken = programs.path().join("broken");
-    let nft = programs.path().join("nft");
-    let script = format!(
-        "#!/bin/sh\n[ -e {} ] && echo 'Error: no' >&2 && exit 1\nexec /usr/sbin/nft \"$@\"\n",
-        broken.display()
-    );
-    std::fs::write(&nft, script).unwrap();
-    std::fs::set_permissions(&nft, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (programs, broken) = breakable_nft();
     let campus = Campus::with_programs(Off, Some(programs.path()));
     campus.rule(Layer::Grant, campus.room(), On, Some(60_000));
     eventually("the grant opens", || campus.confirmed(FIRST) == Some(On));
@@ -292,4 +415,36 @@ fn a_network_that_is_no_longer_guarded_is_left_alone() {
         .unwrap();
     eventually("the table is gone", || !campus.nft("list ruleset").contains("hausmeister"));
     eventually("everything passes", || campus.devices[FIRST].reaches(&web6()));
+    eventually("nothing is confirmed any more", || campus.confirmed(FIRST).is_none());
+}
+
+#[test]
+fn a_notice_about_a_network_goes_when_it_is_no_longer_guarded() {
+    let (programs, broken) = breakable_nft();
+    let campus = Campus::with_programs(Off, Some(programs.path()));
+    eventually("the lock is confirmed", || campus.confirmed(FIRST) == Some(Off));
+    std::fs::write(&broken, "").unwrap();
+    let guard = campus.inventory.set_network_gate(by(), campus.network, None, None, false);
+    campus.runtime.block_on(guard).unwrap();
+    eventually("a notice says so", || {
+        campus.notices().iter().any(|text| text.contains("do not take effect"))
+    });
+    assert_eq!(campus.confirmed(FIRST), Some(Off), "what is confirmed is what holds");
+    assert!(!campus.devices[FIRST].reaches(&web6()));
+    std::fs::remove_file(&broken).unwrap();
+    eventually("the table is gone after all", || campus.devices[FIRST].reaches(&web6()));
+    eventually("and so is the notice", || campus.notices().is_empty() && campus.confirmed(FIRST).is_none());
+}
+
+/// A folder with an nft that refuses while a file exists, and that file.
+fn breakable_nft() -> (tempfile::TempDir, std::path::PathBuf) {
+    let programs = tempfile::tempdir().unwrap();
+    let (broken, nft) = (programs.path().join("broken"), programs.path().join("nft"));
+    let script = format!(
+        "#!/bin/sh\n[ -e {} ] && echo 'Error: no' >&2 && exit 1\nexec /usr/sbin/nft \"$@\"\n",
+        broken.display()
+    );
+    std::fs::write(&nft, script).unwrap();
+    std::fs::set_permissions(&nft, std::fs::Permissions::from_mode(0o755)).unwrap();
+    (programs, broken)
 }

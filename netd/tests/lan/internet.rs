@@ -11,7 +11,7 @@ use std::time::Duration;
 use inventory::gate::{Layer, NewRule, Of, Target};
 use inventory::{
     By, DeviceId, DhcpMode, Interface, InterfaceKind, Inventory, Level, Network, NetworkId, NewDevice, Room,
-    clock,
+    Stray, clock,
 };
 
 use crate::lab::{Namespace, Server, database_url, run};
@@ -40,7 +40,7 @@ pub(crate) struct Campus {
     pub(crate) devices: Vec<Device>,
     pub(crate) network: NetworkId,
     _dir: tempfile::TempDir,
-    _internet: Namespace,
+    pub(crate) internet: Namespace,
 }
 
 /// Index of a device.
@@ -57,6 +57,17 @@ impl Campus {
 
     /// The same, with programs that the gateway finds before the system's.
     pub(crate) fn with_programs(level: Level, programs: Option<&Path>) -> Self {
+        // The internet's name server signs nothing.
+        let dns = format!("dns_forwarders = [\"{HOST}\"]\ndnssec = \"off\"");
+        Self::with(level, programs, |_, _| dns)
+    }
+
+    /// The same, with something more in the internet, which is told a folder for its files; it returns lines for the section `[netd]`.
+    pub(crate) fn with(
+        level: Level,
+        programs: Option<&Path>,
+        more: impl FnOnce(&Namespace, &Path) -> String,
+    ) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -80,13 +91,13 @@ impl Campus {
         });
         let devices: Vec<Device> = devices.collect();
         runtime.block_on(inventory.set_owner(by(), devices[TEACHER].id, None, true)).unwrap();
-        let section = format!("interfaces = [\"lan0\"]\ndns_forwarders = [\"{HOST}\"]");
+        let section = format!("interfaces = [\"lan0\"]\n{}", more(&internet, dir.path()));
         let mut server = Server::new(gateway, dir.path(), "gateway", &section);
         if let Some(folder) = programs {
             server = server.with_programs_of(folder);
         }
         server.start();
-        Self { runtime, inventory, server, rooms, devices, network, _dir: dir, _internet: internet }
+        Self { runtime, inventory, server, rooms, devices, network, _dir: dir, internet }
     }
 
     /// A rule of that layer from now, for so many milliseconds.
@@ -114,6 +125,11 @@ impl Campus {
             .into_iter()
             .map(|notice| notice.text)
             .collect()
+    }
+
+    /// Addresses in use that nothing explains.
+    pub(crate) fn strays(&self) -> Vec<Stray> {
+        self.runtime.block_on(self.inventory.strays(clock::now())).unwrap().0
     }
 
     /// Runs nft on the gateway.

@@ -24,6 +24,8 @@ pub(crate) struct Lab {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) network: Network,
     pub(crate) clients: Namespace,
+    /// More of the section `[site]`.
+    pub(crate) site: &'static str,
 }
 
 impl Lab {
@@ -45,8 +47,15 @@ impl Lab {
             lease_secs: 3600,
             mode: DhcpMode::Server,
         };
-        let lab =
-            Self { clients: Namespace::new("c"), runtime, inventory, dir, network, servers: Vec::new() };
+        let lab = Self {
+            clients: Namespace::new("c"),
+            runtime,
+            inventory,
+            dir,
+            network,
+            servers: Vec::new(),
+            site: "",
+        };
         lab.put_network(&lab.network);
         lab
     }
@@ -76,7 +85,8 @@ impl Lab {
             self.dir.path(),
             &format!("server{at}"),
             "interfaces = [\"srv0\", \"late0\"]",
-        );
+        )
+        .with_site(self.site);
         server.start();
         self.servers.push(server);
         at
@@ -135,6 +145,13 @@ impl Server {
         let text = format!("[site]\ndata_dir = \"{data}\"\ndatabase = \"{url}\"\n[netd]\n{section}\n");
         std::fs::write(&config, text).unwrap();
         Self { namespace, config, log, process: None, path: None }
+    }
+
+    /// With more in its section `[site]`.
+    pub(crate) fn with_site(self, lines: &str) -> Self {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        std::fs::write(&self.config, text.replacen("[site]\n", &format!("[site]\n{lines}\n"), 1)).unwrap();
+        self
     }
 
     /// Looks for programs in this folder first.

@@ -1,4 +1,4 @@
-//! netd as a process, with real clients, in network namespaces. Needs root, `isc-dhcp-client`, `udhcpc`, `nftables`.
+//! netd as a process, with real clients, in network namespaces. Needs root, `isc-dhcp-client`, `udhcpc`, `nftables`, `bind9`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,6 +6,7 @@
     reason = "clippy knows only functions marked #[test] as tests"
 )]
 
+mod dnssec;
 mod faults;
 mod gate;
 mod internet;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use inventory::LeaseState;
+use inventory::{By, LeaseState, Level};
 
 use super::lab::{Lab, Process, eventually, left, run};
 
@@ -76,4 +76,45 @@ fn udhcpc_renews_by_unicast() {
     eventually("udhcpc has renewed", || told().contains("renew"));
     assert!(lab.lease(ip).unwrap().expires_at > before.expires_at);
     assert_eq!(lab.leases().len(), 1);
+}
+
+#[test]
+fn clients_of_a_guarded_network_that_ask_learn_where_the_portal_is() {
+    let mut lab = Lab::new([10, 77, 1, 99]);
+    lab.site = "portal = \"netz.schule.example\"";
+    lab.start_server();
+    let dir = lab.dir.path().to_owned();
+    let conf = dir.join("dhclient.conf");
+    std::fs::write(&conf, "request subnet-mask, routers, domain-name-servers, default-url;\n").unwrap();
+    let script = script(
+        &dir,
+        "case ${1:-$reason} in BOUND) echo \"url $new_default_url.\" >> $0.log;; \
+         bound) echo \"hex $opt114.\" >> $0.log;; esac",
+    );
+    let told = || std::fs::read_to_string(format!("{script}.log")).unwrap_or_default();
+    let (leases, pid) = (dir.join("dhclient.leases"), dir.join("dhclient.pid"));
+    let [conf, leases, pid] = [conf, leases, pid].map(|path| path.display().to_string());
+    let dhclient = |word: &str| {
+        let _client = lab
+            .clients
+            .spawn("dhclient", &["-d", "-cf", &conf, "-sf", &script, "-lf", &leases, "-pf", &pid, "cli0"]);
+        eventually("dhclient is bound", || told().contains(word));
+    };
+    dhclient("url .");
+
+    let by = By { actor: "test", at: inventory::clock::now() };
+    let guard = lab.inventory.set_network_gate(by, lab.network.id, Some(Level::Off.into()), None, false);
+    lab.runtime.block_on(guard).unwrap();
+    eventually("the gate guards", || lab.servers[0].log().contains("the gate guards"));
+    std::fs::remove_file(&leases).unwrap();
+    let uri = "https://netz.schule.example/captive-portal";
+    dhclient(&format!("url {uri}."));
+
+    let hex: String = uri.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let _client = lab.clients.spawn("udhcpc", &["-f", "-i", "cli0", "-s", &script, "-O", "114"]);
+    eventually("udhcpc is bound", || told().contains(&format!("hex {hex}.")));
+    let name = "netz.schule.example";
+    run(&format!("ip -n {} addr replace 10.77.1.99/16 dev cli0", lab.clients.0));
+    let found = run(&format!("ip netns exec {} dig +short +time=2 @10.77.0.1 {name}", lab.clients.0));
+    assert_eq!(found.trim(), "10.77.0.1", "a locked device finds the portal");
 }

@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use inventory::{Change, Device, DeviceId, Error, Image, Job, JobId, Network, Notice, Room, Waiting};
+use inventory::{
+    Change, Device, DeviceId, Error, Image, Job, JobId, Network, Notice, Room, Stray, Waiting, clock,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -67,6 +69,11 @@ pub(crate) async fn networks(State(app): State<App>) -> Listed<Network> {
 
 pub(crate) async fn notices(State(app): State<App>) -> Listed<Notice> {
     Ok(Json(app.inventory.notices().await?.into()))
+}
+
+/// Addresses in use that nothing explains, the latest first.
+pub(crate) async fn strays(State(app): State<App>) -> Listed<Stray> {
+    Ok(Json(app.inventory.strays(clock::now()).await?.into()))
 }
 
 /// `?since=N`: the changes after number N, oldest first, at most 500.

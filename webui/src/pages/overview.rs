@@ -11,7 +11,8 @@ use inventory::WaitingState;
 use crate::app::App;
 use crate::failure::Answer;
 use crate::page::{Here, Page, Visit};
-use crate::pages::{Me, texts_of};
+use crate::pages::{Me, strays, texts_of};
+use crate::problem;
 use crate::rights::{self, Right};
 use crate::texts::Texts;
 use crate::views::{Context, JobView, When};
@@ -22,6 +23,8 @@ pub(crate) struct Overview {
     pub(crate) p: Page,
     pub(crate) tiles: Vec<Tile>,
     pub(crate) notices: Vec<NoticeView>,
+    /// That addresses are in use which nothing explains; empty when there are none.
+    pub(crate) strays: String,
     /// Rows that cannot be used.
     pub(crate) unusable: Vec<String>,
     pub(crate) jobs: Vec<JobView>,
@@ -66,13 +69,13 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
     let (_, bad_networks) = inventory.networks().await?;
     let names: HashMap<_, _> = devices.iter().map(|d| (d.id, d.name.to_string())).collect();
 
-    let notices = inventory.notices().await?.into_iter().map(|n| NoticeView {
-        text: n.text,
-        remedy: n.remedy,
-        place: n.place,
-        source: n.source,
-        since: When::new(visit.lang, context.now, n.raised_at),
+    let notices = inventory.notices().await?.into_iter().map(|n| {
+        let (text, remedy) = problem::notice(visit.lang, &n.text, &n.remedy);
+        let since = When::new(visit.lang, context.now, n.raised_at);
+        NoticeView { text, remedy, place: n.place, source: n.source, since }
     });
+    let (strays, bad_strays) = inventory.strays(context.now).await?;
+    let strays = strays::recent(&strays, context.now);
     let mut jobs: Vec<JobView> = context.open.values().map(|job| context.job(job, &names)).collect();
     jobs.sort_by(|a, b| a.device.cmp(&b.device));
     let rooms = inventory.rooms().await?.into_iter().filter_map(|room| {
@@ -96,8 +99,9 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
         p: visit.page(Here::Overview),
         tiles,
         notices: notices.collect(),
+        strays: if strays > 0 { t.strays_seen(strays) } else { String::new() },
         unusable: texts_of(
-            &[bad_devices, bad_waiting, bad_networks].into_iter().flatten().collect::<Vec<_>>(),
+            &[bad_devices, bad_waiting, bad_networks, bad_strays].into_iter().flatten().collect::<Vec<_>>(),
         ),
         jobs,
         rooms: rooms.collect(),

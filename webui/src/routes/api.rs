@@ -3,7 +3,9 @@
 use inventory::gate::{Exam, Rule, Slot};
 use inventory::import::{Import, Undone};
 use inventory::lessons::Grid;
-use inventory::{Change, Device, Filter, Group, Image, Job, NameList, Network, Notice, Room, Token, Waiting};
+use inventory::{
+    Change, Device, Filter, Group, Image, Job, NameList, Network, Notice, Room, Stray, Token, Waiting,
+};
 use serde_json::Value;
 
 use super::{Route, delete, get, post, put};
@@ -43,6 +45,9 @@ fn device_api() -> Vec<Route> {
         get(Devices, "/api/v1/notices", read::notices)
             .says("Was nicht in Ordnung ist", "What is not in order")
             .gives::<List<Notice>>(),
+        get(Devices, "/api/v1/strays", read::strays)
+            .says("Adressen, die keine Lease erklärt", "Addresses that no lease explains")
+            .gives::<List<Stray>>(),
         get(History, "/api/v1/changes", read::changes)
             .says(
                 "Wer was geändert hat, nach einer Nummer, höchstens 500",

@@ -201,6 +201,11 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
             )],
         )
         .await?;
+    if let (Ok(known), Ok(unknown)) = (mac(1), mac(0x99)) {
+        let at = |n| [10, 77, 1, n].into();
+        inventory.see_strays(earlier(90), &[(network, known, at(200)), (network, unknown, at(201))]).await?;
+        inventory.see_strays(earlier(2), &[(network, unknown, [10, 77, 0, 51].into())]).await?;
+    }
     let class = lessons(inventory, by, network, room, &ids, announced).await?;
     let exam = exam(inventory, by, library, *off).await?;
     let (list, filter, slot) = names(inventory, by, class).await?;

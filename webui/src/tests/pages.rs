@@ -68,7 +68,7 @@ async fn every_page_exists_in_german_and_english() {
         ["/changes", "/changes?before=20", "/devices?q=YM4R000002", "/devices?q=gibtsnicht", "/nix"]
             .map(str::to_owned),
     );
-    paths.extend(["/room", "/classes", "/status"].map(str::to_owned));
+    paths.extend(["/room", "/classes", "/status", "/strays", "/why"].map(str::to_owned));
     paths.extend(["/import/people", "/import/devices"].map(str::to_owned));
     paths.push(format!("/import/people/{}", school.people_import));
     paths.push(format!("/import/devices/{}", school.device_import));
@@ -161,6 +161,24 @@ async fn every_page_exists_in_german_and_english() {
         let signin = stranger(&Method::GET, "/signin").header(header::ACCEPT_LANGUAGE, lang.code());
         check("/signin", lang, &desk.ask(signin.body(Body::empty()).unwrap()).await.body);
     }
+}
+
+#[tokio::test]
+async fn addresses_that_nothing_explains_are_told_with_whom_they_belong_to() {
+    let desk = Desk::new().await;
+    let overview = desk.get("/").await.body;
+    assert!(overview.contains("3 Adressen sind in Gebrauch, die keine Lease erklärt"), "{overview}");
+    let page = desk.get("/strays").await.body;
+    for text in [
+        "10.77.1.200 benutzt die Karte 90:1b:0e:12:34:01 von r204-pc01; keine Lease erklärt es.",
+        "10.77.1.201 benutzt die Karte 90:1b:0e:12:34:99; keine Lease erklärt es.",
+        "10.77.0.51 benutzt die Karte 90:1b:0e:12:34:99; die Adresse gehört r204-pc01; keine Lease erklärt es.",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let json = desk.get("/api/v1/strays").await.json();
+    assert_eq!(json["items"][0]["ip"], "10.77.0.51", "{json}");
+    assert_eq!(json["items"][0]["address_of"], "r204-pc01", "{json}");
 }
 
 #[tokio::test]

@@ -118,6 +118,8 @@ fn the_public_routes_are_these_and_no_others() {
         "GET /assets/{file}",
         "GET /hausmeister-ca.crt",
         "GET /healthz",
+        "GET /captive-portal",
+        "GET /why",
         "POST /api/v1/session",
         "GET /api/v1/openapi.json",
     ];

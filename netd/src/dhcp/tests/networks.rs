@@ -57,6 +57,27 @@ fn rfc3527_and_rfc3011_name_the_network_for_a_relay_agent_that_stands_elsewhere(
 }
 
 #[test]
+fn rfc8910_who_asks_in_a_guarded_network_learns_where_the_portal_is() {
+    let uri = "https://netz.schule.example/captive-portal";
+    let ask = || Ask::discover(1).option(55, &[1, 3, 114]);
+    let offered = |portal: Option<&str>, guarded: bool, ask: &Ask| {
+        let settings = Settings { portal: portal.map(str::to_owned), ..Settings::default() };
+        let network = pcs();
+        let guarded = guarded.then_some(network.id).into_iter().collect();
+        let (view, _) = View::new(settings, vec![network], &[], vec![link(1, "10.1.0.1")]);
+        let mut school = School::new(Vec::new(), &[]);
+        let view = Input::View(Arc::new(view.guarding(guarded)));
+        school.engine.handle(school.now, view, &mut Vec::new());
+        school.ask(ask).unwrap().option(114).map(|value| String::from_utf8(value).unwrap())
+    };
+    assert_eq!(offered(Some(uri), true, &ask()).as_deref(), Some(uri));
+    assert_eq!(offered(Some(uri), false, &ask()), None, "nobody is locked there");
+    assert_eq!(offered(None, true, &ask()), None, "there is no portal that strangers trust");
+    assert_eq!(offered(Some(uri), true, &Ask::discover(1).option(55, &[1, 3])), None, "it did not ask");
+    assert_eq!(offered(Some(uri), true, &Ask::discover(1)), None, "it asked for nothing");
+}
+
+#[test]
 fn rfc5107_a_relay_agent_can_stand_in_as_the_server() {
     let mut school = School::new(vec![wlan()], &[]);
     let through = |ask: Ask| ask.via([10, 2, 0, 1]).option(82, &[11, 4, 10, 2, 0, 1]);

@@ -88,7 +88,7 @@ fn a_ttl_runs_out_and_the_answer_stays_for_need() {
     let at = |secs| cache.find(&key("a.example.org."), begin + secs * SECOND).map(|hit| (hit.age, hit.then));
     assert_eq!(at(10), Some((Age::Fresh(10), Next::Give)));
     assert_eq!(at(60), Some((Age::Stale, Next::AskFirst)));
-    cache.fail(&key("a.example.org."), begin + 61 * SECOND);
+    cache.fail(&key("a.example.org."), Trust::Unknown, begin + 61 * SECOND);
     assert_eq!(at(62), Some((Age::Stale, Next::Give)), "the forwarders just failed");
     assert_eq!(at(92), Some((Age::Stale, Next::AskFirst)), "they are asked again after 30 s");
     assert_eq!(at(86_461), None, "after a day it is worth nothing");
@@ -104,7 +104,7 @@ fn what_is_asked_often_is_fetched_anew_before_it_ends() {
     assert_eq!(at(95), Next::Give, "asked once");
     assert_eq!(at(96), Next::Refresh);
     assert_eq!(at(97), Next::Give, "said once");
-    cache.fail(&key("a.example.org."), begin + 97 * SECOND);
+    cache.fail(&key("a.example.org."), Trust::Unknown, begin + 97 * SECOND);
     assert_eq!(at(98), Next::Refresh, "the first try failed");
     cache.insert(&key("a.example.org."), answer("a.example.org.", 100), begin + 98 * SECOND);
     assert_eq!((at(99), at(100), at(101)), (Next::Give, Next::Give, Next::Give));
@@ -113,7 +113,7 @@ fn what_is_asked_often_is_fetched_anew_before_it_ends() {
 #[test]
 fn a_failure_is_remembered_for_a_moment_only() {
     let (cache, begin) = (Cache::new(100, 100_000), clock::instant());
-    cache.fail(&key("a.example.org."), begin);
+    cache.fail(&key("a.example.org."), Trust::Unknown, begin);
     let hit = cache.find(&key("a.example.org."), begin + SECOND).unwrap();
     assert_eq!((hit.answer.code, hit.then), (ResponseCode::ServFail, Next::Give));
     assert!(cache.find(&key("a.example.org."), begin + 6 * SECOND).is_none());

@@ -29,7 +29,7 @@ async fn school() -> School {
         .into_iter()
         .collect();
     let (sender, openings) = mpsc::channel(16);
-    let clients = Clients { devices, networks: Vec::new() };
+    let clients = Clients { devices, ..Clients::default() };
     let link = Link { clients: Arc::new(ArcSwap::from_pointee(clients)), openings: sender };
     let stage = stage_with(vec![forwarder], Some(link)).await;
     for (id, name, names) in

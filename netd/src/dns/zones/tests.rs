@@ -61,6 +61,7 @@ fn school() -> Facts {
         zone: Name::from_ascii("schule.internal.").unwrap(),
         own_names: vec!["server".parse().unwrap(), "haus".parse().unwrap()],
         own_addresses: vec!["10.77.0.1".parse().unwrap()],
+        portal: None,
         networks: vec![network("10.77.0.0/22"), network("192.168.5.128/25"), network("203.0.112.8/30")],
         devices: vec![
             device("r204-pc01", vec![card("52:54:00:00:00:01", Some("10.77.0.21"))]),
@@ -103,6 +104,24 @@ fn check(names: &[(&str, RecordType)], expected: Expect) {
     let (table, _) = build(&school(), &Guests::new(), UnixMillis(1500)).unwrap();
     let answers: Vec<String> = names.iter().map(|(name, kind)| ask(&table, name, *kind)).collect();
     expected.assert_eq(&answers.join("\n"));
+}
+
+#[test]
+fn the_portal_is_found_here_and_the_rest_of_its_domain_is_not_ours() {
+    let portal = Some(Name::from_ascii("netz.schule.example.").unwrap());
+    let (table, _) = build(&Facts { portal, ..school() }, &Guests::new(), UnixMillis(1500)).unwrap();
+    let names = ["netz.schule.example.", "x.netz.schule.example.", "www.schule.example.", "schule.example."];
+    let answers: Vec<String> = names.iter().map(|name| ask(&table, name, A)).collect();
+    expect![[r"
+        netz.schule.example. A 10.77.0.1
+        x.netz.schule.example. A elsewhere
+        www.schule.example. A elsewhere
+        schule.example. A elsewhere"]]
+    .assert_eq(&answers.join("\n"));
+    assert_eq!(
+        ask(&table, "netz.schule.example.", AAAA),
+        "netz.schule.example. AAAA no data, netz.schule.example."
+    );
 }
 
 use RecordType::{A, AAAA, ANY, MX, NS, PTR, SOA};
@@ -289,6 +308,7 @@ fn prepared_bytes_are_what_hickory_reads() {
             table: &table,
             rules: &rules,
             clients: None,
+            neighbours: &crate::neighbours::Neighbours::open(),
             cache: &cache,
             now: inventory::clock::instant(),
         };
