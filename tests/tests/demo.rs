@@ -17,10 +17,13 @@ use nix::unistd::Pid;
 
 /// The demo checks every promise itself and says so by its exit code; here it must keep them, and leave nothing behind.
 #[test]
-fn a_school_in_a_box_works_from_first_boot_to_imaged_room() {
+fn a_school_in_a_box_works_from_first_boot_to_a_lesson_in_an_imaged_room() {
     let told = run("test-run", &[]);
     for promise in ["r204-pc01", "r204-pc02", "r204-pc03", "UEFI Secure Boot"] {
         assert!(told.contains(promise), "the summary does not mention {promise}");
+    }
+    for promise in ["is led to a page", "the teacher tapped once", "the bell rang: r204-pc01 is out again"] {
+        assert!(told.contains(promise), "the story does not tell: {promise}");
     }
 }
 

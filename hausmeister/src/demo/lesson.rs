@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use inventory::lessons::{Grid, Lesson as GridLesson};
 use inventory::{UnixMillis, clock};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use rand::Rng as _;
 use serde_json::{Value, json};
 
@@ -110,7 +111,7 @@ impl Story {
     fn unlock(&mut self, lesson: &mut Lesson) -> anyhow::Result<UnixMillis> {
         let (pupil, gate) = (lesson.pupil, format!("/gate/rooms/{}", lesson.room));
         let bell = next_bell(clock::now());
-        self.school.api.put("/lessons", &json!({ "week": week_with(bell)? }))?;
+        self.school.api.put("/lesson-times", &json!(lessons_with(&zoned(bell, TimeZone::system())?)))?;
         lesson.phone.open(&format!("https://{SERVER}/"))?;
         let tapped = clock::now();
         lesson.phone.tap(".level.on")?;
@@ -217,21 +218,22 @@ fn next_bell(now: UnixMillis) -> UnixMillis {
     UnixMillis((now.0 + LOOK_MILLIS + MINUTE - 1) / MINUTE * MINUTE)
 }
 
-/// A week in which a lesson ends at `bell` every day and the next one follows at once, so that nothing is added to it. In the last minutes
-/// of a day there is none: then midnight is the bell.
-fn week_with(bell: UnixMillis) -> anyhow::Result<String> {
-    let bell = Timestamp::from_millisecond(bell.0)?.to_zoned(TimeZone::system());
-    let minute = i32::from(bell.hour()) * 60 + i32::from(bell.minute());
-    let time = |minute: i32| format!("{}:{:02}", minute / 60, minute % 60);
+/// Every day a lesson that ends at `bell`, and the next one at once, so that nothing is added to it. In the last minutes of a day there is
+/// none: then midnight is the bell.
+fn lessons_with(bell: &Zoned) -> Grid {
+    let minute = u16::try_from(i32::from(bell.hour()) * 60 + i32::from(bell.minute())).unwrap_or_default();
     if !(1..LAST_MINUTE).contains(&minute) {
-        return Ok(String::new());
+        return Grid::default();
     }
-    let (begin, end) = ((minute - 40).max(0), (minute + 45).min(LAST_MINUTE));
-    let days = ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"].map(|day| {
-        let (begin, bell, end) = (time(begin), time(minute), time(end));
-        format!("{day};1;{begin};{bell}\n{day};2;{bell};{end}\n")
-    });
-    Ok(days.concat())
+    let day = [
+        GridLesson { number: 1, starts: minute.saturating_sub(40), ends: minute },
+        GridLesson { number: 2, starts: minute, ends: LAST_MINUTE.min(minute + 45) },
+    ];
+    Grid { week: [(); 7].map(|()| day.to_vec()), special: Vec::new() }
+}
+
+fn zoned(at: UnixMillis, zone: TimeZone) -> anyhow::Result<Zoned> {
+    Ok(Timestamp::from_millisecond(at.0)?.to_zoned(zone))
 }
 
 /// Asks for a page with nothing but the shell: `get ADDRESS PORT HOST`.
@@ -245,10 +247,12 @@ const LOOK_MILLIS: i64 = 12_000;
 const SILENCE_MILLIS: i64 = 4_000;
 /// The last picture is on an emulated PC's screen at most so many milliseconds away from the bell.
 const LATE_MAX: i64 = 2500;
-const LAST_MINUTE: i32 = 24 * 60 - 1;
+const LAST_MINUTE: u16 = 24 * 60 - 1;
 
 #[cfg(test)]
 mod tests {
+    use inventory::lessons::Span;
+
     use super::*;
 
     #[test]
@@ -262,17 +266,12 @@ mod tests {
 
     #[test]
     fn the_lessons_meet_at_the_bell() {
-        let now = clock::now();
-        for hours in 0..24 {
-            let bell = next_bell(UnixMillis(now.0 + hours * 3_600_000));
-            let week = week_with(bell).unwrap();
-            let (week, wrong) = inventory::lessons::parse_week(&week);
-            assert_eq!(wrong, []);
-            let grid = inventory::lessons::Grid { week, special: Vec::new() };
-            let before =
-                Timestamp::from_millisecond(bell.0 - LOOK_MILLIS).unwrap().to_zoned(TimeZone::system());
-            let (ends, _) = grid.end(&before, inventory::lessons::Span::Lesson);
-            assert_eq!(ends, bell);
+        for minute in 0..24 * 60 {
+            let tapped = UnixMillis(minute * 60_000 + 47_000);
+            let bell = next_bell(tapped);
+            let lessons = lessons_with(&zoned(bell, TimeZone::UTC).unwrap());
+            let (ends, _) = lessons.end(&zoned(tapped, TimeZone::UTC).unwrap(), Span::Lesson);
+            assert_eq!(ends, bell, "minute {minute}");
         }
     }
 }

@@ -93,6 +93,7 @@ impl<'a> Walk<'a> {
     fn look(&mut self, path: &str) {
         let first = self.seen.get(&pattern(path)).is_none_or(|seen| *seen == 1);
         self.browser.value(&self.axe).unwrap();
+        self.browser.value(UNFOLD).unwrap();
         for (screen, name) in [(Screen::DESKTOP, "desktop"), (Screen::PHONE, "phone")] {
             self.browser.show_on(screen).unwrap();
             self.note(path, name, ALL_RULES);
@@ -124,6 +125,8 @@ const AXE: &str = "target/axe.min.js";
 const OF_A_KIND: usize = 3;
 const LINKS: &str = "Array.from(document.querySelectorAll('a[href]'), link => new URL(link.href))
     .filter(link => link.origin === location.origin).map(link => link.pathname + link.search)";
+/// What is folded is looked at, too.
+const UNFOLD: &str = "document.querySelectorAll('details').forEach(details => { details.open = true; })";
 const ALL_RULES: &str = "{ resultTypes: ['violations'], preload: false }";
 /// What the dark colours can break.
 const CONTRAST: &str = "{ resultTypes: ['violations'], preload: false, runOnly: ['color-contrast'] }";
