@@ -557,7 +557,7 @@ async fn a_password_is_hashed_again_unless_it_was_changed(open: Open) {
     assert_eq!(hash().await, "cheap");
     inventory.rehash_password(user, "cheap", "dear").await.unwrap();
     assert_eq!(hash().await, "dear");
-    assert!(inventory.session_user("token", BY.at).await.unwrap().is_some(), "it is the same password");
+    assert!(inventory.session("token", BY.at).await.unwrap().is_some(), "it is the same password");
 }
 
 async fn the_change_log_tells_who_did_what_in_order(open: Open) {

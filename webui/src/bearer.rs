@@ -49,6 +49,10 @@ fn speaker(token: &Token) -> SignedIn {
         id: UserId(uuid::Uuid::nil()),
         // No person's name has a space.
         name: format!("token {}", token.name),
+        first_name: String::new(),
+        last_name: String::new(),
+        external_id: None,
+        deactivated_at: None,
         password_hash: String::new(),
         role: Role::SchoolAdmin,
         password_temporary: false,

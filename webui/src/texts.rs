@@ -229,7 +229,7 @@ texts! {
     add_devices_example: "Gerätenamen, durch Leerzeichen getrennt", "names of devices, separated by spaces";
     group_says_nothing: "keine Vorgabe: was Raum oder Netz sagen", "nothing: what room or network say";
     group_delete_consequence: "Die Klasse wird gelöscht. Ihre Mitglieder und Geräte bleiben; was für sie als Klasse galt, gilt nicht mehr.", "The class is deleted. Its members and devices stay; what held for them as a class holds no longer.";
-    pupils: "Schüler", "Pupils";
+    pupils: "Schülerinnen und Schüler", "Pupils";
     pupils_none: "In dieser Klasse ist noch niemand.", "Nobody is in this class yet.";
     pupils_intro: "Wer sein Kennwort vergessen hat, bekommt hier ein neues. Es wird einmal gezeigt; bei der nächsten Anmeldung ist ein eigenes zu wählen.", "Whoever forgot the password gets a new one here. It is shown once; at the next sign-in an own one has to be chosen.";
     passwords_of_pupils: "Kennwörter der Schüler", "Pupils' passwords";
@@ -484,7 +484,6 @@ texts! {
     import_file: "CSV-Datei", "CSV file";
     import_file_hint: "Höchstens 8 MiB. Zeichensatz und Trennzeichen werden erkannt.", "At most 8 MiB. Encoding and separator are found out.";
     import_role: "Wer steht in der Datei, wenn sie es selbst nicht sagt?", "Who is in the file, if it does not say so itself?";
-    pupils: "Schülerinnen und Schüler", "Pupils";
     teachers: "Lehrkräfte", "Teachers";
     import_complete_people: "Die Datei ist vollständig: Wer aus einem früheren Import stammt und darin fehlt, wird stillgelegt und nach 90 Tagen gelöscht.", "The file is complete: whoever came from an earlier import and is missing in it is deactivated, and deleted after 90 days.";
     import_complete_devices: "Die Datei ist vollständig: Geräte, die darin fehlen, werden entfernt.", "The file is complete: devices that are missing in it are removed.";
@@ -518,9 +517,7 @@ texts! {
     first_passwords_load: "Als Tabelle laden", "Download as a table";
     first_passwords_discard: "Liste verwerfen", "Discard the list";
     said_forgotten_upload: "Die hochgeladene Datei ist verworfen.", "The uploaded file is discarded.";
-    class: "Klasse", "Class";
-    no_class: "Ohne Klasse", "No class";
-    login_name: "Anmeldename", "Sign-in name";
+    without_class: "Ohne Klasse", "No class";
     first_name: "Vorname", "First name";
     last_name: "Nachname", "Last name";
     external_id: "ID", "ID";

@@ -94,9 +94,9 @@ pub(super) fn people_are_taken_over_from_files_and_back(open: Open) -> Boxed<'st
             "oemer.gross Ömer Groß 2 7b",
         ];
         assert_eq!(people(&inventory).await, after_second);
-        assert!(inventory.session_user("token", BY.at).await.unwrap().is_none(), "who left is signed out");
+        assert!(inventory.session("token", BY.at).await.unwrap().is_none(), "who left is signed out");
         inventory.create_session(BY, max, "again", BY.at.plus_secs(900)).await.unwrap();
-        assert!(inventory.session_user("again", BY.at).await.unwrap().is_none(), "and stays out");
+        assert!(inventory.session("again", BY.at).await.unwrap().is_none(), "and stays out");
         let (empty, did) = pupils(&inventory, later(2), SECOND).await;
         assert!(did.is_empty());
         inventory.undo_import(later(3), Kind::People, empty).await.unwrap();

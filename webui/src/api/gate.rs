@@ -158,7 +158,7 @@ pub(crate) async fn set_owner(
 }
 
 /// The room that a device belongs to until the bell; without one, to its own again.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VisitBody {
     room: Option<RoomId>,

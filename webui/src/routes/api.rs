@@ -169,6 +169,10 @@ fn lesson_api() -> Vec<Route> {
             .gives::<Value>(),
         delete(Lessons, "/api/v1/gate/devices/{id}", gate::end_device)
             .says("Zurück zum Normalzustand", "Back to normal"),
+        put(Lessons, "/api/v1/devices/{id}/visit", gate::set_visit).says(
+            "Ein Gerät gehört bis zum Ende der Stunde in einen anderen Raum",
+            "A device belongs to another room until the end of the lesson",
+        ),
         get(Lessons, "/api/v1/groups/{id}/pupils", groups::pupils)
             .says("Die Schüler einer eigenen Klasse", "The pupils of a class of one's own")
             .gives::<List<people::PersonJson>>(),
