@@ -115,6 +115,10 @@ impl Draft {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_planned(&self) -> bool {
+        matches!(*self.lock(), State::Planned { .. })
+    }
+
     fn is_running(&self) -> bool {
         matches!(*self.lock(), State::Applying)
     }
@@ -125,13 +129,15 @@ impl Uploads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an upload in the place of the person's earlier one of the kind, of old ones, and of the oldest when there are too many.
+    /// Keeps an upload in the place of the person's earlier one of the kind, and of old ones. When there are too many, the oldest goes,
+    /// and of those that were taken over, whose passwords somebody may still need, the last.
     fn keep(&self, draft: Arc<Draft>) {
         let mut drafts = self.lock();
-        let same = |old: &Draft| old.owner == draft.owner && old.kind == draft.kind;
+        let same = |old: &Draft| old.owner == draft.owner && old.kind == draft.kind && old.is_planned();
         drafts.retain(|old| old.is_running() || !(same(old) || is_old(old)));
         while drafts.len() >= DRAFTS_MAX {
-            drafts.remove(0);
+            let oldest = drafts.iter().position(|old| old.is_planned()).unwrap_or_default();
+            drafts.remove(oldest);
         }
         drafts.push(draft);
     }
@@ -321,7 +327,7 @@ pub(crate) fn by_class(accounts: &[NewAccount]) -> Vec<(&str, Vec<&NewAccount>)>
 }
 
 /// Uploads that are kept at once: each may be tens of megabytes.
-const DRAFTS_MAX: usize = 4;
+const DRAFTS_MAX: usize = 6;
 /// How long: an hour.
 const KEPT_MILLIS: i64 = 60 * 60 * 1000;
 const FILE_NAME_CHARS_MAX: usize = 100;

@@ -51,12 +51,12 @@ pub(crate) fn say_line(lang: Lang, what: &What) -> Said {
             format!("The sign-in name {text} belongs to somebody else; choose another one or leave the field empty"),
         ),
         What::SameId(text) => (
-            format!("Die ID {text} steht noch in einer anderen Zeile; eine der beiden berichtigen"),
-            format!("The id {text} stands in another line, too; mend one of the two"),
+            format!("Die ID {text} steht noch in einer anderen Zeile, die frühere gilt; eine der beiden berichtigen"),
+            format!("The id {text} stands in another line, too, and the earlier one holds; mend one of the two"),
         ),
         What::SameLogin(text) => (
-            format!("Der Anmeldename {text} steht noch in einer anderen Zeile; einen der beiden ändern"),
-            format!("The sign-in name {text} stands in another line, too; change one of the two"),
+            format!("Der Anmeldename {text} steht noch in einer anderen Zeile, die frühere gilt; einen der beiden ändern"),
+            format!("The sign-in name {text} stands in another line, too, and the earlier one holds; change one of the two"),
         ),
         What::SamePerson => (
             "Diese Zeile meint dieselbe Person wie eine andere; eine der beiden streichen".into(),
@@ -83,16 +83,16 @@ pub(crate) fn say_line(lang: Lang, what: &What) -> Said {
             "The room is missing; fill it in, or name one for such devices when uploading".into(),
         ),
         What::SameCard(text) => (
-            format!("Die MAC-Adresse {text} steht noch in einer anderen Zeile; eine der beiden berichtigen"),
-            format!("The MAC address {text} stands in another line, too; mend one of the two"),
+            format!("Die MAC-Adresse {text} steht noch in einer anderen Zeile, die frühere gilt; eine der beiden berichtigen"),
+            format!("The MAC address {text} stands in another line, too, and the earlier one holds; mend one of the two"),
         ),
         What::SameName(text) => (
-            format!("Der Name {text} steht noch in einer anderen Zeile; einen der beiden ändern"),
-            format!("The name {text} stands in another line, too; change one of the two"),
+            format!("Der Name {text} steht noch in einer anderen Zeile, die frühere gilt; einen der beiden ändern"),
+            format!("The name {text} stands in another line, too, and the earlier one holds; change one of the two"),
         ),
         What::SameAddress(ip) => (
-            format!("Die Adresse {ip} steht noch in einer anderen Zeile; eine der beiden ändern"),
-            format!("The address {ip} stands in another line, too; change one of the two"),
+            format!("Die Adresse {ip} steht noch in einer anderen Zeile, die frühere gilt; eine der beiden ändern"),
+            format!("The address {ip} stands in another line, too, and the earlier one holds; change one of the two"),
         ),
         What::SameDevice(name) => (
             format!("Dasselbe Gerät, {name}, ist schon von einer anderen Zeile gemeint; LAN und WLAN in eine Zeile schreiben"),

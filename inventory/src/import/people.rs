@@ -144,7 +144,7 @@ const NAMES: &[(Column, &[&str])] = &[
             "schoolclasses",
         ],
     ),
-    (Column::Role, &["benutzertyp", "rolle", "role", "usertype", "personentyp", "typ", "type"]),
+    (Column::Role, &["benutzertyp", "rolle", "role", "usertype", "personentyp"]),
     (
         Column::Password,
         &[

@@ -197,6 +197,40 @@ pub(super) fn only_the_last_import_is_taken_back_and_old_ones_are_forgotten(
     })
 }
 
+pub(super) fn an_import_that_is_broken_off_has_done_all_or_nothing(open: Open) -> Boxed<'static, ()> {
+    Box::pin(async move {
+        let inventory = open.inventory().await;
+        let rows: String = (0..200).map(|n| format!("R1;pc{n};52:54:00:00:01:{n:02x}\n")).collect();
+        let file = read_devices(format!("Raum;Name;MAC\n{rows}").as_bytes()).unwrap();
+        for millis in [0, 1, 2, 3, 5, 8, 13, 21, 34, 55] {
+            let school = inventory.fleet_for_import().await.unwrap();
+            let plan = plan_devices(&file, &school, "", ALL);
+            let apply = inventory.apply_devices(BY, (ImportId::random(), "a"), &school, &plan);
+            // Dropped where it stands, as a server is that dies.
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(millis), apply).await;
+            // The server may be about to commit.
+            let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+            loop {
+                let there = inventory.devices().await.unwrap().0.len();
+                let imports = inventory.imports(Kind::Devices, 10).await.unwrap();
+                let standing = imports.iter().find(|import| import.undone.is_none()).map(|import| import.id);
+                match (standing, there, inventory.rooms().await.unwrap().len()) {
+                    (None, 0, 0) => break,
+                    (Some(id), 200, 1) => {
+                        inventory.undo_import(BY, Kind::Devices, id).await.unwrap();
+                        break;
+                    }
+                    half => assert!(
+                        tokio::time::Instant::now() < deadline,
+                        "half done after {millis} ms: {half:?}"
+                    ),
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    })
+}
+
 /// Devices as `name room card=address… owner staff key`.
 async fn fleet(inventory: &Inventory) -> Vec<String> {
     let school = inventory.fleet_for_import().await.unwrap();
@@ -293,5 +327,19 @@ pub(super) fn what_somebody_else_has_meanwhile_is_not_given_back(open: Open) -> 
         let names: Vec<String> =
             inventory.devices().await.unwrap().0.iter().map(|device| device.name.to_string()).collect();
         assert_eq!(names, ["pc1", "pc2", "pc7"]);
+    })
+}
+
+pub(super) fn a_password_is_hashed_again_unless_it_was_changed(open: Open) -> Boxed<'static, ()> {
+    Box::pin(async move {
+        let inventory = open.inventory().await;
+        let user = inventory.create_user(BY, "lea", "cheap", Role::Pupil).await.unwrap();
+        inventory.create_session(BY, user, "token", BY.at.plus_secs(60)).await.unwrap();
+        let hash = async || inventory.user(user).await.unwrap().unwrap().password_hash;
+        inventory.rehash_password(user, "another", "dear").await.unwrap();
+        assert_eq!(hash().await, "cheap");
+        inventory.rehash_password(user, "cheap", "dear").await.unwrap();
+        assert_eq!(hash().await, "dear");
+        assert!(inventory.session("token", BY.at).await.unwrap().is_some(), "it is the same password");
     })
 }

@@ -207,7 +207,7 @@ async fn start_page(app: &App, visit: &Visit, me: &SignedIn, kind: Kind, problem
     let may = all.into_iter().filter(|(_, right, _)| rights::has(me.user.role, *right));
     let imports = app.inventory.imports(kind, LISTED).await?;
     Ok(Start {
-        p: visit.page(Here::Import),
+        p: still(visit),
         kind: kind.text(),
         kinds: may.map(|(other, _, name)| (path(other), name, other == kind)).collect(),
         imports: imports.into_iter().map(|import| ImportRow::of(visit.lang, import)).collect(),
@@ -294,7 +294,7 @@ async fn done_page(
     }
     let t = Texts::of(visit.lang);
     Ok(Done {
-        p: visit.page(Here::Import),
+        p: if running.is_some() { visit.page(Here::Import) } else { still(visit) },
         kind: kind.text(),
         id: id.to_string(),
         running: running.is_some(),
@@ -302,6 +302,11 @@ async fn done_page(
         import: import.map(|import| ImportRow::of(visit.lang, import)),
         classes: Vec::new(),
     })
+}
+
+/// The frame of a page that does not follow changes: what somebody chose or typed must stay, and what is shown must be what is meant.
+fn still(visit: &Visit) -> Page {
+    Page { live: false, ..visit.page(Here::Import) }
 }
 
 impl ImportRow {
@@ -319,7 +324,7 @@ fn preview(visit: &Visit, draft: &Draft, planned: &Planned, outdated: bool, prob
     };
     let all = planned.counts();
     Preview {
-        p: visit.page(Here::Import),
+        p: still(visit),
         kind: draft.kind.text(),
         id: draft.id.to_string(),
         file_name: draft.file_name.clone(),
