@@ -9,7 +9,7 @@ pub(super) fn pages() -> BTreeSet<String> {
         let Some((_, rest)) = call.split_once('"') else { continue };
         let (path, rest) = rest.split_once('"').unwrap();
         let public = rest.lines().next().unwrap().contains(".public()");
-        if !public && !path.starts_with("/api/") && path != "/events" {
+        if !public && !path.starts_with("/api/") && !NO_PAGES.contains(&path) {
             pages.insert(path.to_owned());
         }
     }
@@ -25,4 +25,6 @@ pub(super) fn pattern(path: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// A stream, and a file that can be fetched once.
+const NO_PAGES: [&str; 2] = ["/events", "/import/people/{id}/passwords"];
 const TABLE: &str = include_str!("../../../../webui/src/routes.rs");
