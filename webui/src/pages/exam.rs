@@ -107,7 +107,7 @@ fn wish(fields: &Fields) -> Answer<ExamWish> {
     let classes = fields.all("class").map(|id| id.parse().map(Target::Group));
     let targets: Result<Vec<Target>, _> = rooms.chain(classes).collect();
     let list = fields.given("list").map(str::parse).transpose();
-    let unknown = |_: ParseError| Failure::Gone;
+    let unknown = |error: ParseError| Failure::field("", Problem::NoChoice(error.value));
     Ok(ExamWish {
         name: fields.text("name").to_owned(),
         targets: targets.map_err(unknown)?,

@@ -29,7 +29,7 @@ fn check(what: &str, lang: Lang, html: &str) {
     let unique: HashSet<&&str> = ids.iter().collect();
     assert_eq!(unique.len(), ids.len(), "{what} uses an id twice: {ids:?}");
     for name in ["for", "aria-describedby", "aria-labelledby", "list", "data-names"] {
-        for target in attributes(html, name) {
+        for target in attributes(html, name).into_iter().flat_map(str::split_whitespace) {
             assert!(ids.contains(&target), "{what}: {name}={target} leads nowhere");
         }
     }
