@@ -160,7 +160,9 @@ const ANSWER_BYTES_MAX: usize = 512;
 const KNOWN_MAX: usize = 16_384;
 const FOUND: Duration = Duration::from_secs(5);
 const NOT_FOUND: Duration = Duration::from_millis(500);
-const SEEK_TIMES: u32 = 20;
+/// The kernel asks again after a second (RFC 4861 section 10, RETRANS_TIMER), and a device does not hear the first question if it
+/// has just made the address.
+const SEEK_TIMES: u32 = 150;
 const SEEK_PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
