@@ -1,0 +1,556 @@
+//! Texts with something inside, in both languages.
+
+use inventory::gate::{Cause, Layer};
+use inventory::import::{Field, Form, Verdict};
+use inventory::{Level, ListAction, Role, YouTube};
+
+use super::Texts;
+use crate::lang::Lang;
+use crate::rights::Right;
+
+impl Texts {
+    pub(crate) fn shown_of(&self, shown: usize, total: &usize) -> String {
+        match self.lang {
+            Lang::De if shown == *total => count(*total, "Gerät", "Geräte"),
+            Lang::De => format!("{shown} von {}", count(*total, "Gerät", "Geräten")),
+            Lang::En if shown == *total => count(*total, "device", "devices"),
+            Lang::En => format!("{shown} of {}", count(*total, "device", "devices")),
+        }
+    }
+
+    pub(crate) fn people_count(&self, total: &usize) -> String {
+        match self.lang {
+            Lang::De => count(*total, "Person", "Personen"),
+            Lang::En => count(*total, "person", "people"),
+        }
+    }
+
+    /// A role.
+    pub(crate) fn role(&self, role: Role) -> &'static str {
+        match role {
+            Role::SchoolAdmin => self.role_school_admin,
+            Role::DeviceOfficer => self.role_device_officer,
+            Role::HeadTeacher => self.role_head_teacher,
+            Role::Teacher => self.role_teacher,
+            Role::Secretary => self.role_secretary,
+            Role::Pupil => self.role_pupil,
+        }
+    }
+
+    /// What a right opens.
+    pub(crate) fn right(&self, right: Right) -> &'static str {
+        match right {
+            Right::Own => self.own_password,
+            Right::Lessons => self.right_lessons,
+            Right::Devices => self.right_devices,
+            Right::People => self.right_people,
+            Right::School => self.right_school,
+            Right::History => self.right_history,
+        }
+    }
+
+    pub(crate) fn new_password_of(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Neues Kennwort für {name}"),
+            Lang::En => format!("New password of {name}"),
+        }
+    }
+
+    pub(crate) fn pupils_of(&self, class: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Schüler der Klasse {class}"),
+            Lang::En => format!("Pupils of class {class}"),
+        }
+    }
+
+    pub(crate) fn codes_left(&self, left: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("Noch {}.", count(*left, "Ersatzcode", "Ersatzcodes")),
+            Lang::En => format!("{} left.", count(*left, "recovery code", "recovery codes")),
+        }
+    }
+
+    pub(crate) fn chars_min(&self, chars: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("Mindestens {chars} Zeichen."),
+            Lang::En => format!("At least {chars} characters."),
+        }
+    }
+
+    pub(crate) fn room_line(&self, on: usize, total: usize) -> String {
+        match self.lang {
+            Lang::De => format!("{on} von {total} an"),
+            Lang::En => format!("{on} of {total} on"),
+        }
+    }
+
+    pub(crate) fn image_used_by(&self, devices: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("Soll auf {} sein.", count(*devices, "Gerät", "Geräten")),
+            Lang::En => format!("Wanted on {}.", count(*devices, "device", "devices")),
+        }
+    }
+
+    pub(crate) fn image_behind(&self, version: i64) -> String {
+        match self.lang {
+            Lang::De => format!("hat v{version}"),
+            Lang::En => format!("has v{version}"),
+        }
+    }
+
+    pub(crate) fn recognised(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Dieser PC scheint das angekündigte Gerät {name} zu sein."),
+            Lang::En => format!("This PC seems to be the announced device {name}."),
+        }
+    }
+
+    pub(crate) fn said_approved(&self, name: &str, room: &str, job: bool) -> String {
+        match (self.lang, job) {
+            (Lang::De, false) => format!("{name} ({room}) ist freigegeben."),
+            (Lang::De, true) => format!("{name} ({room}) ist freigegeben; das Image wird aufgespielt."),
+            (Lang::En, false) => format!("{name} ({room}) is approved."),
+            (Lang::En, true) => format!("{name} ({room}) is approved; the image is being deployed."),
+        }
+    }
+
+    pub(crate) fn said_created(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("„{name}“ ist angelegt."),
+            Lang::En => format!("\"{name}\" is added."),
+        }
+    }
+
+    pub(crate) fn said_deleted(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("„{name}“ ist gelöscht."),
+            Lang::En => format!("\"{name}\" is deleted."),
+        }
+    }
+
+    /// The weekdays; 1 is Monday.
+    pub(crate) fn weekdays(&self) -> [(u8, &'static str); 7] {
+        match self.lang {
+            Lang::De => [(1, "Mo"), (2, "Di"), (3, "Mi"), (4, "Do"), (5, "Fr"), (6, "Sa"), (7, "So")],
+            Lang::En => [(1, "Mon"), (2, "Tue"), (3, "Wed"), (4, "Thu"), (5, "Fri"), (6, "Sat"), (7, "Sun")],
+        }
+    }
+
+    /// Why a rule with a time exists.
+    pub(crate) fn layer(&self, layer: Layer) -> &'static str {
+        match (self.lang, layer) {
+            (Lang::De, Layer::Exam) => "Klausur",
+            (Lang::De, Layer::Lock) => "Sperre",
+            (Lang::De, Layer::Grant) => "Lehrkraft",
+            (Lang::De, Layer::Timetable) => "Zeitplan",
+            (Lang::En, Layer::Exam) => "exam",
+            (Lang::En, Layer::Lock) => "lock",
+            (Lang::En, Layer::Grant) => "teacher",
+            (Lang::En, Layer::Timetable) => "timetable",
+        }
+    }
+
+    pub(crate) fn youtube(&self, way: YouTube) -> &'static str {
+        match way {
+            YouTube::Free => self.youtube_free,
+            YouTube::Moderate => self.youtube_moderate,
+            YouTube::Strict => self.youtube_strict,
+        }
+    }
+
+    pub(crate) fn list_action(&self, action: ListAction) -> &'static str {
+        match action {
+            ListAction::Allow => self.list_allow,
+            ListAction::Block => self.list_block,
+        }
+    }
+
+    pub(crate) fn bad_line(&self, line: usize, text: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Zeile {line} ist nicht zu lesen: {text}"),
+            Lang::En => format!("Line {line} cannot be read: {text}"),
+        }
+    }
+
+    /// A level of the gate.
+    pub(crate) fn level(&self, level: Level) -> &'static str {
+        match level {
+            Level::On => self.level_on,
+            Level::Filtered => self.level_filtered,
+            Level::AllowList => self.level_allow_list,
+            Level::Off => self.level_off,
+        }
+    }
+
+    pub(crate) fn said_level(&self, level: &str, until: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Internet: {level} bis {until} Uhr."),
+            Lang::En => format!("Internet: {level} until {until}."),
+        }
+    }
+
+    /// What somebody set; `until` may be empty.
+    pub(crate) fn set_by(&self, level: &str, until: &str, who: &str) -> String {
+        match (self.lang, until) {
+            (Lang::De, "") => format!("{level}, gesetzt von {who}."),
+            (Lang::De, until) => format!("{level} bis {until} Uhr, gesetzt von {who}."),
+            (Lang::En, "") => format!("{level}, set by {who}."),
+            (Lang::En, until) => format!("{level} until {until}, set by {who}."),
+        }
+    }
+
+    pub(crate) fn until_bell(&self, end: &str, lesson: Option<u8>) -> String {
+        match (self.lang, lesson) {
+            (Lang::De, Some(number)) => format!("bis Ende der {number}. Stunde ({end})"),
+            (Lang::De, None) => format!("eine Schulstunde lang ({end})"),
+            (Lang::En, Some(number)) => format!("until the end of lesson {number} ({end})"),
+            (Lang::En, None) => format!("for one lesson ({end})"),
+        }
+    }
+
+    pub(crate) fn longer(&self, minutes: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{minutes} Min. länger"),
+            Lang::En => format!("{minutes} min longer"),
+        }
+    }
+
+    pub(crate) fn said_exam_prolonged(&self, until: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Die Klausur dauert jetzt bis {until} Uhr."),
+            Lang::En => format!("The exam now lasts until {until}."),
+        }
+    }
+
+    pub(crate) fn exam_summary(&self, present: usize, absent: usize, dodged: usize) -> String {
+        match self.lang {
+            Lang::De => format!("{present} dabei, {absent} nicht dabei, {dodged} mit Umgehungsversuch"),
+            Lang::En => format!("{present} present, {absent} absent, {dodged} tried a way around"),
+        }
+    }
+
+    pub(crate) fn said_guest(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{name} gehört bis zum Ende der Stunde hierher."),
+            Lang::En => format!("{name} belongs here until the end of the lesson."),
+        }
+    }
+
+    /// Why a level holds, and until when.
+    pub(crate) fn cause(&self, cause: Cause, until: Option<&str>) -> String {
+        let (de, en) = match cause {
+            Cause::Rule(_, Layer::Exam) => ("Klausur", "Exam"),
+            Cause::Rule(_, Layer::Lock) => ("Sperre dieses Geräts", "Lock of this device"),
+            Cause::Rule(_, Layer::Grant) => ("von der Lehrkraft gesetzt", "set by the teacher"),
+            Cause::Rule(_, Layer::Timetable) => ("Zeitplan", "Timetable"),
+            Cause::Room(_) => ("Vorgabe des Raums", "What the room says"),
+            Cause::Group(_) => ("Vorgabe der Klasse", "What the class says"),
+            Cause::Network => ("Vorgabe des Netzes", "What the network says"),
+        };
+        match (self.lang, until) {
+            (Lang::De, Some(until)) => format!("{de}, bis {until} Uhr"),
+            (Lang::De, None) => de.into(),
+            (Lang::En, Some(until)) => format!("{en}, until {until}"),
+            (Lang::En, None) => en.into(),
+        }
+    }
+
+    /// What an import does to somebody or something.
+    pub(crate) fn verdict(&self, verdict: Verdict) -> &'static str {
+        match verdict {
+            Verdict::New => self.verdict_new,
+            Verdict::Moved => self.verdict_moved,
+            Verdict::Changed => self.verdict_changed,
+            Verdict::Removed => self.verdict_removed,
+        }
+    }
+
+    /// What an import changes of somebody or something.
+    pub(crate) fn import_field(&self, field: Field) -> &'static str {
+        match field {
+            Field::FirstName => self.first_name,
+            Field::LastName => self.last_name,
+            Field::Login => self.login_name,
+            Field::ExternalId => self.external_id,
+            Field::Classes => self.class,
+            Field::Returns => self.field_returns,
+            Field::Name => self.name,
+            Field::Room => self.room,
+            Field::Cards => self.cards,
+            Field::Addresses => self.fixed_address,
+            Field::Owner => self.owner,
+            Field::Staff => self.field_staff,
+        }
+    }
+
+    /// How a file was understood.
+    pub(crate) fn import_form(&self, form: &Form) -> String {
+        let separator = match (self.lang, form.separator) {
+            (Lang::De, '\t') => "Tabulator".to_owned(),
+            (Lang::En, '\t') => "tab".to_owned(),
+            (_, separator) => format!("„{separator}“"),
+        };
+        let format = form.format.name();
+        match self.lang {
+            Lang::De => format!(
+                "Erkannt: {}, Zeichensatz {}, Trennzeichen {separator}",
+                format.unwrap_or("Spalten nach der ersten Zeile"),
+                form.encoding
+            ),
+            Lang::En => format!(
+                "Understood as: {}, encoding {}, separator {}",
+                format.unwrap_or("columns named by the first line"),
+                form.encoding,
+                separator.replace(['„', '“'], "\"")
+            ),
+        }
+    }
+
+    pub(crate) fn first_of(&self, shown: usize, total: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("Die ersten {shown} von {total}."),
+            Lang::En => format!("The first {shown} of {total}."),
+        }
+    }
+
+    pub(crate) fn and_line(&self, other: &usize) -> String {
+        match self.lang {
+            Lang::De => format!("und {other}"),
+            Lang::En => format!("and {other}"),
+        }
+    }
+
+    /// So many of a kind would be removed that the number must be typed.
+    pub(crate) fn type_removals(&self, removals: &usize) -> String {
+        match self.lang {
+            Lang::De => format!(
+                "Es fiele mehr als ein Zehntel weg ({removals}). Vielleicht ist die Datei nicht vollständig. Ist das gewollt, hier die Zahl {removals} eintragen:"
+            ),
+            Lang::En => format!(
+                "More than one in ten would go ({removals}). Perhaps the file is not complete. If that is meant, type the number {removals} here:"
+            ),
+        }
+    }
+
+    pub(crate) fn said_undone(&self, restored: usize, left: &[String]) -> String {
+        let names = left.join(", ");
+        match (self.lang, left.is_empty()) {
+            (Lang::De, true) => format!("Der Import ist rückgängig gemacht ({restored})."),
+            (Lang::En, true) => format!("The import is undone ({restored})."),
+            (Lang::De, false) => {
+                format!(
+                    "Der Import ist rückgängig gemacht ({restored}). Seither geändert und deshalb so gelassen: {names}."
+                )
+            }
+            (Lang::En, false) => {
+                format!(
+                    "The import is undone ({restored}). Changed since, and therefore left as they are: {names}."
+                )
+            }
+        }
+    }
+
+    /// A pair of addresses that nothing explains, with the devices that card and address belong to.
+    pub(crate) fn stray(
+        &self,
+        ip: &str,
+        mac: &str,
+        card_of: Option<&str>,
+        address_of: Option<&str>,
+    ) -> String {
+        let (de, en) = match (card_of, address_of) {
+            (None, None) => (String::new(), String::new()),
+            (Some(card), None) => (format!(" von {card}"), format!(" of {card}")),
+            (None, Some(address)) => {
+                (format!("; die Adresse gehört {address}"), format!("; the address is {address}'s"))
+            }
+            (Some(card), Some(address)) => (
+                format!(" von {card}; die Adresse gehört {address}"),
+                format!(" of {card}; the address is {address}'s"),
+            ),
+        };
+        match self.lang {
+            Lang::De => format!("{ip} benutzt die Karte {mac}{de}; keine Lease erklärt es."),
+            Lang::En => format!("{ip} uses the card {mac}{en}; no lease explains it."),
+        }
+    }
+
+    pub(crate) fn strays_seen(&self, n: usize) -> String {
+        match self.lang {
+            Lang::De => {
+                count(n, "Adresse ist in Gebrauch, die", "Adressen sind in Gebrauch, die")
+                    + " keine Lease erklärt"
+            }
+            Lang::En => count(n, "address is", "addresses are") + " in use that no lease explains",
+        }
+    }
+
+    pub(crate) fn new_name_of(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Neuer Name für {name}"),
+            Lang::En => format!("New name of {name}"),
+        }
+    }
+
+    pub(crate) fn deploy_title(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Image auf {name} aufspielen?"),
+            Lang::En => format!("Deploy an image to {name}?"),
+        }
+    }
+
+    pub(crate) fn capture_title(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{name} als Image aufnehmen"),
+            Lang::En => format!("Capture {name} as an image"),
+        }
+    }
+
+    pub(crate) fn delete_title(&self, name: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{name} löschen?"),
+            Lang::En => format!("Delete {name}?"),
+        }
+    }
+
+    pub(crate) fn device_delete_consequence(&self, room: &str) -> String {
+        match self.lang {
+            Lang::De => format!(
+                "Das Gerät in {room} wird mit seinen Aufträgen und festen Adressen vergessen. Seine Platte bleibt, wie sie ist; startet der PC über das Netz, erscheint er wieder auf der Warteliste."
+            ),
+            Lang::En => format!(
+                "The device in {room} is forgotten with its jobs and fixed addresses. Its disk stays as it is; when the PC boots from the network, it appears on the waiting list again."
+            ),
+        }
+    }
+
+    pub(crate) fn image_delete_consequence(&self, versions: usize, devices: usize) -> String {
+        match self.lang {
+            Lang::De => format!(
+                "{} und die Aufträge damit werden gelöscht; {} danach kein Image mehr haben. Das lässt sich nicht rückgängig machen.",
+                count(versions, "Version", "Versionen"),
+                match devices {
+                    1 => "1 Gerät soll".to_owned(),
+                    n => format!("{n} Geräte sollen"),
+                }
+            ),
+            Lang::En => format!(
+                "{} and the jobs with it are deleted; {} will not be meant to have an image any more. This cannot be undone.",
+                count(versions, "version", "versions"),
+                count(devices, "device", "devices")
+            ),
+        }
+    }
+
+    pub(crate) fn job_deploy(&self, image: &str, version: Option<i64>) -> String {
+        let version = version.map(|v| format!(" v{v}")).unwrap_or_default();
+        match self.lang {
+            Lang::De => format!("Image „{image}“{version} aufspielen"),
+            Lang::En => format!("Deploy image \"{image}\"{version}"),
+        }
+    }
+
+    pub(crate) fn job_capture(&self, image: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Als Image „{image}“ aufnehmen"),
+            Lang::En => format!("Capture as image \"{image}\""),
+        }
+    }
+
+    pub(crate) fn job_result(&self, version: i64, bytes: &str, transferred: &str) -> String {
+        match self.lang {
+            Lang::De => format!("v{version}, {bytes}, davon {transferred} übertragen"),
+            Lang::En => format!("v{version}, {bytes}, {transferred} of it transferred"),
+        }
+    }
+
+    pub(crate) fn of_total(&self, done: &str, total: &str) -> String {
+        match self.lang {
+            Lang::De => format!("{done} von {total}"),
+            Lang::En => format!("{done} of {total}"),
+        }
+    }
+
+    /// What a change of the log did to what. A word that is new to us is shown as it is.
+    pub(crate) fn change(&self, entity: &str, action: &str) -> String {
+        let word = |table: &[(&str, &'static str, &'static str)], word: &str| {
+            let known = table.iter().find(|(key, _, _)| *key == word);
+            known.map_or_else(
+                || word.to_owned(),
+                |(_, de, en)| match self.lang {
+                    Lang::De => (*de).to_owned(),
+                    Lang::En => (*en).to_owned(),
+                },
+            )
+        };
+        format!("{} {}", word(ENTITIES, entity), word(ACTIONS, action))
+    }
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+const ENTITIES: &[(&str, &str, &str)] = &[
+    ("room", "Raum", "Room"),
+    ("device", "Gerät", "Device"),
+    ("waiting", "Wartender PC", "Waiting PC"),
+    ("network", "Netz", "Network"),
+    ("image", "Image", "Image"),
+    ("job", "Auftrag", "Job"),
+    ("user", "Person", "Person"),
+    ("notice", "Hinweise", "Notices"),
+    ("stray", "Unerklärte Adressen", "Unexplained addresses"),
+    ("rule", "Internetregel", "Internet rule"),
+    ("gate", "Internetsperre", "Internet lock"),
+    ("group", "Klasse", "Class"),
+    ("lessons", "Stundenraster", "Lesson times"),
+    ("list", "Namensliste", "List of names"),
+    ("filter", "Filter", "Filter"),
+    ("exam", "Klausur", "Exam"),
+    ("timetable", "Zeitplan", "Timetable"),
+    ("token", "API-Token", "API token"),
+];
+
+const ACTIONS: &[(&str, &str, &str)] = &[
+    ("created", "angelegt", "added"),
+    ("changed", "geändert", "changed"),
+    ("deleted", "gelöscht", "deleted"),
+    ("renamed", "umbenannt", "renamed"),
+    ("saved", "gespeichert", "saved"),
+    ("approved", "freigegeben", "approved"),
+    ("rejected", "abgelehnt", "rejected"),
+    ("forgotten", "wieder zugelassen", "allowed again"),
+    ("arrived", "neu gemeldet", "arrived"),
+    ("reserved", "geändert (feste Adresse)", "changed (fixed address)"),
+    ("version added", "neue Version", "new version"),
+    ("started", "begonnen", "started"),
+    ("done", "fertig", "done"),
+    ("failed", "gescheitert", "failed"),
+    ("cancelled", "abgebrochen", "cancelled"),
+    ("signed in", "angemeldet", "signed in"),
+    ("seen", "gesehen", "seen"),
+    ("confirmed", "vom Kernel bestätigt", "confirmed by the kernel"),
+    ("ended", "beendet", "ended"),
+    ("begun", "begonnen", "begun"),
+    ("prolonged", "verlängert", "prolonged"),
+    ("exam allow_list", "einer Klausur: nur Freigabeliste", "of an exam: allow list only"),
+    ("exam ended", "einer Klausur beendet", "of an exam ended"),
+    ("exam prolonged", "einer Klausur verlängert", "of an exam prolonged"),
+    ("gate set", "geändert (Internet)", "changed (internet)"),
+    ("owner set", "geändert (Besitz)", "changed (owner)"),
+    ("visits", "gehört eine Zeit lang woandershin", "belongs elsewhere for a while"),
+    ("went back", "gehört wieder in seinen Raum", "belongs to its room again"),
+    ("grant on", "von einer Lehrkraft: an", "by a teacher: on"),
+    ("grant filtered", "von einer Lehrkraft: gefiltert", "by a teacher: filtered"),
+    ("grant allow_list", "von einer Lehrkraft: nur Freigabeliste", "by a teacher: allow list only"),
+    ("grant off", "von einer Lehrkraft: aus", "by a teacher: off"),
+    ("grant ended", "der Lehrkraft zurückgenommen", "of the teacher taken back"),
+    ("password set", "Kennwort geändert", "password set"),
+    ("imported", "aus Datei übernommen", "taken over from a file"),
+    ("import undone", "Import rückgängig gemacht", "import undone"),
+    ("role set", "Rolle geändert", "role changed"),
+    ("second factor set", "zweiter Faktor eingerichtet", "second factor set up"),
+    ("second factor cleared", "zweiter Faktor abgeschaltet", "second factor switched off"),
+    ("recovery code used", "mit Ersatzcode angemeldet", "signed in with a recovery code"),
+];
