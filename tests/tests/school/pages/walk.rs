@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
 /// Where `make test` puts axe-core, the rules for pages that everybody can use.
 const AXE: &str = "target/axe.min.js";
 /// Most pages of one entry of the table that are looked at per role.
-const OF_A_KIND: usize = 3;
+const OF_A_KIND: usize = 2;
 const LINKS: &str = "Array.from(document.querySelectorAll('a[href]'), link => new URL(link.href))
     .filter(link => link.origin === location.origin).map(link => link.pathname + link.search)";
 /// What is folded is looked at, too.
