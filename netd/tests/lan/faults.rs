@@ -141,7 +141,9 @@ fn a_full_disk_costs_answers_but_no_promises_and_ends_by_itself() {
     run(&format!("mount -t tmpfs -o size=3m none {path}"));
     let _unmount = Unmount(path.clone());
     lab.runtime.block_on(lab.inventory.close());
-    run(&format!("mv {}/hausmeister.db* {path}/", lab.dir.path().display()));
+    // The last connection takes the log along into the database.
+    eventually("the database is closed", || !lab.dir.path().join("hausmeister.db-wal").exists());
+    run(&format!("mv {}/hausmeister.db {path}/", lab.dir.path().display()));
     std::os::unix::fs::symlink(mount.join("hausmeister.db"), lab.dir.path().join("hausmeister.db")).unwrap();
     lab.inventory =
         lab.runtime.block_on(inventory::Inventory::open(&super::lab::database_url(&mount))).unwrap();

@@ -208,7 +208,7 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
     }
     let class = lessons(inventory, by, network, room, &ids, announced).await?;
     let exam = exam(inventory, by, library, *off).await?;
-    let (list, filter, slot) = names(inventory, by, class).await?;
+    let (list, filter, slot) = names(inventory, by, empty_room).await?;
     let (book, _) = inventory.gate_book(now).await?;
     let lock = book.rules().find(|rule| rule.layer == Layer::Lock).map(|rule| rule.id);
     let lock = lock.unwrap_or_else(|| unreachable_sample());
@@ -317,8 +317,8 @@ async fn lessons(
     Ok(class)
 }
 
-/// Lists, a filter that uses them, and hours at which the class has no internet.
-async fn names(inventory: &Inventory, by: By<'_>, class: GroupId) -> Result<(ListId, FilterId, SlotId)> {
+/// Lists, a filter that uses them, and hours at which a room has no internet: one without devices, whose state would depend on the hour.
+async fn names(inventory: &Inventory, by: By<'_>, room: RoomId) -> Result<(ListId, FilterId, SlotId)> {
     let (own, published, filter) = (ListId::random(), ListId::random(), FilterId::random());
     let lexika = NewList { name: "Lexika & <Wörter>", source: None, names: "duden.de\nwikipedia.org\n" };
     inventory.put_name_list(by, own, &lexika).await?;
@@ -329,7 +329,7 @@ async fn names(inventory: &Inventory, by: By<'_>, class: GroupId) -> Result<(Lis
     let new = Filter { id: filter, name, safe_search: true, youtube: YouTube::Strict, lists };
     inventory.put_filter(by, &new).await?;
     let slot = NewSlot {
-        target: Target::Group(class),
+        target: Target::Room(room),
         setting: Level::Off.into(),
         days: vec![1, 2, 3, 4, 5],
         starts: 465,

@@ -227,12 +227,17 @@ async fn who_is_deactivated_cannot_sign_in() {
         let request = stranger(&Method::GET, "/status").header(header::COOKIE, &cookie);
         desk.ask(request.body(Body::empty()).unwrap()).await.status
     };
+    assert_eq!(status().await, StatusCode::SEE_OTHER, "an own password is to be chosen first");
+    let new = [("old", "vom Sekretariat"), ("new", "mein eigenes Wort"), ("again", "mein eigenes Wort")];
+    let request = stranger(&Method::POST, "/password").header(header::COOKIE, &cookie);
+    let got = desk.ask(form(request.header("sec-fetch-site", "same-origin"), &new)).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);
     assert_eq!(status().await, StatusCode::OK);
     let rest = "ID;Vorname;Nachname\n1;Lea;<groß>\n2;Ömer;Kurz & Lang\n";
     let (path, _) = uploaded(&desk, "people", &[("complete", "1")], rest.as_bytes()).await;
     desk.post(&format!("{path}/apply"), &[("removals", "1")]).await;
     assert_eq!(status().await, StatusCode::SEE_OTHER, "the session is over");
-    let refused = sign_in(&desk, "eva.lang", "vom Sekretariat").await;
+    let refused = sign_in(&desk, "eva.lang", "mein eigenes Wort").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     contains(&refused, &["Name oder Kennwort stimmen nicht"]);
 }

@@ -202,6 +202,12 @@ proptest! {
             let options = Options { complete };
             let plan = plan_people(&file, &school, options);
             carry_people(&mut school, &plan);
+            // What a line could not have, it may have once another line's person has given it away.
+            let rounds = if plan.problems.iter().any(|problem| !problem.what.is_hint()) { 9 } else { 0 };
+            for _ in 0..rounds {
+                let again = plan_people(&file, &school, options);
+                carry_people(&mut school, &again);
+            }
             let again = plan_people(&file, &school, options);
             prop_assert_eq!(told(&again), Vec::<String>::new(), "{}", text);
             prop_assert!(again.places.is_empty());
