@@ -218,16 +218,16 @@ fn next_bell(now: UnixMillis) -> UnixMillis {
     UnixMillis((now.0 + LOOK_MILLIS + MINUTE - 1) / MINUTE * MINUTE)
 }
 
-/// Every day a lesson that ends at `bell`, and the next one at once, so that nothing is added to it. In the last minutes of a day there is
+/// Every day a lesson that ends at `bell`, and the next one at once, so that nothing is added to it. At midnight there is
 /// none: then midnight is the bell.
 fn lessons_with(bell: &Zoned) -> Grid {
     let minute = u16::try_from(i32::from(bell.hour()) * 60 + i32::from(bell.minute())).unwrap_or_default();
-    if !(1..LAST_MINUTE).contains(&minute) {
+    if !(1..MIDNIGHT).contains(&minute) {
         return Grid::default();
     }
     let day = [
         GridLesson { number: 1, starts: minute.saturating_sub(40), ends: minute },
-        GridLesson { number: 2, starts: minute, ends: LAST_MINUTE.min(minute + 45) },
+        GridLesson { number: 2, starts: minute, ends: MIDNIGHT.min(minute + 45) },
     ];
     Grid { week: [(); 7].map(|()| day.to_vec()), special: Vec::new() }
 }
@@ -247,7 +247,7 @@ const LOOK_MILLIS: i64 = 12_000;
 const SILENCE_MILLIS: i64 = 4_000;
 /// The last picture is on an emulated PC's screen at most so many milliseconds away from the bell.
 const LATE_MAX: i64 = 2500;
-const LAST_MINUTE: u16 = 24 * 60 - 1;
+const MIDNIGHT: u16 = 24 * 60;
 
 #[cfg(test)]
 mod tests {
