@@ -165,7 +165,7 @@ impl Story {
         ));
         self.type_on(pupil, "\x03")?;
         self.show_tile(lesson, "off", "mein-raum-aus")?;
-        let stale = lesson.phone.text(".flash")?;
+        let stale = lesson.phone.text("div.flash")?;
         ensure!(stale.is_empty(), "the phone goes on to say {stale:?}");
         Ok(())
     }
