@@ -6,6 +6,7 @@ use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
 use crate::gate::Place;
 use crate::gate::store::{PlaceRow, place};
+use crate::types::title;
 use crate::{Answer, By, DeviceId, Error, GroupId, Inventory, Result, UserId};
 
 /// A class or another group.
@@ -225,9 +226,5 @@ impl Inventory {
 }
 
 fn group_name(name: &str) -> Result<String> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-        return Err(Error::Conflict("a group's name must have 1 to 60 printable characters".into()));
-    }
-    Ok(name.to_owned())
+    title(name, || Error::Conflict("a group's name must have 1 to 60 printable characters".into()))
 }

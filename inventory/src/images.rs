@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
+use crate::types::title;
 use crate::{Answer, By, Error, ImageId, Inventory, UnixMillis, VersionId};
 
 /// An image in all its versions.
@@ -83,10 +84,9 @@ impl Inventory {
     /// The name is unusable, or the database failed.
     pub fn ensure_image<'a>(&'a self, by: By<'a>, name: &'a str) -> Answer<'a, ImageId> {
         Box::pin(async move {
-            let name = name.trim().to_owned();
-            if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-                return Err(Error::Conflict("an image's name must have 1 to 60 printable characters".into()));
-            }
+            let name = title(name, || {
+                Error::Conflict("an image's name must have 1 to 60 printable characters".into())
+            })?;
             let id: Uuid = in_transaction!(self, "add an image", tx => {
                 let id = ImageId::random();
                 let added = sqlx::query("INSERT INTO images (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING")

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
+use crate::types::title;
 use crate::{Answer, By, Error, FilterId, Inventory, ListId, Result, UnixMillis};
 
 /// A list of domain names.
@@ -157,7 +158,7 @@ impl Inventory {
     /// [`ListId::ALWAYS`] and has a source, or the database failed.
     pub fn put_name_list<'a>(&'a self, by: By<'a>, id: ListId, new: &'a NewList<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
-            let (name, source) = (title(new.name)?, new.source.map(web_address).transpose()?);
+            let (name, source) = (list_name(new.name)?, new.source.map(web_address).transpose()?);
             if new.names.len() > NAMES_BYTES_MAX {
                 return Err(Error::Conflict("a list of the school's own may have at most 1 MiB".into()));
             }
@@ -289,7 +290,7 @@ impl Inventory {
     /// Its name is unusable or taken, it has too many lists or one twice or one that does not exist, or the database failed.
     pub fn put_filter<'a>(&'a self, by: By<'a>, filter: &'a Filter) -> Answer<'a, ()> {
         Box::pin(async move {
-            let name = title(&filter.name)?;
+            let name = list_name(&filter.name)?;
             if filter.lists.len() > FILTER_LISTS_MAX {
                 return Err(Error::Conflict(format!("a filter may use at most {FILTER_LISTS_MAX} lists")));
             }
@@ -362,12 +363,8 @@ fn sorted<T>(rows: impl Iterator<Item = Result<T>>) -> (Vec<T>, Vec<Error>) {
     (good, bad)
 }
 
-fn title(name: &str) -> Result<String> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-        return Err(Error::Conflict("a name must have 1 to 60 printable characters".into()));
-    }
-    Ok(name.to_owned())
+fn list_name(name: &str) -> Result<String> {
+    title(name, || Error::Conflict("a name must have 1 to 60 printable characters".into()))
 }
 
 fn web_address(text: &str) -> Result<String> {

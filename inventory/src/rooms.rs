@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
+use crate::types::title;
 use crate::{Answer, By, Error, Inventory, Result, RoomId};
 
 /// A room of the school.
@@ -99,9 +100,5 @@ impl Inventory {
 }
 
 fn room_name(name: &str) -> Result<String> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-        return Err(Error::Conflict("a room's name must have 1 to 60 printable characters".into()));
-    }
-    Ok(name.to_owned())
+    title(name, || Error::Conflict("a room's name must have 1 to 60 printable characters".into()))
 }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
+use crate::types::title;
 use crate::{Answer, By, Error, Inventory, Result, TokenId, UnixMillis};
 
 /// The key of a program.
@@ -90,10 +91,8 @@ impl Inventory {
     /// The name is unusable or taken, there are [`TOKENS_MAX`] tokens, or the database failed.
     pub fn create_token<'a>(&'a self, by: By<'a>, new: NewToken<'a>) -> Answer<'a, TokenId> {
         Box::pin(async move {
-            let name = new.name.trim();
-            if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-                return Err(Error::Conflict("a name must have 1 to 60 printable characters".into()));
-            }
+            let name =
+                title(new.name, || Error::Conflict("a name must have 1 to 60 printable characters".into()))?;
             let id = TokenId::random();
             let list = |texts: &[String]| serde_json::Value::from(texts).to_string();
             in_transaction!(self, "make a token", tx => {

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::{Error, Result};
+
 /// Why a text is not what it should be. Display names the value's kind and what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {value:?}: {problem}")]
@@ -276,6 +278,15 @@ impl FromStr for Cidr {
         }
         Ok(cidr)
     }
+}
+
+/// What people call something, without spaces around it: 1 to 60 printable characters.
+pub(crate) fn title(name: &str, unusable: impl FnOnce() -> Error) -> Result<String> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
+        return Err(unusable());
+    }
+    Ok(name.to_owned())
 }
 
 macro_rules! ids {

@@ -7,9 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recvmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -18,7 +16,6 @@ use tokio::net::UdpSocket;
 #[derive(Debug)]
 pub(crate) struct AskedSocket {
     socket: UdpSocket,
-    is_v6: bool,
 }
 
 /// What is known about one received datagram; its bytes are in the caller's buffer.
@@ -50,8 +47,7 @@ impl AskedSocket {
     /// Binds inside a tokio runtime.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-        let is_v6 = address.is_ipv6();
-        if is_v6 {
+        if address.is_ipv6() {
             // IPv4 has a socket of its own.
             socket.set_only_v6(true)?;
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
@@ -60,7 +56,7 @@ impl AskedSocket {
         }
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, is_v6 })
+        Ok(Self { socket: UdpSocket::from_std(socket.into())? })
     }
 
     /// The address it is bound to.
@@ -71,13 +67,7 @@ impl AskedSocket {
     /// Waits for a datagram. One whose source nobody can answer (port 0, no or every address) is left out.
     pub(crate) async fn receive(&self, buffer: &mut [u8], control: &mut Vec<u8>) -> io::Result<Datagram> {
         loop {
-            let receive = || {
-                if self.is_v6 {
-                    self.try_receive_v6(buffer, control)
-                } else {
-                    self.try_receive(buffer, control)
-                }
-            };
+            let receive = || self.try_receive(buffer, control);
             let received = self.socket.async_io(Interest::READABLE, receive).await?;
             let Some(datagram) = received else { continue };
             let ip = datagram.from.ip();
@@ -90,46 +80,28 @@ impl AskedSocket {
 
     fn try_receive(&self, buffer: &mut [u8], control: &mut Vec<u8>) -> io::Result<Option<Datagram>> {
         let mut parts = [IoSliceMut::new(buffer)];
-        let message = recvmsg::<SockaddrIn>(
+        let message = recvmsg::<SockaddrStorage>(
             self.socket.as_raw_fd(),
             &mut parts,
             Some(control.as_mut_slice()),
             MsgFlags::MSG_DONTWAIT,
         )?;
-        let info = message.cmsgs()?.find_map(|part| match part {
-            ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
+        let asked = message.cmsgs()?.find_map(|part| match part {
+            ControlMessageOwned::Ipv4PacketInfo(info) => {
+                let asked = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
+                Some((IpAddr::V4(asked), u32::try_from(info.ipi_ifindex).unwrap_or(0)))
+            }
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                Some((Ipv6Addr::from(info.ipi6_addr.s6_addr).into(), info.ipi6_ifindex))
+            }
             _ => None,
         });
-        let (Some(from), Some(info)) = (message.address, info) else { return Ok(None) };
-        Ok(Some(Datagram {
-            from: SocketAddr::from((from.ip(), from.port())),
-            asked: Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into(),
-            interface: u32::try_from(info.ipi_ifindex).unwrap_or(0),
-            bytes: message.bytes,
-            cut: message.flags.contains(MsgFlags::MSG_TRUNC),
-        }))
-    }
-
-    fn try_receive_v6(&self, buffer: &mut [u8], control: &mut Vec<u8>) -> io::Result<Option<Datagram>> {
-        let mut parts = [IoSliceMut::new(buffer)];
-        let message = recvmsg::<SockaddrIn6>(
-            self.socket.as_raw_fd(),
-            &mut parts,
-            Some(control.as_mut_slice()),
-            MsgFlags::MSG_DONTWAIT,
-        )?;
-        let info = message.cmsgs()?.find_map(|part| match part {
-            ControlMessageOwned::Ipv6PacketInfo(info) => Some(info),
-            _ => None,
-        });
-        let (Some(from), Some(info)) = (message.address, info) else { return Ok(None) };
-        Ok(Some(Datagram {
-            from: std::net::SocketAddrV6::from(from).into(),
-            asked: Ipv6Addr::from(info.ipi6_addr.s6_addr).into(),
-            interface: info.ipi6_ifindex,
-            bytes: message.bytes,
-            cut: message.flags.contains(MsgFlags::MSG_TRUNC),
-        }))
+        let (Some(from), Some((asked, interface))) = (message.address.as_ref().and_then(sender), asked)
+        else {
+            return Ok(None);
+        };
+        let cut = message.flags.contains(MsgFlags::MSG_TRUNC);
+        Ok(Some(Datagram { from, asked, interface, bytes: message.bytes, cut }))
     }
 
     /// Answers a datagram from the address it was sent to. When the send queue is full the answer is dropped: its asker
@@ -153,6 +125,11 @@ impl AskedSocket {
         socket2::SockRef::from(&self.socket).sendmsg(&message, nix::libc::MSG_DONTWAIT)?;
         Ok(())
     }
+}
+
+fn sender(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| std::net::SocketAddrV6::from(*v6).into()))
 }
 
 /// A control message that names our source address (ip(7), `IP_PKTINFO`): length, level, type, and an `in_pktinfo` of interface,

@@ -207,6 +207,14 @@ impl Visit {
         say_and_go(path, &Flash { good: true, text, remedy: String::new() })
     }
 
+    /// Goes to a page that says once what was done, or why it was refused.
+    pub(crate) fn go_done(&self, path: &str, done: Answer<String>) -> Answer {
+        match done {
+            Ok(text) => Ok(self.go(path, text)),
+            Err(failure) => self.go_refused(path, failure),
+        }
+    }
+
     /// Goes to a page that says once why something was refused. Failures that are no refusals stay failures.
     pub(crate) fn go_refused(&self, path: &str, failure: Failure) -> Answer {
         let problems = failure.problems()?;

@@ -22,19 +22,21 @@ pub(crate) async fn lock(
 
 /// The device of a name.
 pub(crate) async fn device(inventory: &Inventory, name: &str) -> Answer<DeviceId> {
-    match device_or_person(inventory, name).await? {
-        Target::Device(id) => Ok(id),
-        _ => Err(Failure::field("guest", Problem::NoDevice(name.chars().take(60).collect()))),
-    }
+    let unknown = || Failure::field("guest", Problem::NoDevice(name.chars().take(60).collect()));
+    find_device(inventory, name).await?.ok_or_else(unknown)
 }
 
 async fn device_or_person(inventory: &Inventory, name: &str) -> Answer<Target> {
-    let (devices, _) = inventory.devices().await?;
-    if let Some(device) = devices.iter().find(|device| device.name.as_str().eq_ignore_ascii_case(name)) {
-        return Ok(Target::Device(device.id));
+    if let Some(id) = find_device(inventory, name).await? {
+        return Ok(Target::Device(id));
     }
     match inventory.user_by_name(name).await? {
         Some(user) => Ok(Target::User(user.id)),
         None => Err(Failure::field("who", Problem::NoDeviceOrPerson(name.chars().take(60).collect()))),
     }
+}
+
+async fn find_device(inventory: &Inventory, name: &str) -> Answer<Option<DeviceId>> {
+    let (devices, _) = inventory.devices().await?;
+    Ok(devices.iter().find(|device| device.name.as_str().eq_ignore_ascii_case(name)).map(|device| device.id))
 }

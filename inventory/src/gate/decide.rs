@@ -121,6 +121,16 @@ impl Book {
         self.timed.values().flatten()
     }
 
+    /// What a room or group says at ordinary times.
+    #[must_use]
+    pub fn standing_at(&self, target: Target) -> Option<Setting> {
+        match target {
+            Target::Room(id) => self.rooms.get(&id)?.setting,
+            Target::Group(id) => self.groups.get(&id)?.setting,
+            Target::Device(_) | Target::User(_) => None,
+        }
+    }
+
     /// The rule with that id.
     #[must_use]
     pub fn rule(&self, id: RuleId) -> Option<&Rule> {

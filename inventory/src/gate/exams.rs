@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::store::{RuleRow, check, end_at, insert_rules, kept, rule, select_rules, table_of, target_parts};
+use super::store::{
+    RuleRow, check, end_at, insert_rules, kept, require_target, rule, select_rules, table_of, target_parts,
+};
 use super::{Layer, Level, NewRule, Rule, Setting, Target};
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
+use crate::types::title;
 use crate::{Answer, By, DeviceId, Error, ExamId, Inventory, ListId, Result, RuleId, UnixMillis};
 
 /// An exam.
@@ -77,10 +80,9 @@ impl Inventory {
     /// Its name is unusable, nobody sits it, it would be over already, a target or the list does not exist, or the database failed.
     pub fn begin_exam<'a>(&'a self, by: By<'a>, new: &'a NewExam<'a>) -> Answer<'a, ExamId> {
         Box::pin(async move {
-            let name = new.name.trim().to_owned();
-            if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-                return Err(Error::Conflict("an exam's name must have 1 to 60 printable characters".into()));
-            }
+            let name = title(new.name, || {
+                Error::Conflict("an exam's name must have 1 to 60 printable characters".into())
+            })?;
             if new.targets.is_empty() {
                 return Err(Error::Conflict("nobody sits this exam; choose a room or a class".into()));
             }

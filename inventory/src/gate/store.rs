@@ -41,18 +41,30 @@ macro_rules! select_rules {
 }
 pub(super) use select_rules;
 
+/// Demands inside a running transaction that a target is there; gives its parts.
+macro_rules! require_target {
+    ($tx:expr, $target:expr) => {{
+        let (kind, id) = target_parts($target);
+        // The table's name is one of the literals of `table_of`.
+        let sql = sqlx::AssertSqlSafe(format!("SELECT 1 FROM {} WHERE id = $1", table_of($target)));
+        let there: Option<(i32,)> = sqlx::query_as(sql)
+            .bind(id)
+            .fetch_optional(&mut *$tx)
+            .await
+            .map_err(Error::db("find what a rule is about"))?;
+        if there.is_none() {
+            return Err(Error::NotFound { what: kind, key: id.to_string() });
+        }
+        (kind, id)
+    }};
+}
+pub(super) use require_target;
+
 /// Makes rules inside a running transaction, each with its id; all of an exam, or of none.
 macro_rules! insert_rules {
     ($tx:expr, $by:expr, $rules:expr, $ids:expr, $exam:expr) => {
         for (rule, id) in $rules.iter().zip(&$ids) {
-            let (kind, target) = target_parts(rule.target);
-            let sql = format!("SELECT 1 FROM {} WHERE id = $1", table_of(rule.target));
-            // The table's name is one of the literals of `table_of`.
-            let there: Option<(i32,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(target)
-                .fetch_optional(&mut *$tx).await.map_err(Error::db("find what a rule is about"))?;
-            if there.is_none() {
-                return Err(Error::NotFound { what: kind, key: target.to_string() });
-            }
+            let (kind, target) = require_target!($tx, rule.target);
             if rule.layer != Layer::Exam {
                 sqlx::query(
                     concat!(end_at!(), " AND layer = $2 AND target_kind = $3 AND target_id = $4 AND starts_at < $5"))

@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::store::{kept, parse_target, setting, table_of, target_parts};
+use super::store::{kept, parse_target, require_target, setting, table_of, target_parts};
 use super::{Layer, Rule, Setting, Target};
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
@@ -114,15 +114,8 @@ impl Inventory {
         Box::pin(async move {
             check(new)?;
             let id = SlotId::random();
-            let (kind, target) = target_parts(new.target);
             in_transaction!(self, "add to the timetable", tx => {
-                let sql = format!("SELECT 1 FROM {} WHERE id = $1", table_of(new.target));
-                // The table's name is one of the literals of `table_of`.
-                let there: Option<(i32,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(target)
-                    .fetch_optional(&mut *tx).await.map_err(Error::db("find what a rule is about"))?;
-                if there.is_none() {
-                    return Err(Error::NotFound { what: kind, key: target.to_string() });
-                }
+                let (kind, target) = require_target!(tx, new.target);
                 let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM timetable").fetch_one(&mut *tx).await
                     .map_err(Error::db("read the timetable"))?;
                 if count >= SLOTS_MAX {

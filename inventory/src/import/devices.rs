@@ -38,12 +38,8 @@ pub fn read_devices(bytes: &[u8]) -> Result<File<DeviceRow>, FileProblem> {
     let mut problems = text.problems;
     let rows: Vec<DeviceRow> =
         text.lines.iter().skip(skip).map(|line| row(line, &columns, format, &mut problems)).collect();
-    if rows.is_empty() {
-        return Err(FileProblem::Empty);
-    }
-    problems.sort_by_key(|problem| problem.line);
     let form = Form { format, encoding: text.encoding, separator: text.separator, ignored: columns.ignored };
-    Ok(File { rows, problems, form })
+    File::of(rows, problems, form)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -69,6 +69,17 @@ pub struct File<R> {
     pub form: Form,
 }
 
+impl<R> File<R> {
+    /// What was read, with its problems in the order of their lines.
+    fn of(rows: Vec<R>, mut problems: Vec<Problem>, form: Form) -> Result<Self, FileProblem> {
+        if rows.is_empty() {
+            return Err(FileProblem::Empty);
+        }
+        problems.sort_by_key(|problem| problem.line);
+        Ok(Self { rows, problems, form })
+    }
+}
+
 /// How a file was understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Form {

@@ -46,12 +46,8 @@ pub fn read_people(bytes: &[u8], role: Role) -> Result<File<PersonRow>, FileProb
         };
         rows.push(row);
     }
-    if rows.is_empty() {
-        return Err(FileProblem::Empty);
-    }
-    problems.sort_by_key(|problem| problem.line);
     let form = Form { format, encoding: text.encoding, separator: text.separator, ignored: columns.ignored };
-    Ok(File { rows, problems, form })
+    File::of(rows, problems, form)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use inventory::gate::{Book, Cause, GateDevice, GatedNetwork, Segment, Target};
+use inventory::gate::{Book, Cause, GateDevice, GatedNetwork, Layer, Segment, Target};
 use inventory::{Cidr, DeviceId, ExamId, HeldAddress, Level, MacAddr, StraySeen, UnixMillis};
 
 use super::script::Batch;
@@ -187,7 +187,7 @@ impl Facts {
     }
 
     fn sitter(&self, device: &GateDevice, cause: Cause) -> Option<Sitter> {
-        let Cause::Rule(id, _) = cause else { return None };
+        let Cause::Rule(id, Layer::Exam) = cause else { return None };
         let exam = self.book.rule(id)?.exam?;
         Some(Sitter { exam, device: device.subject.device, name: device.name.to_string() })
     }

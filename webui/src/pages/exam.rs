@@ -253,11 +253,7 @@ pub(crate) async fn change(
         exams::set_end(&app, &me, address, id, ends).await?;
         Ok(t.said_exam_prolonged(&format::clock(ends)))
     };
-    let path = format!("/exams/{id}");
-    match done.await {
-        Ok(text) => Ok(visit.go(&path, text)),
-        Err(failure) => visit.go_refused(&path, failure),
-    }
+    visit.go_done(&format!("/exams/{id}"), done.await)
 }
 
 const EXAMS_SHOWN: u32 = 50;

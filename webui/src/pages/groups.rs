@@ -3,11 +3,13 @@
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
+use inventory::gate::Target;
 use inventory::{DeviceId, Find, Group, GroupId, UserId};
 
 use crate::app::{App, SignedIn};
 use crate::failure::{Answer, Failure};
 use crate::fields::{Fields, Id};
+use crate::lessons;
 use crate::page::{Here, Page, Shown, Visit};
 use crate::pages::places::{self, PlaceForm};
 use crate::pages::{Confirm, Me};
@@ -81,10 +83,9 @@ pub(crate) async fn rename(
     Id(id): Id<GroupId>,
     form: Fields,
 ) -> Answer {
-    match app.inventory.rename_group(me.by(), id, form.text("name")).await {
-        Ok(()) => Ok(visit.go(&path(id), Texts::of(visit.lang).said_saved.to_owned())),
-        Err(error) => visit.go_refused(&path(id), error.into()),
-    }
+    let done = app.inventory.rename_group(me.by(), id, form.text("name")).await;
+    let said = |()| Texts::of(visit.lang).said_saved.to_owned();
+    visit.go_done(&path(id), done.map(said).map_err(Failure::from))
 }
 
 /// `POST /groups/{id}/members`: `people` and `devices` are names to add; `remove_person` and `remove_device` are ids.
@@ -213,8 +214,7 @@ async fn page(app: &App, me: &SignedIn, visit: &Visit, id: GroupId) -> Answer<Gr
 
 /// What the group is called, or [`Failure::Gone`].
 pub(crate) async fn name(app: &App, id: GroupId) -> Answer<String> {
-    let group = app.inventory.groups().await?.into_iter().find(|group| group.id == id);
-    Ok(group.ok_or(Failure::Gone)?.name)
+    lessons::name(app, Target::Group(id)).await
 }
 
 fn path(id: GroupId) -> String {

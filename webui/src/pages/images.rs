@@ -72,10 +72,9 @@ pub(crate) async fn delete(
     Id(id): Id<ImageId>,
 ) -> Answer {
     let image = app.inventory.image(id).await?.ok_or(Failure::Gone)?;
-    match app.inventory.delete_image(me.by(), id).await {
-        Ok(()) => Ok(visit.go("/images", Texts::of(visit.lang).said_deleted(&image.name))),
-        Err(error) => visit.go_refused("/images", error.into()),
-    }
+    let done = app.inventory.delete_image(me.by(), id).await;
+    let said = |()| Texts::of(visit.lang).said_deleted(&image.name);
+    visit.go_done("/images", done.map(said).map_err(Failure::from))
 }
 
 fn used_by(image: &Image, devices: &[Device]) -> usize {

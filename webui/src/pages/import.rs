@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use inventory::import::{
     Change, Counts, FILE_BYTES_MAX, Field, FileProblem, Import, Item, Kind, Plan, Problem as LineProblem,
-    Verdict,
+    Undone, Verdict,
 };
 use inventory::{ImportId, Role};
 
@@ -272,12 +272,9 @@ async fn apply(app: &App, visit: &Visit, me: &SignedIn, kind: Kind, id: ImportId
 }
 
 async fn undo(app: &App, visit: &Visit, me: &SignedIn, kind: Kind, id: ImportId) -> Answer {
-    match imports::undo(app, me, kind, id).await {
-        Ok(undone) => {
-            Ok(visit.go(path(kind), Texts::of(visit.lang).said_undone(undone.restored, &undone.left)))
-        }
-        Err(failure) => visit.go_refused(path(kind), failure),
-    }
+    let done = imports::undo(app, me, kind, id).await;
+    let said = |undone: Undone| Texts::of(visit.lang).said_undone(undone.restored, &undone.left);
+    visit.go_done(path(kind), done.map(said))
 }
 
 async fn done_page(

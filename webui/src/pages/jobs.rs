@@ -7,7 +7,7 @@ use axum::extract::State;
 use inventory::JobId;
 
 use crate::app::App;
-use crate::failure::Answer;
+use crate::failure::{Answer, Failure};
 use crate::fields::{Fields, Id};
 use crate::page::{Here, Page, Visit, safe_path};
 use crate::pages::Me;
@@ -42,10 +42,9 @@ pub(crate) async fn cancel(
     form: Fields,
 ) -> Answer {
     let back = form.given("back").map_or("/jobs", safe_path);
-    match app.inventory.cancel_job(me.by(), id).await {
-        Ok(()) => Ok(visit.go(back, Texts::of(visit.lang).said_cancelled.to_owned())),
-        Err(error) => visit.go_refused(back, error.into()),
-    }
+    let done = app.inventory.cancel_job(me.by(), id).await;
+    let said = |()| Texts::of(visit.lang).said_cancelled.to_owned();
+    visit.go_done(back, done.map(said).map_err(Failure::from))
 }
 
 const SHOWN_MAX: u32 = 200;

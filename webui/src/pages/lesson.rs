@@ -183,10 +183,7 @@ async fn set(app: &App, me: &SignedIn, peer: &Peer, visit: &Visit, whole: Target
         let ends = lessons::set(app, me, address, target, Setting { level, list }, span).await?;
         Ok(t.said_level(t.level(level), &format::clock(ends)))
     };
-    match done.await {
-        Ok(text) => Ok(visit.go(&path, text)),
-        Err(failure) => visit.go_refused(&path, failure),
-    }
+    visit.go_done(&path, done.await)
 }
 
 fn room_of(target: Target) -> Option<RoomId> {
@@ -263,18 +260,15 @@ pub(crate) async fn set_standing(
     Id(id): Id<RoomId>,
     form: Fields,
 ) -> Answer {
-    let path = path(Target::Room(id));
     let control = RoomControl::ALL.into_iter().find(|control| control.text() == form.text("control"));
     let done = async {
         let place = place(&form)?;
         let chosen = || Problem::NoChoice(form.text("control").chars().take(40).collect());
         let control = control.ok_or_else(|| Failure::field("control", chosen()))?;
-        Ok(app.inventory.set_room_gate(me.by(), id, RoomGate { place, control }).await?)
+        app.inventory.set_room_gate(me.by(), id, RoomGate { place, control }).await?;
+        Ok(Texts::of(visit.lang).said_saved.to_owned())
     };
-    match done.await {
-        Ok(()) => Ok(visit.go(&path, Texts::of(visit.lang).said_saved.to_owned())),
-        Err(failure) => visit.go_refused(&path, failure),
-    }
+    visit.go_done(&path(Target::Room(id)), done.await)
 }
 
 /// The page of a scene as `reader` sees it, without what leads elsewhere.

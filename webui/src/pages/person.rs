@@ -154,10 +154,7 @@ pub(crate) async fn delete(
 }
 
 fn said(visit: &Visit, path: &str, done: Answer<()>, text: impl Fn(&Texts) -> String) -> Answer {
-    match done {
-        Ok(()) => Ok(visit.go(path, text(Texts::of(visit.lang)))),
-        Err(failure) => visit.go_refused(path, failure),
-    }
+    visit.go_done(path, done.map(|()| text(Texts::of(visit.lang))))
 }
 
 async fn page(app: &App, me: &SignedIn, visit: &Visit, id: UserId) -> Answer<PersonPage> {

@@ -59,10 +59,9 @@ pub(crate) async fn rename(
     Id(id): Id<RoomId>,
     form: Fields,
 ) -> Answer {
-    match app.inventory.rename_room(me.by(), id, form.text("name")).await {
-        Ok(()) => Ok(visit.go("/rooms", Texts::of(visit.lang).said_saved.to_owned())),
-        Err(error) => visit.go_refused("/rooms", error.into()),
-    }
+    let done = app.inventory.rename_room(me.by(), id, form.text("name")).await;
+    let said = |()| Texts::of(visit.lang).said_saved.to_owned();
+    visit.go_done("/rooms", done.map(said).map_err(Failure::from))
 }
 
 /// `POST /rooms/{id}/delete`. A room is empty when it can be deleted, so nobody is asked twice.
@@ -73,10 +72,9 @@ pub(crate) async fn delete(
     Id(id): Id<RoomId>,
 ) -> Answer {
     let room = app.inventory.rooms().await?.into_iter().find(|room| room.id == id).ok_or(Failure::Gone)?;
-    match app.inventory.delete_room(me.by(), id).await {
-        Ok(()) => Ok(visit.go("/rooms", Texts::of(visit.lang).said_deleted(&room.name))),
-        Err(error) => visit.go_refused("/rooms", error.into()),
-    }
+    let done = app.inventory.delete_room(me.by(), id).await;
+    let said = |()| Texts::of(visit.lang).said_deleted(&room.name);
+    visit.go_done("/rooms", done.map(said).map_err(Failure::from))
 }
 
 async fn page(app: &App, visit: &Visit) -> Answer<Rooms> {

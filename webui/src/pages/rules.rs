@@ -3,9 +3,9 @@
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
-use inventory::gate::{Layer, NewSlot, Rule, Setting, Slot, Target};
+use inventory::gate::{Book, Layer, NewSlot, Rule, Setting, Slot, Target};
 use inventory::lessons::hour;
-use inventory::{Filter, NameList, RuleId, SlotId, clock};
+use inventory::{Filter, ListId, NameList, RuleId, SlotId, clock};
 
 use crate::app::App;
 use crate::failure::{Answer, Failure};
@@ -75,28 +75,43 @@ pub(crate) struct ListRow {
 /// `GET /rules`
 pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let t = Texts::of(visit.lang);
-    let (lists, _) = app.inventory.name_lists().await?;
+    let said = Said { t, lists: app.inventory.name_lists().await?.0 };
     let (filters, _) = app.inventory.filters().await?;
+    let (book, _) = app.inventory.gate_book(clock::now()).await?;
+    let places = places(&app).await?;
     let allow_lists = lessons::allow_lists(&app).await?.into_iter();
     visit.show(&RulesPage {
         p: visit.page(Here::Rules),
-        rules: timed(&app, t, &visit, &lists).await?,
-        slots: slots(&app, t, &lists).await?,
-        standing: standing(&app, t, &lists).await?,
-        filters: filters.iter().map(|filter| filter_row(t, filter, &lists)).collect(),
+        rules: timed(&app, &visit, &book, &places, &said).await?,
+        slots: slots(&app, &places, &said).await?,
+        standing: standing(&app, &book, &places, &said).await?,
+        filters: filters.iter().map(|filter| filter_row(filter, &said)).collect(),
         levels: level_choices(t, "").split_off(1),
-        targets: targets(&app).await?,
+        targets: places.iter().map(choice).collect(),
         allow_lists: allow_lists
             .map(|list| Choice { id: list.id.to_string(), name: list.name, chosen: false })
             .collect(),
-        lists: lists.into_iter().map(|list| list_row(&visit, list)).collect(),
+        lists: said.lists.into_iter().map(|list| list_row(&visit, list)).collect(),
         days: t.weekdays(),
     })
 }
 
+/// Rooms and classes with their names.
+async fn places(app: &App) -> Answer<Vec<(Target, String)>> {
+    let rooms = app.inventory.rooms().await?.into_iter().map(|room| (Target::Room(room.id), room.name));
+    let groups = app.inventory.groups().await?.into_iter().map(|group| (Target::Group(group.id), group.name));
+    Ok(rooms.chain(groups).collect())
+}
+
 /// Rules that hold or will, without the timetable's.
-async fn timed(app: &App, t: &Texts, visit: &Visit, lists: &[NameList]) -> Answer<Vec<RuleRow>> {
-    let (book, _) = app.inventory.gate_book(clock::now()).await?;
+async fn timed(
+    app: &App,
+    visit: &Visit,
+    book: &Book,
+    places: &[(Target, String)],
+    said: &Said,
+) -> Answer<Vec<RuleRow>> {
+    let t = said.t;
     let mut rules: Vec<&Rule> = book.rules().filter(|rule| rule.layer != Layer::Timetable).collect();
     rules.sort_by_key(|rule| (rule.layer, rule.starts_at, rule.id));
     let mut rows = Vec::new();
@@ -104,8 +119,8 @@ async fn timed(app: &App, t: &Texts, visit: &Visit, lists: &[NameList]) -> Answe
         rows.push(RuleRow {
             id: rule.id.to_string(),
             what: t.layer(rule.layer).to_owned(),
-            about: about(app, rule.target).await,
-            level: said(t, rule.setting, lists),
+            about: about(app, places, rule.target).await,
+            level: said.of(rule.setting),
             until: rule.ends_at.map_or_else(|| t.until_ended.to_owned(), |at| format::time(visit.lang, at)),
             who: rule.created_by.clone(),
             exam: rule.exam.map(|id| id.to_string()),
@@ -114,7 +129,8 @@ async fn timed(app: &App, t: &Texts, visit: &Visit, lists: &[NameList]) -> Answe
     Ok(rows)
 }
 
-async fn slots(app: &App, t: &Texts, lists: &[NameList]) -> Answer<Vec<SlotRow>> {
+async fn slots(app: &App, places: &[(Target, String)], said: &Said) -> Answer<Vec<SlotRow>> {
+    let t = said.t;
     let (slots, _) = app.inventory.timetable().await?;
     let mut rows = Vec::new();
     for Slot { id, new, created_by, .. } in slots {
@@ -123,8 +139,8 @@ async fn slots(app: &App, t: &Texts, lists: &[NameList]) -> Answer<Vec<SlotRow>>
         let rest = if new.school_days { t.on_school_days } else { t.also_in_holidays };
         rows.push(SlotRow {
             id: id.to_string(),
-            about: about(app, new.target).await,
-            level: said(t, new.setting, lists),
+            about: about(app, places, new.target).await,
+            level: said.of(new.setting),
             hours: format!("{} {}–{}, {rest}", days.join(" "), hour(new.starts), hour(new.ends)),
             who: created_by,
         });
@@ -132,52 +148,73 @@ async fn slots(app: &App, t: &Texts, lists: &[NameList]) -> Answer<Vec<SlotRow>>
     Ok(rows)
 }
 
-async fn standing(app: &App, t: &Texts, lists: &[NameList]) -> Answer<Vec<(String, String, String)>> {
-    let mut rows = Vec::new();
+async fn standing(
+    app: &App,
+    book: &Book,
+    places: &[(Target, String)],
+    said: &Said,
+) -> Answer<Vec<(String, String, String)>> {
+    let t = said.t;
     let (networks, _) = app.inventory.networks().await?;
-    for gated in app.inventory.gated_networks().await?.0 {
-        let name =
-            networks.iter().find(|network| network.id == gated.id).map_or("–", |network| &network.name);
-        let said = said(t, gated.setting, lists);
-        rows.push((format!("{} {name}", t.network), said, format!("/networks/{}", gated.id)));
-    }
-    for room in app.inventory.rooms().await? {
-        if let Some(setting) = app.inventory.room_gate(room.id).await?.place.setting {
-            let said = said(t, setting, lists);
-            rows.push((format!("{} {}", t.room, room.name), said, format!("/room/{}", room.id)));
-        }
-    }
-    for group in app.inventory.groups().await? {
-        if let Some(setting) = app.inventory.group_gate(group.id).await?.setting {
-            let said = said(t, setting, lists);
-            rows.push((format!("{} {}", t.class, group.name), said, format!("/groups/{}", group.id)));
-        }
-    }
-    Ok(rows)
+    let (gated, _) = app.inventory.gated_networks().await?;
+    let networks = gated.iter().map(|gated| {
+        let known = networks.iter().find(|network| network.id == gated.id);
+        let name = known.map_or("–", |network| &network.name);
+        (format!("{} {name}", t.network), said.of(gated.setting), format!("/networks/{}", gated.id))
+    });
+    let row = |(target, name): &(Target, String)| {
+        let setting = book.standing_at(*target)?;
+        let (kind, path) = match target {
+            Target::Room(id) => (t.room, format!("/room/{id}")),
+            Target::Group(id) => (t.class, format!("/groups/{id}")),
+            Target::Device(_) | Target::User(_) => return None,
+        };
+        Some((format!("{kind} {name}"), said.of(setting), path))
+    };
+    Ok(networks.chain(places.iter().filter_map(row)).collect())
 }
 
-/// Rooms and classes to choose from; ids say which of both they are.
-async fn targets(app: &App) -> Answer<Vec<Choice>> {
-    let rooms = app.inventory.rooms().await?.into_iter().map(|room| (format!("room {}", room.id), room.name));
-    let groups = app.inventory.groups().await?.into_iter();
-    let groups = groups.map(|group| (format!("group {}", group.id), group.name));
-    Ok(rooms.chain(groups).map(|(id, name)| Choice { id, name, chosen: false }).collect())
+/// A room or class to choose; its id says which of both it is.
+fn choice((target, name): &(Target, String)) -> Choice {
+    let id = match target {
+        Target::Group(id) => format!("group {id}"),
+        Target::Room(id) => format!("room {id}"),
+        Target::Device(_) | Target::User(_) => String::new(),
+    };
+    Choice { id, name: name.clone(), chosen: false }
 }
 
 /// What a rule is about may have been deleted since.
-async fn about(app: &App, target: Target) -> String {
-    lessons::name(app, target).await.unwrap_or_else(|_| "–".to_owned())
+async fn about(app: &App, places: &[(Target, String)], target: Target) -> String {
+    match places.iter().find(|(place, _)| *place == target) {
+        Some((_, name)) => name.clone(),
+        None => lessons::name(app, target).await.unwrap_or_else(|_| "–".to_owned()),
+    }
 }
 
-fn said(t: &Texts, setting: Setting, lists: &[NameList]) -> String {
-    let list = lists.iter().find(|list| Some(list.id) == setting.list);
-    let level = t.level(setting.level);
-    list.map_or_else(|| level.to_owned(), |list| format!("{level}: {}", list.name))
+/// Settings as people read them.
+struct Said {
+    t: &'static Texts,
+    lists: Vec<NameList>,
 }
 
-fn filter_row(t: &Texts, filter: &Filter, lists: &[NameList]) -> FilterRow {
-    let name = |id| lists.iter().find(|list| list.id == id).map_or("–", |list| list.name.as_str());
-    let uses = filter.lists.iter().map(|(id, action)| format!("{} {}", t.list_action(*action), name(*id)));
+impl Said {
+    fn of(&self, setting: Setting) -> String {
+        let level = self.t.level(setting.level);
+        let list = setting.list.and_then(|id| self.list(id));
+        list.map_or_else(|| level.to_owned(), |list| format!("{level}: {list}"))
+    }
+
+    fn list(&self, id: ListId) -> Option<&str> {
+        self.lists.iter().find(|list| list.id == id).map(|list| list.name.as_str())
+    }
+}
+
+fn filter_row(filter: &Filter, said: &Said) -> FilterRow {
+    let t = said.t;
+    let uses = filter.lists.iter();
+    let uses =
+        uses.map(|(id, action)| format!("{} {}", t.list_action(*action), said.list(*id).unwrap_or("–")));
     let mut what: Vec<String> = uses.collect();
     if filter.safe_search {
         what.push(t.safe_search.to_owned());
@@ -262,10 +299,7 @@ pub(crate) async fn delete_slot(
 }
 
 fn back(visit: &Visit, done: Answer<()>) -> Answer {
-    match done {
-        Ok(()) => Ok(visit.go("/rules", Texts::of(visit.lang).said_saved.to_owned())),
-        Err(failure) => visit.go_refused("/rules", failure),
-    }
+    visit.go_done("/rules", done.map(|()| Texts::of(visit.lang).said_saved.to_owned()))
 }
 
 /// More rules than this are not listed.
