@@ -228,11 +228,11 @@ fn parse_line(line: &str) -> Option<(std::ops::RangeInclusive<usize>, Lesson)> {
     (lesson.number > 0 && lesson.starts < lesson.ends).then_some((days, lesson))
 }
 
-/// `8:00` or `08:00`.
+/// `8:00` or `08:00`; a day ends at `24:00`.
 fn minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once([':', '.'])?;
     let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+    (minute < 60 && hour <= 24).then_some(hour * 60 + minute).filter(|minutes| *minutes <= 24 * 60)
 }
 
 impl Inventory {

@@ -166,7 +166,8 @@ macro_rules! select_users {
 /// Which people [`Find`] wants: $1 is a pattern, $2 a role or nothing, $3 a group or NULL.
 macro_rules! wanted {
     () => {
-        " FROM users u WHERE u.name LIKE $1 ESCAPE '!' AND ($2 = '' OR u.role = $2)
+        " FROM users u
+          WHERE (u.name LIKE $1 ESCAPE '!' OR LOWER(u.first_name || ' ' || u.last_name) LIKE $1 ESCAPE '!') AND ($2 = '' OR u.role = $2)
           AND ($3 IS NULL OR u.id IN (SELECT user_id FROM members WHERE group_id = $3))"
     };
 }

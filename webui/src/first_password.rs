@@ -6,10 +6,9 @@
 //! is hashed at the full cost at once.
 
 use argon2::Block;
-use rand::Rng as _;
-use rand::rngs::ThreadRng;
 
 use crate::password::{Cost, MEMORY_KIB, PasswordError, hash_in};
+use crate::spoken;
 
 /// A first password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +20,9 @@ pub(crate) enum First {
 }
 
 impl First {
-    /// Four groups of five letters that can be read aloud: `kamor-tilus-benad-wufip`.
+    /// Made at random, and long: see [`spoken::long_password`].
     pub(crate) fn random() -> Self {
-        let mut rng = rand::rng();
-        let groups: Vec<String> = (0..GROUPS).map(|_| group(&mut rng)).collect();
-        Self::Random(groups.join("-"))
+        Self::Random(spoken::long_password())
     }
 
     /// The password.
@@ -46,36 +43,12 @@ pub(crate) fn hash_all(passwords: &[First]) -> Result<Vec<String>, PasswordError
     passwords.iter().map(hash).collect()
 }
 
-fn group(rng: &mut ThreadRng) -> String {
-    let mut letter = |of: &[u8]| char::from(of.get(rng.random_range(0..of.len())).copied().unwrap_or(b'x'));
-    (0..GROUP_LETTERS).map(|at| letter(if at % 2 == 0 { CONSONANTS } else { VOWELS })).collect()
-}
-
-const GROUPS: usize = 4;
-const GROUP_LETTERS: usize = 5;
-/// Sixteen that are not mistaken for one another when read aloud or written by hand: 4 bits each.
-const CONSONANTS: &[u8] = b"bdfghjklmnprstwz";
-const VOWELS: &[u8] = b"aeiou";
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
     use std::time::Instant;
 
     use super::*;
     use crate::password::{Checker, is_cheap};
-
-    #[test]
-    fn random_passwords_can_be_read_aloud_and_differ() {
-        let some: HashSet<String> = (0..200).map(|_| First::random().text().to_owned()).collect();
-        assert_eq!(some.len(), 200);
-        for password in &some {
-            assert_eq!(password.len(), 23);
-            assert!(password.bytes().all(|b| CONSONANTS.contains(&b) || VOWELS.contains(&b) || b == b'-'));
-        }
-        let bits = GROUPS as f64 * (3.0 * 16_f64.log2() + 2.0 * 5_f64.log2());
-        assert!(bits > 66.0);
-    }
 
     #[tokio::test]
     async fn both_kinds_are_accepted_and_only_the_random_ones_are_cheap() {

@@ -21,6 +21,7 @@ mod lang;
 mod lessons;
 mod line_problem;
 mod live;
+mod notices;
 mod openapi;
 mod page;
 mod pages;

@@ -289,17 +289,8 @@ fn inventory(lang: Lang, text: &str) -> String {
     }
 }
 
-/// A daemon's notice, with its remedy. Those that have no German yet are shown as they are.
-pub(crate) fn notice(lang: Lang, text: &str, remedy: &str) -> (String, String) {
-    let say = |text: &str| {
-        let german = || NOTICES.iter().find_map(|(en, de)| fill(de, &captured(en, text)?));
-        german().filter(|_| lang == Lang::De).unwrap_or_else(|| text.to_owned())
-    };
-    (say(text), say(remedy))
-}
-
 /// What stands in `text` where `pattern` has `{}`; `None` when the rest differs.
-fn captured<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
+pub(crate) fn captured<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
     let mut parts = pattern.split("{}");
     let mut rest = text.strip_prefix(parts.next()?)?;
     let mut values = Vec::new();
@@ -313,7 +304,7 @@ fn captured<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
     rest.is_empty().then_some(values)
 }
 
-fn fill(pattern: &str, values: &[&str]) -> Option<String> {
+pub(crate) fn fill(pattern: &str, values: &[&str]) -> Option<String> {
     let mut values = values.iter();
     let mut parts = pattern.split("{}");
     let mut filled = parts.next()?.to_owned();
@@ -323,55 +314,6 @@ fn fill(pattern: &str, values: &[&str]) -> Option<String> {
     }
     Some(filled)
 }
-
-/// Notices of daemons and their remedies. Values keep their order.
-const NOTICES: &[(&str, &str)] = &[
-    (
-        "the DNS forwarder {} leaves the signatures (DNSSEC) out: answers are not validated",
-        "Der DNS-Server {} lässt die Signaturen (DNSSEC) weg: Antworten werden nicht geprüft",
-    ),
-    (
-        "the DNS forwarder {} leaves the signatures (DNSSEC) out: names of signed zones are not answered",
-        "Der DNS-Server {} lässt die Signaturen (DNSSEC) weg: Namen signierter Zonen werden nicht beantwortet",
-    ),
-    (
-        "the DNS forwarder {} hands over signatures (DNSSEC) that are not right: answers are not validated",
-        "Der DNS-Server {} liefert Signaturen (DNSSEC), die nicht stimmen: Antworten werden nicht geprüft",
-    ),
-    (
-        "the DNS forwarder {} hands over signatures (DNSSEC) that are not right: names of signed zones are not answered",
-        "Der DNS-Server {} liefert Signaturen (DNSSEC), die nicht stimmen: Namen signierter Zonen werden nicht beantwortet",
-    ),
-    (
-        "name another forwarder, such as {}, or write {} in the section [netd]",
-        "Einen anderen DNS-Server eintragen, etwa {}, oder im Abschnitt [netd] {} schreiben",
-    ),
-    (
-        "see whether the server's clock is right; else name another forwarder, or write {} in the section [netd]",
-        "Prüfen, ob die Uhr des Servers stimmt; sonst einen anderen DNS-Server eintragen oder im Abschnitt [netd] {} schreiben",
-    ),
-    ("the certificate of {} cannot be used: {}", "Das Zertifikat von {} ist nicht brauchbar: {}"),
-    (
-        "name a certificate that everybody trusts and its key in [webui], or remove `portal` from [site]",
-        "In [webui] ein Zertifikat nennen, dem alle vertrauen, und seinen Schlüssel, oder `portal` aus [site] streichen",
-    ),
-    (
-        "changes of the internet rules do not take effect: {}",
-        "Änderungen der Internetregeln werden nicht wirksam: {}",
-    ),
-    (
-        "see the log of netd; the server needs nftables and the right to use it (CAP_NET_ADMIN)",
-        "Das Protokoll von netd ansehen; der Server braucht nftables und das Recht dazu (CAP_NET_ADMIN)",
-    ),
-    (
-        "no interface of this server has an address in {}: nobody is locked there",
-        "Keine Schnittstelle dieses Servers hat eine Adresse in {}: Dort wird niemand gesperrt",
-    ),
-    (
-        "give an interface an address of the network, or switch the internet rules of the network off",
-        "Einer Schnittstelle eine Adresse des Netzes geben oder die Internetregeln des Netzes abschalten",
-    ),
-];
 
 /// Refusals of the inventory. Values keep their order.
 const CONFLICTS: &[(&str, &str)] = &[
@@ -544,23 +486,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn notices_are_said_in_german_with_their_values() {
-        let text = "the DNS forwarder 192.168.178.1:53 leaves the signatures (DNSSEC) out: answers are not validated";
-        let remedy = "name another forwarder, such as tls://9.9.9.9#dns.quad9.net, or write dnssec = \"off\" in the section [netd]";
-        let (de, way_out) = notice(Lang::De, text, remedy);
-        assert!(de.starts_with("Der DNS-Server 192.168.178.1:53 lässt"), "{de}");
-        assert!(
-            way_out.contains("etwa tls://9.9.9.9#dns.quad9.net, oder") && way_out.contains("\"off\""),
-            "{way_out}"
-        );
-        assert_eq!(notice(Lang::En, text, remedy), (text.to_owned(), remedy.to_owned()));
-        assert_eq!(notice(Lang::De, "something new", "").0, "something new");
-        for (en, de) in NOTICES {
-            assert_eq!(en.matches("{}").count(), de.matches("{}").count(), "{en}");
-        }
-    }
 
     /// Reads the inventory's source: whoever adds a refusal there is told to translate it here.
     #[test]

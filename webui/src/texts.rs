@@ -97,6 +97,9 @@ texts! {
     control_teachers: "Alle Lehrkräfte", "All teachers";
     control_admins: "Nur die Schuladministration", "Admins only";
     have_i_internet: "Habe ich Internet?", "Do I have internet?";
+    ask_examiner: "Ändern kann das, wer die Klausur begonnen hat.", "Whoever began the exam can change this.";
+    ask_teacher: "Ändern kann das die Lehrkraft, die gerade unterrichtet.", "The teacher of the lesson can change this.";
+    ask_admin: "Ändern kann das die Schuladministration.", "The school's admin can change this.";
     device_unknown: "Dieses Gerät ist der Schule nicht bekannt: Es darf, was im Netz für Unbekannte gilt. Die Schuladministration kann es aufnehmen.", "The school does not know this device: it may do what the network lets strangers do. The school's admin can add it.";
 
     // Rules.

@@ -253,7 +253,11 @@ pub(crate) async fn change(
         exams::set_end(&app, &me, address, id, ends).await?;
         Ok(t.said_exam_prolonged(&format::clock(ends)))
     };
-    visit.go_done(&format!("/exams/{id}"), done.await)
+    let done = done.await;
+    // Who may end a colleague's exam may not read its protocol.
+    let readable = app.inventory.exam(id).await?.is_some_and(|exam| exams::may_read(&me, &exam));
+    let path = if readable { format!("/exams/{id}") } else { "/exams".to_owned() };
+    visit.go_done(&path, done)
 }
 
 const EXAMS_SHOWN: u32 = 50;

@@ -5,8 +5,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use httpd::Peer;
-use inventory::gate::{Level, RoomControl, RoomGate, Rule, Setting, Target};
-use inventory::{DeviceId, GroupId, NameList, RoomId, UnixMillis};
+use inventory::gate::{Cause, Layer, Level, RoomControl, RoomGate, Rule, Setting, Subject, Target};
+use inventory::{DeviceId, GroupId, NameList, RoomId, UnixMillis, clock};
 
 use crate::app::{App, SignedIn};
 use crate::failure::{Answer, Failure};
@@ -364,6 +364,8 @@ pub(crate) struct StatusPage {
     pub(crate) device: String,
     pub(crate) state: Option<Badge>,
     pub(crate) why: String,
+    /// Who can change it; empty when there is nothing to wish for.
+    pub(crate) whom_to_ask: &'static str,
 }
 
 /// `GET /status`: do I have internet, why not, until when?
@@ -375,12 +377,33 @@ pub(crate) async fn status(State(app): State<App>, Extension(peer): Extension<Pe
 pub(crate) async fn status_page(app: &App, p: Page, peer: &Peer) -> Answer<StatusPage> {
     let t = p.t;
     let Some(device) = lessons::device_at(app, peer.address.ip()).await? else {
-        return Ok(StatusPage { p, device: String::new(), state: None, why: t.device_unknown.to_owned() });
+        let why = t.device_unknown.to_owned();
+        return Ok(StatusPage { p, device: String::new(), state: None, why, whom_to_ask: "" });
     };
     let scene = lessons::scene(app, Target::Device(device.subject.device)).await?;
-    let tile = scene.seats.first().map(|seat| tile(t, seat));
-    let (state, why) = tile.map_or((None, String::new()), |tile| (Some(tile.state), tile.why));
-    Ok(StatusPage { p, device: device.name.to_string(), state, why })
+    let mut page =
+        StatusPage { p, device: device.name.to_string(), state: None, why: String::new(), whom_to_ask: "" };
+    if let Some(seat) = scene.seats.first() {
+        let Tile { state, why, .. } = tile(t, seat);
+        (page.state, page.why) = (Some(state), why);
+        if seat.level() != Some(Level::On) {
+            let room = app.inventory.room_gate(device.subject.room_at(clock::now())).await?;
+            page.whom_to_ask = whom_to_ask(t, seat.verdict.cause, room.control, &device.subject);
+        }
+    }
+    Ok(page)
+}
+
+/// Who can change what holds for a device.
+fn whom_to_ask(t: &Texts, cause: Cause, room: RoomControl, device: &Subject) -> &'static str {
+    match cause {
+        Cause::Rule(_, Layer::Exam) => t.ask_examiner,
+        Cause::Rule(_, Layer::Lock) => t.ask_admin,
+        _ if matches!(room, RoomControl::Inside | RoomControl::Teachers) || !device.groups.is_empty() => {
+            t.ask_teacher
+        }
+        _ => t.ask_admin,
+    }
 }
 
 const HISTORY_SHOWN: u32 = 12;

@@ -10,9 +10,9 @@ use inventory::WaitingState;
 
 use crate::app::App;
 use crate::failure::Answer;
+use crate::notices;
 use crate::page::{Here, Page, Visit};
 use crate::pages::{Me, strays, texts_of};
-use crate::problem;
 use crate::rights::{self, Right};
 use crate::texts::Texts;
 use crate::views::{Context, JobView, When};
@@ -70,7 +70,7 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
     let names: HashMap<_, _> = devices.iter().map(|d| (d.id, d.name.to_string())).collect();
 
     let notices = inventory.notices().await?.into_iter().map(|n| {
-        let (text, remedy) = problem::notice(visit.lang, &n.text, &n.remedy);
+        let (text, remedy) = notices::said(visit.lang, &n.text, &n.remedy);
         let since = When::new(visit.lang, context.now, n.raised_at);
         NoticeView { text, remedy, place: n.place, source: n.source, since }
     });

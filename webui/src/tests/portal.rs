@@ -82,6 +82,20 @@ async fn a_browser_is_led_to_the_page_that_says_why() {
     let page = get("/why").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.body.contains(device.name.as_str()), "{}", page.body);
+    assert!(!page.body.contains("Ändern kann das"), "there is nothing to wish for: {}", page.body);
+    let mut rule = NewRule {
+        layer: Layer::Grant,
+        target: Target::Device(desk.school.device),
+        setting: Level::Off.into(),
+        starts_at: clock::now(),
+        ends_at: Some(clock::now().plus_secs(600)),
+    };
+    for (layer, whom) in [(Layer::Grant, "die Lehrkraft"), (Layer::Lock, "die Schuladministration")] {
+        rule.layer = layer;
+        desk.inventory.add_rules(by(), &[rule]).await.unwrap();
+        let page = get("/why").await;
+        assert!(page.body.contains(&format!("Ändern kann das {whom}")), "{}", page.body);
+    }
 }
 
 /// A certificate and key of an authority, as the files that an admin has.

@@ -1,0 +1,177 @@
+//! What the daemons note that an admin should look at, in the reader's language.
+//!
+//! A notice is stored as its daemon said it, in English, whatever the language of whoever reads it.
+
+use crate::lang::Lang;
+use crate::problem::{captured, fill};
+
+/// A daemon's notice, with its remedy. Those that have no German yet are shown as they are.
+pub(crate) fn said(lang: Lang, text: &str, remedy: &str) -> (String, String) {
+    let say = |text: &str| {
+        let german = || NOTICES.iter().find_map(|(en, de)| fill(de, &captured(en, text)?));
+        german().filter(|_| lang == Lang::De).unwrap_or_else(|| text.to_owned())
+    };
+    (say(text), say(remedy))
+}
+
+/// Notices of daemons and their remedies. Values keep their order.
+const NOTICES: &[(&str, &str)] = &[
+    (
+        "the DNS forwarder {} leaves the signatures (DNSSEC) out: answers are not validated",
+        "Der DNS-Server {} lässt die Signaturen (DNSSEC) weg: Antworten werden nicht geprüft",
+    ),
+    (
+        "the DNS forwarder {} leaves the signatures (DNSSEC) out: names of signed zones are not answered",
+        "Der DNS-Server {} lässt die Signaturen (DNSSEC) weg: Namen signierter Zonen werden nicht beantwortet",
+    ),
+    (
+        "the DNS forwarder {} hands over signatures (DNSSEC) that are not right: answers are not validated",
+        "Der DNS-Server {} liefert Signaturen (DNSSEC), die nicht stimmen: Antworten werden nicht geprüft",
+    ),
+    (
+        "the DNS forwarder {} hands over signatures (DNSSEC) that are not right: names of signed zones are not answered",
+        "Der DNS-Server {} liefert Signaturen (DNSSEC), die nicht stimmen: Namen signierter Zonen werden nicht beantwortet",
+    ),
+    (
+        "name another forwarder, such as {}, or write {} in the section [netd]",
+        "Einen anderen DNS-Server eintragen, etwa {}, oder im Abschnitt [netd] {} schreiben",
+    ),
+    (
+        "see whether the server's clock is right; else name another forwarder, or write {} in the section [netd]",
+        "Prüfen, ob die Uhr des Servers stimmt; sonst einen anderen DNS-Server eintragen oder im Abschnitt [netd] {} schreiben",
+    ),
+    ("the certificate of {} cannot be used: {}", "Das Zertifikat von {} ist nicht brauchbar: {}"),
+    (
+        "name a certificate that everybody trusts and its key in [webui], or remove `portal` from [site]",
+        "In [webui] ein Zertifikat nennen, dem alle vertrauen, und seinen Schlüssel, oder `portal` aus [site] streichen",
+    ),
+    (
+        "changes of the internet rules do not take effect: {}",
+        "Änderungen der Internetregeln werden nicht wirksam: {}",
+    ),
+    (
+        "see the log of netd; the server needs nftables and the right to use it (CAP_NET_ADMIN)",
+        "Das Protokoll von netd ansehen; der Server braucht nftables und das Recht dazu (CAP_NET_ADMIN)",
+    ),
+    (
+        "no interface of this server has an address in {}: nobody is locked there",
+        "Keine Schnittstelle dieses Servers hat eine Adresse in {}: Dort wird niemand gesperrt",
+    ),
+    (
+        "give an interface an address of the network, or switch the internet rules of the network off",
+        "Einer Schnittstelle eine Adresse des Netzes geben oder die Internetregeln des Netzes abschalten",
+    ),
+    (
+        "the interface {} is not served: it does not exist",
+        "Die Schnittstelle {} wird nicht bedient: Es gibt sie nicht",
+    ),
+    (
+        "the interface {} is not served: it has no IPv4 address",
+        "Die Schnittstelle {} wird nicht bedient: Sie hat keine IPv4-Adresse",
+    ),
+    (
+        "the interface {} is not served: it is down",
+        "Die Schnittstelle {} wird nicht bedient: Sie ist abgeschaltet",
+    ),
+    (
+        "correct `interfaces` in the section [netd] of the configuration, or the interface",
+        "`interfaces` im Abschnitt [netd] der Konfiguration berichtigen oder die Schnittstelle in Ordnung bringen",
+    ),
+    ("`hausmeister check` looks for the cause", "`hausmeister check` sucht nach der Ursache"),
+    (
+        "correct or remove this entry; everything else is served",
+        "Diesen Eintrag berichtigen oder löschen; alles andere wird bedient",
+    ),
+    (
+        "leases cannot be written, devices get no addresses: {}",
+        "Leases können nicht geschrieben werden, Geräte bekommen keine Adressen: {}",
+    ),
+    (
+        "make room on the disk, or find out who locks the database; this server goes on by itself",
+        "Platz auf der Platte schaffen oder herausfinden, wer die Datenbank sperrt; danach geht es von selbst weiter",
+    ),
+    (
+        "the address {} is not given out for a day: its client found it in use",
+        "Die Adresse {} wird einen Tag lang nicht vergeben: Ihr Gerät fand sie schon in Gebrauch",
+    ),
+    (
+        "the address {} is not given out for a day: the card {} uses it without a lease",
+        "Die Adresse {} wird einen Tag lang nicht vergeben: Die Netzwerkkarte {} benutzt sie ohne Lease",
+    ),
+    (
+        "give that machine an address outside the pool, or add it as a device with this address reserved",
+        "Jenem Gerät eine Adresse außerhalb des Adressbereichs geben oder es mit dieser festen Adresse aufnehmen",
+    ),
+    (
+        "no address is free in the pool {} to {}; new devices get none",
+        "Im Adressbereich {} bis {} ist keine Adresse mehr frei; neue Geräte bekommen keine",
+    ),
+    (
+        "enlarge the pool, shorten the lease time, or remove devices that do not belong there",
+        "Den Adressbereich vergrößern, die Lease-Dauer verkürzen oder Geräte entfernen, die nicht dorthin gehören",
+    ),
+    (
+        "the reserved address {} lies in no network of the school",
+        "Die feste Adresse {} liegt in keinem Netz der Schule",
+    ),
+    (
+        "the reserved address {} is the first or last of {}",
+        "Die feste Adresse {} ist die erste oder letzte von {}",
+    ),
+    ("the reserved address {} is this server's own", "Die feste Adresse {} ist die dieses Servers"),
+    ("the reserved address {} is that of the router", "Die feste Adresse {} ist die des Routers"),
+    (
+        "another DHCP server gives the addresses of {}, this one cannot reserve {}",
+        "Die Adressen von {} vergibt ein anderer DHCP-Server, dieser kann {} nicht reservieren",
+    ),
+    (
+        "reserve another address for this card, or none",
+        "Für diese Netzwerkkarte eine andere Adresse reservieren oder keine",
+    ),
+    ("it has not been fetched yet", "Die Liste wurde noch nicht geladen"),
+    ("it cannot be read: {}", "Die Liste ist nicht lesbar: {}"),
+    (
+        "correct the list or its source; everything else is in use",
+        "Die Liste oder ihre Quelle berichtigen; alles andere ist in Gebrauch",
+    ),
+    ("{} cannot be read: {}", "{} ist nicht lesbar: {}"),
+    (
+        "run `hausmeister init` again; it lays out the files that PCs boot from",
+        "`hausmeister init` noch einmal aufrufen; es legt die Dateien ab, von denen PCs starten",
+    ),
+    (
+        "image {}, version {}, is damaged on the server: {}",
+        "Das Image {}, Version {}, ist auf dem Server beschädigt: {}",
+    ),
+    (
+        "capture or import the image again, or deploy an older version; check the disk of the server",
+        "Das Image noch einmal aufnehmen oder einspielen oder eine ältere Version verteilen; die Platte des Servers prüfen",
+    ),
+    ("the disk of the image store is full", "Die Platte der Images ist voll"),
+    (
+        "free space on the data folder's disk, or move the data folder to a larger one",
+        "Platz auf der Platte des Datenordners schaffen oder ihn auf eine größere legen",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_are_said_in_german_with_their_values() {
+        let text = "the DNS forwarder 192.168.178.1:53 leaves the signatures (DNSSEC) out: answers are not validated";
+        let remedy = "name another forwarder, such as tls://9.9.9.9#dns.quad9.net, or write dnssec = \"off\" in the section [netd]";
+        let (de, way_out) = said(Lang::De, text, remedy);
+        assert!(de.starts_with("Der DNS-Server 192.168.178.1:53 lässt"), "{de}");
+        assert!(
+            way_out.contains("etwa tls://9.9.9.9#dns.quad9.net, oder") && way_out.contains("\"off\""),
+            "{way_out}"
+        );
+        assert_eq!(said(Lang::En, text, remedy), (text.to_owned(), remedy.to_owned()));
+        assert_eq!(said(Lang::De, "something new", "").0, "something new");
+        for (en, de) in NOTICES {
+            assert_eq!(en.matches("{}").count(), de.matches("{}").count(), "{en}");
+        }
+    }
+}
