@@ -32,7 +32,7 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
 demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc
 # Real clients and oracles for the tests; peers for the benchmarks.
 test: PACKAGES_NEEDED += atftp bind9 bind9-dnsutils bind9-utils busybox-static curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
-  mount postgresql python3 swtpm tftp-hpa $(if $(shell command -v npm),,npm)
+  mount postgresql python3 swtpm tftp-hpa openssl strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins certmonger $(if $(shell command -v npm),,npm)
 test: WITH_TESTS := --tests
 bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound
 
@@ -48,6 +48,7 @@ test: build boot image $(AXE_FILE)
 
 bench: build boot image
 	$(BUILD_AGENT) --example folder_pc
+	$(CARGO) build --release --locked -p hausmeister-ipad --example fleet
 	tests/bench/run
 
 lint:

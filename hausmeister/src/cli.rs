@@ -60,6 +60,9 @@ pub struct InitArgs {
     /// Database, when it is not to be a file in the data folder.
     #[arg(long)]
     pub database: Option<String>,
+    /// Where iPads reach the MDM server, for example `https://mdm.schule.example`. An iPad that enrolled keeps it for ever.
+    #[arg(long)]
+    pub mdm_url: Option<String>,
     /// Name of the first admin.
     #[arg(long, default_value = "admin")]
     pub admin: String,

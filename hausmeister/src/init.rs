@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use inventory::ca::{Authority, write_secret};
 use inventory::config::ConfigFile;
+use inventory::mdm::ServerUrl;
 use inventory::{By, Cidr, DhcpMode, Inventory, Network, NetworkId, Role};
 use rand::Rng as _;
 
@@ -96,6 +97,10 @@ fn write_config(path: &Path, args: &InitArgs, interfaces: &[Interface]) -> anyho
     );
     if let Some(database) = &args.database {
         text += &format!("database = {}\n", quoted(database));
+    }
+    if let Some(url) = &args.mdm_url {
+        let url = ServerUrl::try_from(url.clone()).map_err(anyhow::Error::msg)?;
+        text += &format!("mdm_url = {}\n", quoted(url.as_str()));
     }
     text += &format!(
         "\n[netd]\ninterfaces = [{}]\ndns_forwarders = [{}]\n\n[deployd]\nkernel_arguments = {}\n\n[webui]\npage_listen = \"0.0.0.0:{}\"\n",

@@ -33,6 +33,9 @@ pub async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let webui = webui::run(&site, config.section("webui")?, inventory.clone())
         .await
         .context("webui cannot start; `hausmeister check` tells what is in its way")?;
+    let mdm = mdm::run(&site, config.section("mdm")?, inventory.clone())
+        .await
+        .context("mdm cannot start; without mdm_url in [site] nothing manages iPads, and the rest runs")?;
     tracing::info!(school = site.name, "all daemons run; stop with Ctrl-C or SIGTERM");
 
     tokio::select! {
@@ -41,7 +44,7 @@ pub async fn run(config: ConfigFile) -> anyhow::Result<()> {
         () = netd.ended() => anyhow::bail!("a part of netd ended by itself; its reason stands above"),
     }
     tracing::info!("stopping");
-    drop((webui, deployd, netd));
+    drop((mdm, webui, deployd, netd));
     inventory.close().await;
     Ok(())
 }

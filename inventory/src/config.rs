@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Portal;
+use crate::mdm::ServerUrl;
 
 /// Where the configuration is looked for when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/hausmeister/hausmeister.toml";
@@ -34,6 +35,8 @@ pub struct Site {
     /// Where devices of strangers reach the pages over HTTPS: a name whose certificate they trust, as in `certificate` of `[webui]`.
     /// DHCP tells it to devices in guarded networks (RFC 8910). Nothing is told when absent.
     pub portal: Option<Portal>,
+    /// Where iPads reach the MDM server. One that enrolled keeps this for ever: choose a name that belongs to the school. No MDM when absent.
+    pub mdm_url: Option<ServerUrl>,
 }
 
 /// Language of texts.
@@ -56,6 +59,7 @@ impl Default for Site {
             database: None,
             language: Language::De,
             portal: None,
+            mdm_url: None,
         }
     }
 }
@@ -179,7 +183,7 @@ fn default_data_dir() -> PathBuf {
     "/var/lib/hausmeister".into()
 }
 
-const SECTIONS: [&str; 4] = ["site", "netd", "deployd", "webui"];
+const SECTIONS: [&str; 5] = ["site", "netd", "deployd", "mdm", "webui"];
 
 #[cfg(test)]
 mod tests {

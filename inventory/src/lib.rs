@@ -20,6 +20,7 @@ mod jobs;
 mod leases;
 pub mod lessons;
 mod lists;
+pub mod mdm;
 mod networks;
 mod notices;
 mod portal;
@@ -31,6 +32,7 @@ pub mod suggest;
 mod tokens;
 mod types;
 mod users;
+pub mod vault;
 mod waiting;
 
 pub use changes::{By, Change};
@@ -53,9 +55,9 @@ pub use sessions::Session;
 pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
-    Cidr, DeviceId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId, JobId, KeyFingerprint, ListId,
-    MacAddr, NetworkId, ParseError, RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId,
-    WaitingId,
+    Cidr, CommandId, DeviceId, EnrolmentId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId,
+    InvitationId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId, ParseError, RoomId, RuleId, SlotId,
+    TokenId, UnixMillis, UserId, VersionId, WaitingId,
 };
 pub use users::{Find, Found, NewPassword, Person, Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

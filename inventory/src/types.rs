@@ -323,6 +323,12 @@ macro_rules! ids {
 ids!(
     /// A class or another group of people and devices.
     GroupId,
+    /// A link that enrols iPads.
+    InvitationId,
+    /// An iPad under our management: the common name of its certificate.
+    EnrolmentId,
+    /// A command for an iPad.
+    CommandId,
     /// A rule of the gate.
     RuleId,
     /// An exam.

@@ -23,6 +23,8 @@ mod accounts;
 mod gate;
 #[path = "conformance/imports.rs"]
 mod imports;
+#[path = "conformance/ipads.rs"]
+mod ipads;
 
 use accounts::{
     a_code_is_good_once_and_so_is_a_recovery_code, a_new_password_ends_all_sessions_but_the_own,
@@ -45,6 +47,14 @@ use imports::{
     only_the_last_import_is_taken_back_and_old_ones_are_forgotten, people_are_taken_over_from_files_and_back,
     what_somebody_else_has_meanwhile_is_not_given_back,
     who_was_changed_since_an_import_is_left_alone_when_it_is_taken_back,
+};
+use ipads::{
+    a_certificate_belongs_to_one_ipad, a_challenge_gets_one_key_a_certificate_and_only_in_time,
+    a_newer_command_holds_an_older_one_back_that_was_sent, an_invitation_is_for_so_many_ipads_and_no_more,
+    an_ipad_that_enrols_anew_is_the_same_device, commands_end_in_time_and_are_forgotten,
+    commands_go_out_in_order_and_end_once, the_card_of_an_ipad_belongs_to_its_device,
+    what_is_asked_of_an_ipad_becomes_a_command, what_must_not_happen_twice_is_handed_out_once,
+    whoever_says_to_be_a_known_device_needs_its_numbers,
 };
 
 type Promise = fn(Open) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -109,6 +119,17 @@ const PROMISES: &[(&str, Promise)] = promises![
     a_device_that_comes_back_is_the_one_that_went,
     what_somebody_else_has_meanwhile_is_not_given_back,
     a_password_is_hashed_again_unless_it_was_changed,
+    a_challenge_gets_one_key_a_certificate_and_only_in_time,
+    an_invitation_is_for_so_many_ipads_and_no_more,
+    a_certificate_belongs_to_one_ipad,
+    an_ipad_that_enrols_anew_is_the_same_device,
+    commands_go_out_in_order_and_end_once,
+    commands_end_in_time_and_are_forgotten,
+    what_is_asked_of_an_ipad_becomes_a_command,
+    what_must_not_happen_twice_is_handed_out_once,
+    the_card_of_an_ipad_belongs_to_its_device,
+    a_newer_command_holds_an_older_one_back_that_was_sent,
+    whoever_says_to_be_a_known_device_needs_its_numbers,
 ];
 
 const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };

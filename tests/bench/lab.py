@@ -67,12 +67,12 @@ class Lab:
     def config(self):
         return os.path.join(self.dir, "hausmeister.toml")
 
-    def init(self):
+    def init(self, *arguments):
         password = os.path.join(self.dir, "password")
         with open(password, "w") as out:
             out.write("benchmark-only")
         return self.hausmeister("init", "--interface", "vs", "--data-dir", os.path.join(self.dir, "data"),
-                                "--password-file", password, "--boot-files", os.path.join(ROOT, "target/boot"))
+                                "--password-file", password, "--boot-files", os.path.join(ROOT, "target/boot"), *arguments)
 
     def up(self):
         return self.start(self.server, os.path.join(BIN, "hausmeister"), "--config", self.config(), "up", log="up.log")

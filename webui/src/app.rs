@@ -15,7 +15,8 @@ use crate::live::Live;
 use crate::password::Checker;
 use crate::rights;
 use crate::throttle::Throttle;
-use crate::vault::Vault;
+use inventory::mdm::ServerUrl;
+use inventory::vault::Vault;
 
 /// Shared by all handlers; clones are cheap.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub(crate) struct School {
     pub(crate) require_second_factor: bool,
     /// Where devices of strangers reach us, if they do.
     pub(crate) portal: Option<Portal>,
+    /// Where iPads reach the MDM server, if there is one.
+    pub(crate) mdm_url: Option<ServerUrl>,
 }
 
 impl App {
@@ -58,6 +61,7 @@ impl App {
             authority,
             require_second_factor: config.require_second_factor,
             portal: site.portal.clone(),
+            mdm_url: site.mdm_url.clone(),
         };
         Ok(Self {
             inventory,

@@ -71,6 +71,10 @@ pub(crate) enum Problem {
     WrongCode,
     /// Nobody of that name.
     NoPerson(String),
+    /// This server manages no iPads.
+    NoMdm,
+    /// Something that hurts was asked for where only harmless things are.
+    NeedsReason,
     /// Not with oneself.
     Yourself,
     /// A role that is not given when somebody is added.
@@ -186,6 +190,14 @@ impl Problem {
             Self::NoPerson(text) => (
                 format!("Es gibt niemanden mit dem Anmeldenamen „{text}“"),
                 format!("There is nobody who signs in as \"{text}\""),
+            ),
+            Self::NoMdm => (
+                "Dieser Server verwaltet keine iPads; mdm_url im Abschnitt [site] der Konfiguration setzen".into(),
+                "This server manages no iPads; set mdm_url in the section [site] of the configuration".into(),
+            ),
+            Self::NeedsReason => (
+                "Das geht nur mit Grund und Kennwort; dafür gibt es drastic-actions".into(),
+                "This takes a reason and the password; use drastic-actions".into(),
             ),
             Self::Yourself => (
                 "Das geht nicht mit dem eigenen Konto; eine andere Person aus der Schuladministration darum bitten".into(),
@@ -325,6 +337,12 @@ const CONFLICTS: &[(&str, &str)] = &[
         "Das ist das letzte Konto der Schuladministration; zuerst einer anderen Person diese Rolle geben",
     ),
     ("there is a token named {} already", "Ein Token namens {} gibt es schon; einen anderen Namen wählen"),
+    ("an invitation is for 1 to {} iPads", "Eine Einladung gilt für 1 bis {} iPads"),
+    ("there are {} invitations; remove one first", "Es gibt schon {} Einladungen; zuerst eine löschen"),
+    (
+        "this iPad has neither serial number nor UDID",
+        "Dieses iPad hat weder Seriennummer noch UDID; es kann nicht verwaltet werden",
+    ),
     ("there are {} tokens; remove one first", "Es gibt schon {} Tokens; zuerst eines löschen"),
     ("there is a user named {} already", "Eine Person namens {} gibt es schon; einen anderen Namen wählen"),
     (

@@ -141,8 +141,9 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        assets, changes, described, device, devices, exam, grid, groups, images, import, jobs, lesson, lists,
-        networks, overview, own, people, person, pupils, rooms, rules, signin, strays, tokens, waiting,
+        assets, changes, described, device, devices, exam, grid, groups, images, import, ipads, jobs, lesson,
+        lists, networks, overview, own, people, person, pupils, rooms, rules, signin, strays, tokens,
+        waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -173,6 +174,13 @@ fn page_routes() -> Vec<Route> {
         post(Devices, "/devices/{id}/capture", device::capture),
         get(Devices, "/devices/{id}/delete", device::confirm_delete),
         post(Devices, "/devices/{id}/delete", device::delete),
+        get(Devices, "/ipads", ipads::list),
+        post(Devices, "/ipads/invitations", ipads::invite),
+        post(Devices, "/ipads/invitations/{id}/delete", ipads::uninvite),
+        get(Devices, "/ipads/{id}", ipads::show),
+        post(Devices, "/ipads/{id}/ask", ipads::ask),
+        post(Devices, "/ipads/{id}/insist", ipads::insist).fresh(),
+        post(Devices, "/ipads/{id}/cancel", ipads::cancel),
         get(Devices, "/rooms", rooms::show),
         post(Devices, "/rooms", rooms::create),
         post(Devices, "/rooms/{id}", rooms::rename),

@@ -14,7 +14,7 @@ pub(crate) fn fresh_token() -> String {
 
 /// What the database keeps of a token: whoever reads the database cannot sign in with it.
 pub(crate) fn token_hash(token: &str) -> String {
-    blake3::hash(token.as_bytes()).to_hex().to_string()
+    inventory::mdm::secret_hash(token)
 }
 
 /// The session token of a request, if it has the form of one.

@@ -18,8 +18,8 @@ use crate::app::App;
 use crate::config::HTTPS_PORT;
 use crate::live::Live;
 use crate::portal::Keeper;
-use crate::vault::{Vault, VaultError};
 use crate::{Config, routes, why};
+use inventory::vault::{Vault, VaultError};
 
 /// The running web interface. Dropping it stops it.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::live::{Following, Live};
-use crate::vault::Vault;
 use crate::{Config, password, routes, session};
+use inventory::vault::Vault;
 
 /// An app with an admin who is signed in.
 pub(crate) struct Desk {

@@ -6,7 +6,8 @@
 //! 1. an unknown PC boots from the network, is approved, imaged, and reports from its own disk under its new name;
 //! 2. that PC becomes the model of an image of its own;
 //! 3. two more PCs, BIOS and UEFI with Secure Boot, get that image at the same time;
-//! 4. meanwhile a teacher unlocks the room from a phone, the first PC gets out, the bell rings, and it is out again.
+//! 4. meanwhile ten iPads enrol by link, and a teacher unlocks the room from a phone, the first PC gets out, the bell rings, and it is
+//!    out again.
 //!
 //! Every promise is checked; the exit code tells whether all were kept.
 
@@ -14,6 +15,7 @@ mod api;
 mod doorway;
 mod faults;
 mod internet;
+mod ipads;
 mod lesson;
 mod progress;
 mod school;

@@ -36,6 +36,10 @@ impl Plan<'_> {
         self.work_dir.join("hausmeister.toml")
     }
 
+    fn mdm_url(&self) -> String {
+        format!("https://{}:{}", self.address, mdm::LISTEN.port())
+    }
+
     fn command(&self) -> anyhow::Result<Command> {
         let mut command = Command::new(std::env::current_exe().context("where is this program?")?);
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
@@ -66,12 +70,16 @@ impl Plan<'_> {
             .arg(self.boot_files)
             .arg("--password-file")
             .arg(&password_file)
+            .args(["--mdm-url", &self.mdm_url()])
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?))
         .with_context(|| {
             format!("`hausmeister init` failed; see {}", self.work_dir.join("init.log").display())
         })?;
         fs::remove_file(&password_file)?;
+        // Apple issues push certificates to schools, not to demos: the simulated iPads ask by themselves.
+        let mut config = File::options().append(true).open(self.config())?;
+        writeln!(config, "\n[mdm]\ntopic = \"com.apple.mgmt.External.demo\"")?;
         run(self
             .command()?
             .args(["image", "import", "--name", image_name])

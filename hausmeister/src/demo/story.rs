@@ -87,7 +87,8 @@ impl Story {
         self.wait_on_list(secure.0)?;
         self.approve(bios.0, ROOM_IMAGE)?;
         self.approve(secure.0, ROOM_IMAGE)?;
-        // A lesson is held in the room while they are written.
+        // Ten iPads come and a lesson is held in the room while they are written.
+        self.tell_of_ipads()?;
         self.tell_of_a_lesson(model.0, restarted)?;
         self.wait_imaged(&[bios.0, secure.0])?;
         self.wait_own_system(&[bios.0, secure.0])?;

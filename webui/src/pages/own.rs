@@ -4,7 +4,6 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use httpd::Peer;
-use qrcode::{Color, EcLevel, QrCode};
 
 use crate::app::{App, SignedIn};
 use crate::failure::{Answer, Failure};
@@ -13,6 +12,7 @@ use crate::page::{Here, Page, Shown, Visit};
 use crate::pages::Me;
 use crate::password::PASSWORD_CHARS_MIN;
 use crate::problem::Problem;
+use crate::qr::{Qr, qr};
 use crate::second_factor::Enrolment;
 use crate::texts::Texts;
 use crate::{people, rights, second_factor, signin};
@@ -43,13 +43,6 @@ pub(crate) struct Enrol {
     pub(crate) sealed: String,
     pub(crate) secret: String,
     pub(crate) qr: Option<Qr>,
-}
-
-/// A QR code as the lines of an SVG path.
-pub(crate) struct Qr {
-    pub(crate) path: String,
-    /// Modules from side to side, the quiet zone included.
-    pub(crate) size: usize,
 }
 
 /// Recovery codes, to be written down.
@@ -135,42 +128,5 @@ fn enrol_page(visit: &Visit, enrolment: Enrolment, problems: Shown) -> Enrol {
         secret: enrolment.secret.text(),
         qr: qr(&enrolment.uri),
         sealed: enrolment.sealed,
-    }
-}
-
-/// Draws a QR code: a stroke for each run of dark modules. `None` if the text is too long for one.
-fn qr(text: &str) -> Option<Qr> {
-    let code = QrCode::with_error_correction_level(text, EcLevel::M).ok()?;
-    let (width, colors) = (code.width(), code.to_colors());
-    let mut path = String::new();
-    for (y, row) in colors.chunks(width).enumerate() {
-        let mut x = 0;
-        for run in row.chunk_by(|a, b| a == b) {
-            if run.first() == Some(&Color::Dark) {
-                path.push_str(&format!("M{} {}h{}v1h-{}z", x + QUIET, y + QUIET, run.len(), run.len()));
-            }
-            x += run.len();
-        }
-    }
-    Some(Qr { path, size: width + 2 * QUIET })
-}
-
-/// ISO/IEC 18004 asks for four light modules on each side.
-const QUIET: usize = 4;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_qr_code_has_its_three_corners() {
-        let qr = qr("otpauth://totp/Hausmeister:admin?secret=GEZDGNBVGY3TQOJQ").unwrap();
-        let last = qr.size - QUIET - 7;
-        for corner in
-            [format!("M{QUIET} {QUIET}h7"), format!("M{last} {QUIET}h7"), format!("M{QUIET} {last}h7")]
-        {
-            assert!(qr.path.contains(&corner), "{corner}: {}", qr.path);
-        }
-        assert!(super::qr(&"x".repeat(5000)).is_none());
     }
 }

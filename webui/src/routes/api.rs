@@ -3,6 +3,7 @@
 use inventory::gate::{Exam, Rule, Slot};
 use inventory::import::{Import, Undone};
 use inventory::lessons::Grid;
+use inventory::mdm::{Enrolment, Invitation};
 use inventory::{
     Change, Device, Filter, Group, Image, Job, NameList, Network, Notice, Room, Stray, Token, Waiting,
 };
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
-use crate::api::{exam, gate, groups, imports, own, people, read, rules, session, tokens, write};
+use crate::api::{exam, gate, groups, imports, ipads, own, people, read, rules, session, tokens, write};
 use crate::openapi;
 use crate::rights::Right::{Devices, History, Lessons, Own, People, School};
 
@@ -21,6 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(rules_api());
     routes.extend(people_api());
     routes.extend(import_api());
+    routes.extend(ipad_api());
     routes
 }
 
@@ -131,6 +133,38 @@ fn import_api() -> Vec<Route> {
         ]
     };
     described(people).into_iter().chain(described(devices)).collect()
+}
+
+fn ipad_api() -> Vec<Route> {
+    vec![
+        get(Devices, "/api/v1/ipads", ipads::list)
+            .says("iPads, die die Schule verwaltet", "iPads that the school manages")
+            .gives::<List<Enrolment>>(),
+        get(Devices, "/api/v1/ipads/{id}", ipads::show)
+            .says("Ein iPad mit Auskunft und Befehlen", "An iPad with its facts and commands")
+            .gives::<ipads::IpadJson>(),
+        post(Devices, "/api/v1/ipads/{id}/actions", ipads::ask)
+            .says("Etwas Harmloses von einem iPad verlangen", "Ask something harmless of an iPad")
+            .gives::<ipads::AskedJson>(),
+        post(Devices, "/api/v1/ipads/{id}/drastic-actions", ipads::insist)
+            .fresh()
+            .says(
+                "Löschen, als verloren melden, Gerätecode entfernen",
+                "Erase, report as lost, remove the passcode",
+            )
+            .gives::<ipads::AskedJson>(),
+        get(Devices, "/api/v1/invitations", ipads::invitations)
+            .says("Einladungen, die gelten", "Invitations that hold")
+            .gives::<List<Invitation>>(),
+        post(Devices, "/api/v1/invitations", ipads::invite)
+            .says(
+                "Eine Einladung anlegen; der Link wird einmal gezeigt",
+                "Make an invitation; its link is shown once",
+            )
+            .creates::<ipads::InvitedJson>(),
+        delete(Devices, "/api/v1/invitations/{id}", ipads::uninvite)
+            .says("Eine Einladung zurücknehmen", "Take an invitation back"),
+    ]
 }
 
 fn lesson_api() -> Vec<Route> {

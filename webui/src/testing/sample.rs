@@ -5,11 +5,12 @@ use inventory::import::devices::read_devices;
 use inventory::import::people::read_people;
 use inventory::import::{Options, plan_devices, plan_people};
 use inventory::lessons::Grid;
+use inventory::mdm::{Action, Arrival, Found, NewCertificate, NewCommand, NewInvitation, Outcome, Reachable};
 use inventory::{
-    By, DeviceId, DhcpMode, ExamId, Filter, FilterId, GroupId, ImageId, ImportId, Interface, InterfaceKind,
-    Inventory, JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId,
-    NewDevice, NewList, NewToken, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId, TokenId,
-    UnixMillis, UserId, WaitingId, YouTube, clock,
+    By, DeviceId, DhcpMode, EnrolmentId, ExamId, Filter, FilterId, GroupId, ImageId, ImportId, Interface,
+    InterfaceKind, Inventory, InvitationId, JobId, JobProgress, JobResult, JobTask, Level, ListAction,
+    ListId, Network, NetworkId, NewDevice, NewList, NewToken, Observed, Result, Role, RoomId, RuleId,
+    Sighting, SlotId, TokenId, UnixMillis, UserId, WaitingId, YouTube, clock,
 };
 use serde_json::{Value, json};
 
@@ -58,6 +59,10 @@ pub(crate) struct School {
     pub(crate) teacher: UserId,
     /// An API token.
     pub(crate) token: TokenId,
+    /// An iPad with commands in every state.
+    pub(crate) ipad: EnrolmentId,
+    /// A link that enrols iPads.
+    pub(crate) invitation: InvitationId,
 }
 
 /// Puts a school into an empty inventory.
@@ -215,6 +220,7 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
     let (device, busy) = (*device, *busy);
     let (people_import, device_import) = imports(inventory, by).await?;
     let (pupil, teacher, token) = people(inventory, by, class).await?;
+    let (ipad, invitation) = ipads(inventory, by, room).await?;
     Ok(School {
         device_import,
         filter,
@@ -226,6 +232,8 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
         pupil,
         teacher,
         token,
+        ipad,
+        invitation,
         class,
         room,
         empty_room,
@@ -260,6 +268,55 @@ async fn imports(inventory: &Inventory, by: By<'_>) -> Result<(ImportId, ImportI
 }
 
 /// A class of two pupils and their teacher, a pupil elsewhere, and a program that reads.
+/// An iPad with an answered question, a refused command and one that waits; and an invitation for more.
+async fn ipads(inventory: &Inventory, by: By<'_>, room: RoomId) -> Result<(EnrolmentId, InvitationId)> {
+    let ends_at = by.at.plus_secs(7 * 86_400);
+    let new = NewInvitation { hash: "sample", device: None, room, group: None, uses: 30, ends_at };
+    let invitation = inventory.create_invitation(by, new).await?;
+    let opened = inventory.open_invitation(by, "sample", "challenge", ends_at).await?;
+    let ipad = opened.map_or_else(EnrolmentId::random, |opened| opened.enrolment);
+    let certificate =
+        NewCertificate { fingerprint: "f1", serial: "01", ends_at: by.at.plus_secs(700 * 86_400) };
+    inventory.certify(by, "challenge", "key", certificate).await?;
+    let arrival = Arrival {
+        fingerprint: "f1",
+        udid: "00008101-000A4D1C1E88001E",
+        serial: "DMPX4Q7WQ1",
+        model: "iPad13,18",
+        os_version: "18.1",
+    };
+    inventory.mdm_arrive(by, arrival).await?;
+    inventory
+        .mdm_reachable(by, ipad, Reachable { push: "", unlock_token: None, awaiting: false, welcome: &[] })
+        .await?;
+    let command = |kind: &str| NewCommand {
+        enrolment: ipad,
+        kind: kind.into(),
+        body: String::new(),
+        replaces: String::new(),
+        repeatable: true,
+        priority: 0,
+        ends_at,
+    };
+    let list =
+        ["DeviceInformation", "InstalledApplicationList", "InstallProfile", "ProfileList"].map(command);
+    let ids = inventory.queue_commands(by, &list).await?;
+    let facts = json!({ "battery": 0.8, "free_gb": 41.5, "supervised": true });
+    let apps = json!([{ "name": "<b>Rechnen</b>", "version": "2.1" }]);
+    let outcomes = [
+        Outcome::Done(Some(Found { kind: "device", body: facts, facts: None })),
+        Outcome::Done(Some(Found { kind: "apps", body: apps, facts: None })),
+        Outcome::Failed("The profile is invalid (MCProfileErrorDomain 1000)".into()),
+    ];
+    for (id, outcome) in ids.into_iter().zip(outcomes) {
+        inventory.next_command(by, ipad, Some((id, outcome))).await?;
+    }
+    inventory
+        .ask_ipads(by, &[ipad], &Action::Lock { message: "Bitte <abgeben>".into() }, "", ends_at)
+        .await?;
+    Ok((ipad, invitation))
+}
+
 async fn people(inventory: &Inventory, by: By<'_>, class: GroupId) -> Result<(UserId, UserId, TokenId)> {
     let pupil = inventory.create_user(by, "lea.maier", "x", Role::Pupil).await?;
     let other = inventory.create_user_with_temporary_password(by, "max<b>", "x", Role::Pupil).await?;

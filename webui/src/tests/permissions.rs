@@ -37,6 +37,9 @@ pub(super) fn path(desk: &Desk, route: &Route) -> String {
         Some("class" | "groups") => school.class.to_string(),
         Some("people") => school.pupil.to_string(),
         Some("tokens") => school.token.to_string(),
+        Some("invitations") => school.invitation.to_string(),
+        Some("ipads") if route.path.contains("invitations") => school.invitation.to_string(),
+        Some("ipads") => school.ipad.to_string(),
         Some("gate") => match route.path.split('/').nth(5 - 1) {
             Some("rooms") => school.empty_room.to_string(),
             Some("groups") => school.class.to_string(),
@@ -219,6 +222,7 @@ async fn what_hurts_needs_a_password_that_was_just_given() {
         fresh.push(format!("{} {}", route.method, route.path));
     }
     let expected = [
+        "POST /ipads/{id}/insist",
         "POST /people/{id}/role",
         "POST /people/{id}/password",
         "POST /people/{id}/second-factor",
@@ -231,6 +235,7 @@ async fn what_hurts_needs_a_password_that_was_just_given() {
         "POST /api/v1/people/{id}/password",
         "DELETE /api/v1/people/{id}/second-factor",
         "POST /api/v1/tokens",
+        "POST /api/v1/ipads/{id}/drastic-actions",
     ];
     assert_eq!(fresh, expected);
 }

@@ -2,6 +2,7 @@
 
 use inventory::gate::{Cause, Layer};
 use inventory::import::{Field, Form, Verdict};
+use inventory::mdm::Action;
 use inventory::{Level, ListAction, Role, YouTube};
 
 use super::Texts;
@@ -125,6 +126,28 @@ impl Texts {
         match self.lang {
             Lang::De => format!("„{name}“ ist gelöscht."),
             Lang::En => format!("\"{name}\" is deleted."),
+        }
+    }
+
+    /// What can be asked of an iPad.
+    pub(crate) fn action(&self, action: &Action) -> &'static str {
+        match action {
+            Action::Refresh => self.ask_refresh,
+            Action::Restart => self.ask_restart,
+            Action::ShutDown => self.ask_shut_down,
+            Action::Lock { .. } => self.ask_lock,
+            Action::ClearPasscode => self.ask_clear_passcode,
+            Action::LostMode { .. } => self.ask_lost,
+            Action::LostModeOff => self.ask_lost_off,
+            Action::LostModeSound => self.ask_lost_sound,
+            Action::Erase => self.ask_erase,
+        }
+    }
+
+    pub(crate) fn said_asked(&self, what: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Verlangt: {what}. Das iPad erledigt es, sobald es erreichbar ist."),
+            Lang::En => format!("Asked: {what}. The iPad does it as soon as it can be reached."),
         }
     }
 

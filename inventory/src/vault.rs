@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::ca::{CaError, write_secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use inventory::ca::{CaError, write_secret};
 use rand::RngCore as _;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
@@ -33,11 +33,11 @@ pub enum VaultError {
 
 /// The key. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Vault(Arc<LessSafeKey>);
+pub struct Vault(Arc<LessSafeKey>);
 
 impl Vault {
     /// Reads the key from the folder of keys; makes one where there is none.
-    pub(crate) fn open(keys_dir: &Path) -> Result<Self, VaultError> {
+    pub fn open(keys_dir: &Path) -> Result<Self, VaultError> {
         let path = keys_dir.join(FILE);
         let key = match fs::read(&path) {
             Ok(key) => key,
@@ -54,7 +54,7 @@ impl Vault {
     }
 
     /// Seals a secret of `owner`; base64url.
-    pub(crate) fn seal(&self, owner: &[u8], secret: &[u8]) -> Option<String> {
+    pub fn seal(&self, owner: &[u8], secret: &[u8]) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         // 96 random bits: a school seals a few thousand secrets in its life, far from where two nonces meet.
         rand::rng().fill_bytes(&mut nonce);
@@ -65,7 +65,7 @@ impl Vault {
     }
 
     /// What was sealed for `owner`; `None` if it was not, or with another key.
-    pub(crate) fn unseal(&self, owner: &[u8], sealed: &str) -> Option<Vec<u8>> {
+    pub fn unseal(&self, owner: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let mut bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;

@@ -1,0 +1,82 @@
+//! iPads: who may enrol, which certificate is whose, what was asked of a device and what became of it.
+//!
+//! The daemon `mdm` speaks Apple's protocol; the pages ask for [`Action`]s. They meet here. What is secret (push tokens, unlock tokens, the
+//! commands themselves) arrives sealed and stays so: see [`crate::vault`].
+
+mod commands;
+mod enrolments;
+mod invitations;
+mod url;
+
+use serde::{Deserialize, Serialize};
+
+pub use commands::{
+    Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
+};
+pub use enrolments::{Arrival, Arrived, Enrolment, EnrolmentState, Reachable, Report};
+pub use invitations::{
+    Certified, Challenge, INVITATIONS_MAX, Invitation, NewCertificate, NewInvitation, Opened, USES_MAX,
+};
+pub use url::ServerUrl;
+
+/// What the database keeps of a link's token or of a challenge.
+#[must_use]
+pub fn secret_hash(secret: &str) -> String {
+    blake3::hash(secret.as_bytes()).to_hex().to_string()
+}
+
+/// What a person can ask of an iPad.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Say everything about itself.
+    Refresh,
+    /// Restart.
+    Restart,
+    /// Switch off.
+    ShutDown,
+    /// Lock the screen.
+    Lock {
+        /// What stands on the lock screen; may be empty.
+        message: String,
+    },
+    /// Forget the passcode.
+    ClearPasscode,
+    /// Show a message and nothing else until it is found.
+    LostMode {
+        /// What stands on the screen.
+        message: String,
+        /// Whom to call; may be empty.
+        phone: String,
+    },
+    /// Be usable again.
+    LostModeOff,
+    /// Make a noise, in lost mode.
+    LostModeSound,
+    /// Erase everything; a supervised iPad comes back by itself.
+    Erase,
+}
+
+impl Action {
+    /// Its name in the database, the API and the change log.
+    #[must_use]
+    pub fn text(&self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Restart => "restart",
+            Self::ShutDown => "shut_down",
+            Self::Lock { .. } => "lock",
+            Self::ClearPasscode => "clear_passcode",
+            Self::LostMode { .. } => "lost_mode",
+            Self::LostModeOff => "lost_mode_off",
+            Self::LostModeSound => "lost_mode_sound",
+            Self::Erase => "erase",
+        }
+    }
+
+    /// Whether it takes something away from somebody: then a reason has to be given, and it stays in the log.
+    #[must_use]
+    pub fn needs_reason(&self) -> bool {
+        matches!(self, Self::ClearPasscode | Self::LostMode { .. } | Self::Erase)
+    }
+}

@@ -1,0 +1,167 @@
+//! What iPads reach: the enrolment profile, SCEP, check-in and commands.
+//!
+//! | Path             | What for                                                                          |
+//! |------------------|-----------------------------------------------------------------------------------|
+//! | `/enrol/{token}` | the link of an invitation: the enrolment profile, signed                            |
+//! | `/scep`          | the iPad's certificate (RFC 8894), by GET and POST                                  |
+//! | `/checkin`       | check-in messages                                                                   |
+//! | `/commands`      | the next command                                                                    |
+//!
+//! Whoever checks in signs the body (`Mdm-Signature`); nothing is parsed before that signature and the certificate behind it are known.
+//! Nothing is ever answered with 401: iPads take that for an order to forget us.
+
+mod checkin;
+mod commands;
+mod enrol;
+mod scep;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use inventory::{UnixMillis, clock};
+
+use crate::channel::{Channel, Enrolment};
+use crate::cms;
+use crate::ipads::{Fingerprint, Known};
+use crate::server::{Server, sha256};
+
+/// The routes.
+pub(crate) fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/enrol/{token}", get(enrol::profile))
+        .route("/scep", get(scep::by_get).post(scep::by_post).layer(DefaultBodyLimit::max(SCEP_BYTES_MAX)))
+        .route("/checkin", put(checkin::check_in))
+        .route("/commands", put(commands::next))
+        .with_state(server)
+}
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+enum Refused {
+    /// It makes no sense, or comes from a stranger: 400.
+    Bad(&'static str),
+    /// What was asked for is not there: 404.
+    Absent,
+    /// The inventory failed: 503, and the iPad asks again.
+    Later(inventory::Error),
+    /// We failed: 500.
+    Internal(&'static str),
+}
+
+impl From<inventory::Error> for Refused {
+    fn from(error: inventory::Error) -> Self {
+        match error {
+            inventory::Error::NotFound { .. } => Self::Bad("it is not enrolled"),
+            inventory::Error::Conflict(why) => {
+                tracing::warn!(why, "an iPad does not fit into the inventory");
+                Self::Bad("it does not fit into the inventory")
+            }
+            other => Self::Later(other),
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Bad(why) => {
+                tracing::info!(why, "a request was refused");
+                StatusCode::BAD_REQUEST.into_response()
+            }
+            Self::Absent => StatusCode::NOT_FOUND.into_response(),
+            Self::Later(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the inventory does not answer");
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+            Self::Internal(why) => {
+                tracing::error!(why, "a request failed");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+/// Who signed a request.
+struct Caller {
+    fingerprint: Fingerprint,
+    known: Known,
+    now: UnixMillis,
+}
+
+impl Caller {
+    /// Whose certificate signed the request; then reads the body, of `limit` bytes at most, and verifies the signature over it. Strangers
+    /// bring no certificate that is known, and their bodies are not even read.
+    async fn of(
+        server: &Server,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+    ) -> Result<(Self, Bytes), Refused> {
+        let header = headers.get("mdm-signature").ok_or(Refused::Bad("there is no Mdm-Signature"))?;
+        let signature = STANDARD.decode(header).map_err(|_| Refused::Bad("Mdm-Signature is no base64"))?;
+        let brought =
+            cms::certificates(&signature).map_err(|_| Refused::Bad("Mdm-Signature makes no sense"))?;
+        let now = clock::now();
+        let mut known = None;
+        for certificate in brought.iter().take(CERTIFICATES_MAX) {
+            let fingerprint = sha256(certificate);
+            known = server
+                .ipads
+                .known(&server.inventory, &fingerprint, now)
+                .await?
+                .map(|known| (fingerprint, known));
+            if known.is_some() {
+                break;
+            }
+        }
+        let (fingerprint, known) = known.ok_or(Refused::Bad("nobody's certificate, or one that is over"))?;
+        let body =
+            to_bytes(body, limit).await.map_err(|_| Refused::Bad("the body is too long, or broke off"))?;
+        let signer = cms::verify_detached(&signature, &body)
+            .map_err(|_| Refused::Bad("Mdm-Signature does not belong to the body"))?;
+        if signer.fingerprint != fingerprint {
+            return Err(Refused::Bad("another certificate signed than the one that is known"));
+        }
+        Ok((Self { fingerprint, known, now }, body))
+    }
+
+    /// The enrolled iPad, if the message is about the one that the certificate belongs to.
+    async fn enrolled(&self, server: &Server, channel: &Channel) -> Result<(), Refused> {
+        let enrolled = self.known.enrolled.as_ref().ok_or(Refused::Bad("it has not authenticated yet"))?;
+        if enrolled.state == inventory::mdm::EnrolmentState::Left {
+            return Err(Refused::Bad("it enrolled anew since, or left"));
+        }
+        if enrolled.udid != udid(channel) {
+            return Err(Refused::Bad("its certificate belongs to another device"));
+        }
+        server.ipads.note_seen(self.known.id, self.now);
+        if enrolled.renewed {
+            server.retire_older_certificates(self.known.id, &self.fingerprint, self.now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Apple's id of the hardware, or of the enrolment on a device that belongs to its user.
+fn udid(channel: &Channel) -> &str {
+    match &channel.enrolment {
+        Enrolment::Device(udid) => udid.as_str(),
+        Enrolment::Personal(id) => id.as_str(),
+    }
+}
+
+/// The signer's, and those above it.
+const CERTIFICATES_MAX: usize = 4;
+/// A request with an 8192-bit key and its chain has 12 kB; in a URL it grows by a third and more.
+const SCEP_BYTES_MAX: usize = 64 << 10;
+/// A status report of declarative management is the longest.
+const CHECK_IN_BYTES_MAX: usize = 2 << 20;
+/// A list of a few hundred apps has some 200 kB.
+const RESPONSE_BYTES_MAX: usize = 8 << 20;

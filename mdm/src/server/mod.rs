@@ -1,0 +1,199 @@
+//! What the requests of iPads have in common: the inventory, what is remembered of it, keys and sealed secrets.
+
+mod asked;
+mod declarations;
+pub(crate) mod facts;
+mod profiles;
+
+use inventory::mdm::{NewCommand, Outcome, Queued};
+use inventory::vault::Vault;
+use inventory::{By, EnrolmentId, Inventory, UnixMillis};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::ca::DeviceCa;
+use crate::command::{
+    Command, DeclarativeManagement, DeviceInformation, InstalledApplicationList, ManagedApplicationList,
+    Priority, ProfileList,
+};
+use crate::ipads::{Fingerprint, Ipads, hex};
+use crate::push::Push;
+use crate::scep;
+
+pub(crate) use profiles::Profiles;
+pub use profiles::ProfilesError;
+
+/// Everything behind the routes.
+pub(crate) struct Server {
+    pub(crate) inventory: Inventory,
+    pub(crate) ipads: Ipads,
+    pub(crate) ca: DeviceCa,
+    pub(crate) scep: scep::Server,
+    pub(crate) profiles: Profiles,
+    pub(crate) push: Option<Push>,
+    /// So many certificates are signed at a time: strangers may ask for them.
+    pub(crate) signing: Semaphore,
+    vault: Vault,
+}
+
+/// What a sealed secret is: one never passes for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sealed {
+    /// Push token and magic.
+    Push,
+    /// The token that takes a passcode away.
+    Unlock,
+    /// A command.
+    Command,
+}
+
+impl Server {
+    pub(crate) fn new(
+        inventory: Inventory,
+        vault: Vault,
+        ca: DeviceCa,
+        scep: scep::Server,
+        profiles: Profiles,
+        push: Option<Push>,
+    ) -> Self {
+        Self {
+            inventory,
+            ipads: Ipads::default(),
+            ca,
+            scep,
+            profiles,
+            push,
+            signing: Semaphore::new(SIGNING),
+            vault,
+        }
+    }
+
+    /// How this daemon signs its changes.
+    pub(crate) fn by(&self, at: UnixMillis) -> By<'static> {
+        By { actor: crate::NAME, at }
+    }
+
+    /// Seals a secret of an iPad.
+    pub(crate) fn seal(&self, kind: Sealed, ipad: EnrolmentId, secret: &[u8]) -> Option<String> {
+        self.vault.seal(&owner(kind, ipad), secret)
+    }
+
+    /// What was sealed for that iPad.
+    pub(crate) fn unseal(&self, kind: Sealed, ipad: EnrolmentId, sealed: &str) -> Option<Vec<u8>> {
+        self.vault.unseal(&owner(kind, ipad), sealed)
+    }
+
+    /// A command, ready for the queue.
+    pub(crate) fn wrap(&self, ipad: EnrolmentId, command: &Command, now: UnixMillis) -> Option<NewCommand> {
+        let policy = command.policy();
+        let lives = policy.time_to_live.map_or(FOR_EVER_SECS, |time| time.as_secs());
+        Some(NewCommand {
+            enrolment: ipad,
+            kind: command.request_type().to_owned(),
+            body: self.seal(Sealed::Command, ipad, &serde_json::to_vec(command).ok()?)?,
+            replaces: command.queue_key(),
+            repeatable: policy.repeatable,
+            priority: match policy.priority {
+                Priority::Background => 0,
+                Priority::Normal => 1,
+                Priority::Urgent => 2,
+            },
+            ends_at: now.plus_secs(lives),
+        })
+    }
+
+    /// What an iPad is asked when it comes under management, and let go on when it waits for that in the setup assistant.
+    pub(crate) fn welcome(&self, ipad: EnrolmentId, awaiting: bool, now: UnixMillis) -> Vec<NewCommand> {
+        let mut commands = questions();
+        if awaiting {
+            commands.push(Command::DeviceConfigured);
+        }
+        commands.iter().filter_map(|command| self.wrap(ipad, command, now)).collect()
+    }
+
+    /// Takes what became of a command, and gives the next one as the document that goes to the iPad.
+    pub(crate) async fn next(
+        &self,
+        ipad: EnrolmentId,
+        outcome: Option<(inventory::CommandId, Outcome)>,
+        now: UnixMillis,
+    ) -> inventory::Result<Option<Vec<u8>>> {
+        let mut outcome = outcome;
+        loop {
+            let epoch = self.ipads.epoch();
+            let Some(next) = self.inventory.next_command(self.by(now), ipad, outcome.take()).await? else {
+                // What it was too busy for waits for its next session.
+                if !self.inventory.has_commands(ipad, now).await? {
+                    self.ipads.note_idle(ipad, now.plus_secs(IDLE_SECS), epoch);
+                }
+                return Ok(None);
+            };
+            match self.document(ipad, &next) {
+                Some(document) => return Ok(Some(document)),
+                None => {
+                    tracing::error!(ipad.id = %ipad, command.id = %next.id, "a command cannot be read back");
+                    let problem = "the server cannot read this command back; ask for it again".to_owned();
+                    outcome = Some((next.id, Outcome::Failed(problem)));
+                }
+            }
+        }
+    }
+
+    fn document(&self, ipad: EnrolmentId, queued: &Queued) -> Option<Vec<u8>> {
+        let body = self.unseal(Sealed::Command, ipad, &queued.body)?;
+        let command: Command = serde_json::from_slice(&body).ok()?;
+        command.to_document(Uuid::from_u128(queued.id.0.as_u128())).ok()
+    }
+
+    /// An iPad uses its newest certificate: the older ones end.
+    pub(crate) async fn retire_older_certificates(
+        &self,
+        ipad: EnrolmentId,
+        fingerprint: &Fingerprint,
+        now: UnixMillis,
+    ) -> inventory::Result<()> {
+        self.inventory.revoke_older_certificates(self.by(now), ipad, &hex(fingerprint)).await?;
+        self.ipads.forget(ipad);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// Everything that is to be known of an iPad.
+pub(crate) fn questions() -> Vec<Command> {
+    vec![
+        Command::DeviceInformation(DeviceInformation::inventory(false)),
+        Command::SecurityInfo,
+        Command::InstalledApplicationList(InstalledApplicationList::default()),
+        Command::ManagedApplicationList(ManagedApplicationList::default()),
+        Command::ProfileList(ProfileList::default()),
+        Command::DeclarativeManagement(DeclarativeManagement::default()),
+    ]
+}
+
+/// SHA-256.
+pub(crate) fn sha256(bytes: &[u8]) -> Fingerprint {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    hash
+}
+
+fn owner(kind: Sealed, ipad: EnrolmentId) -> Vec<u8> {
+    let kind: &[u8] = match kind {
+        Sealed::Push => b"push",
+        Sealed::Unlock => b"unlock",
+        Sealed::Command => b"command",
+    };
+    [kind, ipad.0.as_bytes()].concat()
+}
+
+const SIGNING: usize = 2;
+/// Ten years: what is wanted until somebody takes it back.
+const FOR_EVER_SECS: u64 = 10 * 365 * 86_400;
+/// How long an iPad is believed to have nothing to do without asking the inventory.
+const IDLE_SECS: u64 = 300;

@@ -1,0 +1,67 @@
+//! Declarative management: fetches what changed, and reports.
+
+use plist::Value;
+use serde_json::{Value as Json, json};
+
+use crate::{HttpError, Ipad};
+
+impl Ipad {
+    /// Compares with the server, fetches what is new, and says what became of it.
+    pub(crate) fn synchronise(&mut self) -> Result<(), HttpError> {
+        let tokens = self.declared("tokens")?;
+        if text(&tokens, "/SyncTokens/DeclarationsToken").is_none() {
+            return Err(HttpError::Answer("no token of the declarations"));
+        }
+        let items = self.declared("declaration-items")?;
+        let mut now = std::collections::BTreeMap::new();
+        let mut reported = serde_json::Map::new();
+        for (list, kind) in KINDS {
+            let mut states = Vec::new();
+            let listed = items.pointer(&format!("/Declarations/{list}")).and_then(Json::as_array);
+            for item in listed.into_iter().flatten() {
+                let (Some(id), Some(token)) = (text(item, "/Identifier"), text(item, "/ServerToken")) else {
+                    return Err(HttpError::Answer("a declaration without identifier"));
+                };
+                if self.state.declarations.get(id).is_none_or(|known| known != token) {
+                    let declaration = self.declared(&format!("declaration/{kind}/{id}"))?;
+                    let same = text(&declaration, "/Identifier") == Some(id)
+                        && text(&declaration, "/ServerToken") == Some(token);
+                    if !same {
+                        return Err(HttpError::Answer("another declaration than the one that was asked for"));
+                    }
+                }
+                now.insert(id.to_owned(), token.to_owned());
+                states.push(
+                    json!({ "identifier": id, "active": true, "valid": "valid", "server-token": token }),
+                );
+            }
+            reported.insert(list.to_lowercase(), Json::Array(states));
+        }
+        self.state.declarations = now;
+        let report = json!({
+            "StatusItems": { "management": { "declarations": reported } },
+            "Errors": [],
+            "FullReport": true,
+        });
+        let fields = [("Endpoint", "status".into()), ("Data", Value::Data(report.to_string().into_bytes()))];
+        self.check_in("DeclarativeManagement", fields).map(|_| ())
+    }
+
+    fn declared(&self, endpoint: &str) -> Result<Json, HttpError> {
+        let answer = self.check_in("DeclarativeManagement", [("Endpoint", endpoint.into())])?;
+        let answer = answer.ok_or(HttpError::Answer("nothing about declarations"))?;
+        serde_json::from_slice(&answer).map_err(|_| HttpError::Answer("no JSON about declarations"))
+    }
+}
+
+fn text<'j>(json: &'j Json, pointer: &str) -> Option<&'j str> {
+    json.pointer(pointer).and_then(Json::as_str)
+}
+
+/// The list in the answer of `declaration-items`, and the word in the path.
+const KINDS: [(&str, &str); 4] = [
+    ("Activations", "activation"),
+    ("Configurations", "configuration"),
+    ("Assets", "asset"),
+    ("Management", "management"),
+];
