@@ -1,3 +1,5 @@
+//! Check-in messages, real and made up.
+
 use super::*;
 use crate::channel::{Enrolment, SHARED_IPAD_USER, Udid, UserShortName};
 

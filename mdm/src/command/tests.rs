@@ -1,3 +1,5 @@
+//! Commands and how the queue treats them.
+
 use super::*;
 use crate::secret::Secret;
 

@@ -1,3 +1,5 @@
+//! Declarations, and what devices report of them.
+
 use super::*;
 use crate::os::{DeviceFacts, OsVersion};
 use proptest::prelude::*;

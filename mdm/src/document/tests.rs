@@ -1,3 +1,5 @@
+//! Documents that are well made, badly made and made to hurt.
+
 use plist::{Dictionary, Value};
 use proptest::prelude::*;
 

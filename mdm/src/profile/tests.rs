@@ -1,3 +1,5 @@
+//! Profiles as devices get them.
+
 use super::*;
 use crate::values::Secret;
 

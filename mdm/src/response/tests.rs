@@ -1,3 +1,5 @@
+//! What real devices answered.
+
 use super::results::*;
 use super::*;
 use crate::channel::{Enrolment, Udid};

@@ -1,3 +1,5 @@
+//! Who wins, and that everybody is told.
+
 use super::*;
 use crate::profile::{
     Certificate, Eap, HomeScreen, Passcode, Scep, WebClip, WebFilter, Wifi, WifiSecurity, WifiStandard,
