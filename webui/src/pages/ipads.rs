@@ -216,7 +216,9 @@ pub(crate) async fn cancel(
     form: Fields,
 ) -> Answer {
     let done = async {
-        let command: CommandId = form.text("command").parse().map_err(|_| Failure::Gone)?;
+        let text = form.text("command");
+        let none = || Failure::field("command", Problem::NoChoice(text.chars().take(40).collect()));
+        let command: CommandId = text.parse().map_err(|_| none())?;
         app.inventory.cancel_command(me.by(), id, command).await?;
         Ok(Texts::of(visit.lang).state_cancelled.to_owned())
     };

@@ -220,7 +220,7 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
     let (device, busy) = (*device, *busy);
     let (people_import, device_import) = imports(inventory, by).await?;
     let (pupil, teacher, token) = people(inventory, by, class).await?;
-    let (ipad, invitation) = ipads(inventory, by, room).await?;
+    let (ipad, invitation) = ipads(inventory, by, library).await?;
     Ok(School {
         device_import,
         filter,
@@ -301,10 +301,10 @@ async fn ipads(inventory: &Inventory, by: By<'_>, room: RoomId) -> Result<(Enrol
     let list =
         ["DeviceInformation", "InstalledApplicationList", "InstallProfile", "ProfileList"].map(command);
     let ids = inventory.queue_commands(by, &list).await?;
-    let facts = json!({ "battery": 0.8, "free_gb": 41.5, "supervised": true });
+    let said = json!({ "battery": 0.8, "free_gb": 41.5, "supervised": true });
     let apps = json!([{ "name": "<b>Rechnen</b>", "version": "2.1" }]);
     let outcomes = [
-        Outcome::Done(Some(Found { kind: "device", body: facts, facts: None })),
+        Outcome::Done(Some(Found { kind: "device", body: said, facts: None })),
         Outcome::Done(Some(Found { kind: "apps", body: apps, facts: None })),
         Outcome::Failed("The profile is invalid (MCProfileErrorDomain 1000)".into()),
     ];
