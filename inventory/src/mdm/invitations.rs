@@ -165,7 +165,7 @@ impl Inventory {
     }
 
     /// Opens a link: makes a challenge that holds until `ends_at`. `None` when the link is unknown, over or used up, or was opened
-    /// [`CHALLENGES_MAX`] times within the life of a challenge.
+    /// [`CHALLENGES_MAX`] times without anybody going on.
     ///
     /// # Errors
     /// The database failed.
@@ -189,7 +189,7 @@ impl Inventory {
                     .execute(&mut *tx).await.map_err(Error::db("remove old challenges"))?;
                 let found: Option<Uuid> = sqlx::query_scalar(
                     "SELECT id FROM mdm_invitations i WHERE token_hash = $1 AND ends_at > $2 AND uses_left > 0
-                       AND (SELECT COUNT(*) FROM mdm_challenges c WHERE c.invitation_id = i.id) < $3")
+                       AND (SELECT COUNT(*) FROM mdm_challenges c WHERE c.invitation_id = i.id AND c.key_hash IS NULL) < $3")
                     .bind(token_hash.to_owned()).bind(by.at.0).bind(CHALLENGES_MAX)
                     .fetch_optional(&mut *tx).await.map_err(Error::db("find an invitation"))?;
                 let Some(invitation) = found else { return Ok(None) };
@@ -275,7 +275,7 @@ pub const USES_MAX: u32 = 2000;
 pub const INVITATIONS_MAX: i64 = 500;
 /// How often one challenge is answered: the answer may get lost.
 const ANSWERS_MAX: i64 = 5;
-/// Most challenges of one invitation at a time.
+/// Most challenges of one invitation that nobody used yet.
 const CHALLENGES_MAX: i64 = 500;
 
 type Row = (Uuid, Option<Uuid>, Uuid, Option<Uuid>, i64, String, i64, i64);
