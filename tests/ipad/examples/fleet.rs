@@ -1,6 +1,6 @@
 //! Many simulated iPads at once, for the benchmark: enrols them, then does what each line of its input says.
 //!
-//! `fleet LINK AUTHORITY COUNT`; lines: `session` (each iPad asks until there is no work), `end`. Prints a JSON line for each.
+//! `fleet LINK AUTHORITY FIRST COUNT`, the number of the first one and how many; lines: `session` (each iPad asks until there is no work), `end`. Prints a JSON line for each.
 
 use std::io::BufRead as _;
 use std::sync::Mutex;
@@ -12,11 +12,11 @@ use mdm::cms::RsaKey;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [link, authority, count] = arguments.as_slice() else {
-        anyhow::bail!("usage: fleet LINK AUTHORITY COUNT")
+    let [link, authority, first, count] = arguments.as_slice() else {
+        anyhow::bail!("usage: fleet LINK AUTHORITY FIRST COUNT")
     };
     let trust = Trust::authority(&std::fs::read(authority)?)?;
-    let count: u32 = count.parse().context("COUNT")?;
+    let (first, count): (u32, u32) = (first.parse().context("FIRST")?, count.parse().context("COUNT")?);
     // Making a key takes longer than everything else; what the server does does not depend on whose key it is.
     let keys: Vec<Vec<u8>> = (0..KEYS)
         .map(|_| Ok(RsaKey::generate()?.to_pkcs8()?.to_vec()))
@@ -26,7 +26,8 @@ fn main() -> anyhow::Result<()> {
     let took = in_threads(|thread| {
         for number in (thread..count).step_by(THREADS as usize) {
             let key = keys.get((number % KEYS) as usize).context("there is no key")?;
-            let ipad = Ipad::enrol_with(link, Facts::numbered(number + 1), &trust, RsaKey::from_pkcs8(key)?)?;
+            let ipad =
+                Ipad::enrol_with(link, Facts::numbered(first + number), &trust, RsaKey::from_pkcs8(key)?)?;
             ipads.lock().map_err(|_| anyhow::anyhow!("a thread fell over"))?.push(ipad);
         }
         Ok(0)
