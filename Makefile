@@ -48,7 +48,6 @@ test: build boot image $(AXE_FILE)
 
 bench: build boot image
 	$(BUILD_AGENT) --example folder_pc
-	$(CARGO) build --release --locked -p hausmeister-ipad --example fleet
 	tests/bench/run
 
 lint:

@@ -99,6 +99,15 @@ impl Ipads {
         lock(&self.idle).remove(&id);
     }
 
+    /// An iPad arrived: who it is now, and who the same hardware was before, is read anew.
+    pub(crate) fn forget_hardware(&self, id: EnrolmentId, udid: &str) {
+        self.next_epoch();
+        let same =
+            |known: &Known| known.id == id || known.enrolled.as_ref().is_some_and(|it| it.udid == udid);
+        lock(&self.known).retain(|_, (known, _)| !same(known));
+        lock(&self.idle).remove(&id);
+    }
+
     /// Something waits for an iPad.
     pub(crate) fn note_work(&self, id: EnrolmentId) {
         self.next_epoch();

@@ -76,11 +76,11 @@ impl Digest {
     }
 }
 
-/// The SHA-256 of a certificate: how an enrolment recognises its device.
+/// The SHA-256 of a certificate or a public key: how an enrolment recognises its device.
 #[must_use]
-pub fn fingerprint(certificate: &[u8]) -> [u8; 32] {
+pub fn fingerprint(der: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, certificate).as_ref());
+    out.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
     out
 }
 

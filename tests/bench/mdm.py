@@ -1,4 +1,6 @@
-"""The MDM server with 5,000 simulated iPads that share its two processors: CPU per session without work, commands answered, restart."""
+"""The MDM server with 5,000 simulated iPads that share its two processors: CPU per session without work, commands answered, restart.
+
+By name only (`tests/bench/run mdm`), after `cargo build --release --locked -p hausmeister-ipad --example fleet`."""
 import json
 import os
 import subprocess
@@ -11,7 +13,7 @@ from gate import Api
 from lab import BIN, ROOT, Lab, memory_mib, note, report, wait_until
 
 IPADS, IDLE_ROUNDS = 5000, 3
-# NanoMDM's cheapest figure on such a machine, file backend: /work/shared/research/mdm.md section 7. It cannot be built here (no Go).
+# The cheapest figure measured of NanoMDM (file backend, plain HTTP, two cores, 2048-bit keys). Not part of this run: it needs Go.
 NANOMDM_CPU_MS = 0.37
 
 

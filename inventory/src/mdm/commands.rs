@@ -58,7 +58,7 @@ pub enum CommandState {
     NotNow,
     /// Done.
     Done,
-    /// The iPad refused it, or three answers to it made no sense.
+    /// The iPad refused it, or was handed it [`TRIES_MAX`] times without a sensible answer.
     Failed,
     /// Its time ran out.
     Expired,
@@ -204,6 +204,16 @@ macro_rules! insert_command {
 }
 pub(super) use insert_command;
 
+/// Whether a newer command took the place of the one that `$old` names. One that ended without being done took no place.
+macro_rules! newer {
+    ($old:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM mdm_commands n WHERE n.enrolment_id = ", $old, ".enrolment_id AND n.seq > ", $old, ".seq
+                     AND n.replaces = ", $old, ".replaces AND n.replaces <> '' AND n.state NOT IN ('cancelled', 'expired', 'failed', 'superseded'))"
+        )
+    };
+}
+
 /// Whether a command `c` goes out when its iPad asks: $1 is the time, $3 (or the parameter given) [`TRIES_MAX`]. A newer one with the same
 /// word in `replaces` holds an older one back, which may have been sent already.
 macro_rules! fetchable {
@@ -212,10 +222,10 @@ macro_rules! fetchable {
     };
     ($tries:literal) => {
         concat!(
-            "c.ended_at IS NULL AND c.ends_at > $1 AND c.tries < ", $tries,
-            " AND (c.state IN ('queued', 'not_now') OR (c.state = 'sent' AND c.repeatable))
-              AND NOT EXISTS (SELECT 1 FROM mdm_commands n WHERE n.enrolment_id = c.enrolment_id AND n.seq > c.seq
-                              AND n.replaces = c.replaces AND n.replaces <> '' AND n.state NOT IN ('cancelled', 'expired', 'failed', 'superseded'))"
+            "c.ended_at IS NULL AND c.ends_at > $1 AND c.tries < ",
+            $tries,
+            " AND (c.state IN ('queued', 'not_now') OR (c.state = 'sent' AND c.repeatable)) AND NOT ",
+            newer!("c")
         )
     };
 }
@@ -251,9 +261,9 @@ macro_rules! note_outcome {
                 .bind(state).bind(problem).bind(not_before).bind(ended).bind(tries).bind(deferred).bind($id.0)
                 .execute(&mut *$tx).await.map_err(Error::db("note what became of a command"))?;
             // It could wait, and a newer one came meanwhile.
-            sqlx::query("UPDATE mdm_commands SET state = 'superseded', ended_at = $1 WHERE id = $2 AND ended_at IS NULL AND replaces <> ''
-                           AND EXISTS (SELECT 1 FROM mdm_commands n WHERE n.enrolment_id = mdm_commands.enrolment_id AND n.seq > mdm_commands.seq
-                                       AND n.replaces = mdm_commands.replaces AND n.state NOT IN ('cancelled', 'expired', 'failed', 'superseded'))")
+            sqlx::query(concat!(
+                "UPDATE mdm_commands SET state = 'superseded', ended_at = $1 WHERE id = $2 AND ended_at IS NULL AND ",
+                newer!("mdm_commands")))
                 .bind($by.at.0).bind($id.0).execute(&mut *$tx).await.map_err(Error::db("take the place of older commands"))?;
             // The followers hear of work only when there is some.
             record!($tx, $by, "ipad", $ipad, if ended.is_some() { state } else { "not_now" })?;

@@ -21,7 +21,7 @@ mod verify;
 pub use enveloped::{Cipher, Opened, SingleDes, open, seal};
 pub use identity::{Identity, RsaKey};
 pub use signed::{certificates_only, sign, sign_detached};
-pub use verify::{Signer, certificates, verify, verify_detached};
+pub use verify::{DetachedSignature, Signer, certificates, verify, verify_detached};
 
 pub(crate) use signed::{Attributes, printable, sign_with};
 pub(crate) use verify::{Verified, verify_message};

@@ -28,7 +28,39 @@ pub struct Signer {
 /// # Errors
 /// The signature is unreadable, uses other algorithms, or does not belong to `body`.
 pub fn verify_detached(signature: &[u8], body: &[u8]) -> Result<Signer, CmsError> {
-    verify_message(signature, Some(body)).map(|verified| verified.signer)
+    DetachedSignature::read(signature)?.verify(body)
+}
+
+/// A detached signature that is looked at before the body is there.
+pub struct DetachedSignature {
+    der: Vec<u8>,
+}
+
+impl DetachedSignature {
+    /// Reads a signature; nothing is verified yet.
+    ///
+    /// # Errors
+    /// It is no BER.
+    pub fn read(signature: &[u8]) -> Result<Self, CmsError> {
+        Ok(Self { der: ber::to_der(signature)? })
+    }
+
+    /// The SHA-256 of each certificate that it brings, the signer's among them.
+    ///
+    /// # Errors
+    /// It is no SignedData.
+    pub fn fingerprints(&self) -> Result<Vec<[u8; 32]>, CmsError> {
+        let data = SignedData::parse(&self.der)?;
+        Ok(data.certificates.iter().map(|certificate| x509::fingerprint(certificate.whole)).collect())
+    }
+
+    /// See [`verify_detached`].
+    ///
+    /// # Errors
+    /// It uses other algorithms, or does not belong to `body`.
+    pub fn verify(&self, body: &[u8]) -> Result<Signer, CmsError> {
+        verify_der(&self.der, Some(body)).map(|verified| verified.signer)
+    }
 }
 
 /// Verifies a message that holds its content: phase 2 of over-the-air enrolment, the machine information of automated
@@ -75,8 +107,11 @@ impl Verified {
 
 /// Verifies a message over its own content, or over `detached`.
 pub(crate) fn verify_message(message: &[u8], detached: Option<&[u8]>) -> Result<Verified, CmsError> {
-    let der = ber::to_der(message)?;
-    let data = SignedData::parse(&der)?;
+    verify_der(&ber::to_der(message)?, detached)
+}
+
+fn verify_der(der: &[u8], detached: Option<&[u8]>) -> Result<Verified, CmsError> {
+    let data = SignedData::parse(der)?;
     let info = SignerInfo::parse(data.signer_info)?;
     let certificates = data.certificates.iter().filter_map(|der| Certificate::parse(der.whole).ok());
     let certificate = certificates.into_iter().find(|it| info.names(it)).ok_or(CmsError::NoCertificate)?;

@@ -73,7 +73,7 @@ async fn arrive(server: &Server, caller: &Caller, udid: &str, said: &Authenticat
         return Err(Refused::Bad("it enrolled for another topic"));
     }
     let arrived = server.inventory.mdm_arrive(server.by(caller.now), arrival).await?;
-    server.ipads.forget_all();
+    server.ipads.forget_hardware(caller.known.id, udid);
     match arrived {
         Arrived::Welcome(id) => {
             tracing::info!(ipad.id = %id, "an iPad enrols");

@@ -28,9 +28,9 @@ use base64::engine::general_purpose::STANDARD;
 use inventory::{UnixMillis, clock};
 
 use crate::channel::{Channel, Enrolment};
-use crate::cms;
+use crate::cms::DetachedSignature;
 use crate::ipads::{Fingerprint, Known};
-use crate::server::{Server, sha256};
+use crate::server::Server;
 
 /// The routes.
 pub(crate) fn router(server: Arc<Server>) -> Router {
@@ -106,12 +106,11 @@ impl Caller {
     ) -> Result<(Self, Bytes), Refused> {
         let header = headers.get("mdm-signature").ok_or(Refused::Bad("there is no Mdm-Signature"))?;
         let signature = STANDARD.decode(header).map_err(|_| Refused::Bad("Mdm-Signature is no base64"))?;
-        let brought =
-            cms::certificates(&signature).map_err(|_| Refused::Bad("Mdm-Signature makes no sense"))?;
+        let senseless = |_| Refused::Bad("Mdm-Signature makes no sense");
+        let signature = DetachedSignature::read(&signature).map_err(senseless)?;
         let now = clock::now();
         let mut known = None;
-        for certificate in brought.iter().take(CERTIFICATES_MAX) {
-            let fingerprint = sha256(certificate);
+        for fingerprint in signature.fingerprints().map_err(senseless)?.into_iter().take(CERTIFICATES_MAX) {
             known = server
                 .ipads
                 .known(&server.inventory, &fingerprint, now)
@@ -124,8 +123,8 @@ impl Caller {
         let (fingerprint, known) = known.ok_or(Refused::Bad("nobody's certificate, or one that is over"))?;
         let body =
             to_bytes(body, limit).await.map_err(|_| Refused::Bad("the body is too long, or broke off"))?;
-        let signer = cms::verify_detached(&signature, &body)
-            .map_err(|_| Refused::Bad("Mdm-Signature does not belong to the body"))?;
+        let signer =
+            signature.verify(&body).map_err(|_| Refused::Bad("Mdm-Signature does not belong to the body"))?;
         if signer.fingerprint != fingerprint {
             return Err(Refused::Bad("another certificate signed than the one that is known"));
         }

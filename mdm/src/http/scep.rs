@@ -14,7 +14,8 @@ use super::Refused;
 use crate::ca::{Subject, fresh_serial};
 use crate::ipads::hex;
 use crate::scep::{FailInfo, Kind, MEDIA_TYPE, Request, decode_get};
-use crate::server::{Server, sha256};
+use crate::server::Server;
+use crate::x509::fingerprint;
 
 /// The query of every SCEP request.
 #[derive(Deserialize)]
@@ -85,9 +86,9 @@ async fn certify(server: &Server, request: &Request) -> Result<Option<Vec<u8>>, 
             let Some(challenge) = &request.challenge else { return Ok(None) };
             let challenge = secret_hash(challenge.as_str());
             let Some(found) = server.inventory.challenge(&challenge, now).await? else { return Ok(None) };
-            let (certificate, fingerprint, serial, ends_at) = issue(server, request, found.enrolment, now)?;
-            let new = NewCertificate { fingerprint: &fingerprint, serial: &serial, ends_at };
-            let key = hex(&sha256(&request.public_key));
+            let (certificate, sha256, serial, ends_at) = issue(server, request, found.enrolment, now)?;
+            let new = NewCertificate { fingerprint: &sha256, serial: &serial, ends_at };
+            let key = hex(&fingerprint(&request.public_key));
             let done = server.inventory.certify(server.by(now), &challenge, &key, new).await?;
             Ok((done == Certified::Yes).then_some(certificate))
         }
@@ -95,8 +96,8 @@ async fn certify(server: &Server, request: &Request) -> Result<Option<Vec<u8>>, 
             let old = &request.transaction.signer;
             let known = server.ipads.known(&server.inventory, &old.fingerprint, now).await?;
             let Some(known) = known else { return Ok(None) };
-            let (certificate, fingerprint, serial, ends_at) = issue(server, request, known.id, now)?;
-            let new = NewCertificate { fingerprint: &fingerprint, serial: &serial, ends_at };
+            let (certificate, sha256, serial, ends_at) = issue(server, request, known.id, now)?;
+            let new = NewCertificate { fingerprint: &sha256, serial: &serial, ends_at };
             let done =
                 server.inventory.renew_certificate(server.by(now), &hex(&old.fingerprint), new).await?;
             Ok((done == Certified::Yes).then_some(certificate))
@@ -126,8 +127,8 @@ fn issue(
         .ca
         .issue(&request.public_key, &subject, &serial, from, time(ends_at).map_err(unusable)?)
         .map_err(failed)?;
-    let fingerprint = hex(&sha256(&certificate));
-    Ok((certificate, fingerprint, hex(&serial), ends_at))
+    let sha256 = hex(&fingerprint(&certificate));
+    Ok((certificate, sha256, hex(&serial), ends_at))
 }
 
 /// Two years: long enough that an iPad that lay in a cupboard over a summer is still known.

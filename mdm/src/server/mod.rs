@@ -176,13 +176,6 @@ pub(crate) fn questions() -> Vec<Command> {
     ]
 }
 
-/// SHA-256.
-pub(crate) fn sha256(bytes: &[u8]) -> Fingerprint {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
-    hash
-}
-
 fn owner(kind: Sealed, ipad: EnrolmentId) -> Vec<u8> {
     let kind: &[u8] = match kind {
         Sealed::Push => b"push",

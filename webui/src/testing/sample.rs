@@ -59,7 +59,7 @@ pub(crate) struct School {
     pub(crate) teacher: UserId,
     /// An API token.
     pub(crate) token: TokenId,
-    /// An iPad with commands in every state.
+    /// An iPad with answered, refused and waiting commands.
     pub(crate) ipad: EnrolmentId,
     /// A link that enrols iPads.
     pub(crate) invitation: InvitationId,
@@ -267,7 +267,6 @@ async fn imports(inventory: &Inventory, by: By<'_>) -> Result<(ImportId, ImportI
     Ok((people, devices))
 }
 
-/// A class of two pupils and their teacher, a pupil elsewhere, and a program that reads.
 /// An iPad with an answered question, a refused command and one that waits; and an invitation for more.
 async fn ipads(inventory: &Inventory, by: By<'_>, room: RoomId) -> Result<(EnrolmentId, InvitationId)> {
     let ends_at = by.at.plus_secs(7 * 86_400);
@@ -317,6 +316,7 @@ async fn ipads(inventory: &Inventory, by: By<'_>, room: RoomId) -> Result<(Enrol
     Ok((ipad, invitation))
 }
 
+/// A class of two pupils and their teacher, a pupil elsewhere, and a program that reads.
 async fn people(inventory: &Inventory, by: By<'_>, class: GroupId) -> Result<(UserId, UserId, TokenId)> {
     let pupil = inventory.create_user(by, "lea.maier", "x", Role::Pupil).await?;
     let other = inventory.create_user_with_temporary_password(by, "max<b>", "x", Role::Pupil).await?;
