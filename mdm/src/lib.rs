@@ -6,7 +6,7 @@
 //! | [`scep`], [`ca`]                            | how an iPad gets its certificate (pure)                             |
 //! | [`document`]                                | property lists, bounded before they are parsed (pure)               |
 //! | [`checkin`], [`command`], [`response`]      | what iPads and server say to each other (pure)                      |
-//! | [`profile`], [`rules`], [`catalogue`]       | profiles, and the one set of rules of each iPad (pure)              |
+//! | `ipados`, a crate of its own                | profiles, and the one set of rules of each iPad (pure)              |
 //! | [`declarative`]                             | declarations (pure)                                                 |
 //! | `http`                                      | the routes                                                          |
 //! | `server`                                    | what the routes share: inventory, keys, sealed secrets              |
@@ -18,7 +18,6 @@
 
 pub mod ber;
 pub mod ca;
-pub mod catalogue;
 pub mod channel;
 pub mod checkin;
 pub mod cms;
@@ -30,15 +29,10 @@ mod fields;
 mod http;
 mod ipads;
 mod keep;
-pub mod os;
-pub mod profile;
 mod push;
 pub mod response;
-pub mod rules;
 pub mod scep;
-pub mod secret;
 mod server;
-pub mod values;
 pub mod x509;
 
 use std::net::SocketAddr;
@@ -50,6 +44,7 @@ use inventory::ca::{Authority, CaError};
 use inventory::config::Site;
 use inventory::vault::{Vault, VaultError};
 use inventory::{Boxed, Inventory, clock};
+pub use ipados::{catalogue, os, profile, rules, secret, values};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use time::OffsetDateTime;

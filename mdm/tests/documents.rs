@@ -209,7 +209,7 @@ fn target(device: DeviceFacts) -> Target {
 
 /// What a file says of iOS at its beginning.
 fn ios(path: &str) -> serde_json::Value {
-    let full = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("apple").join(path);
+    let full = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../ipados/apple").join(path);
     let text = std::fs::read_to_string(&full).unwrap_or_else(|error| panic!("{}: {error}", full.display()));
     let (header, _) = text.split_once("\npayloadkeys:").unwrap();
     let mut header: serde_json::Value = serde_saphyr::from_str(header).unwrap();

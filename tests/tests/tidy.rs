@@ -19,8 +19,9 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("agent", &["images"]),
     ("netd", &["inventory"]),
     ("deployd", &["inventory", "images", "httpd"]),
-    ("mdm", &["inventory", "httpd"]),
-    ("webui", &["inventory", "httpd"]),
+    ("ipados", &[]),
+    ("mdm", &["inventory", "ipados", "httpd"]),
+    ("webui", &["inventory", "ipados", "httpd"]),
     ("hausmeister", &["inventory", "images", "netd", "deployd", "mdm", "webui"]),
 ];
 
@@ -54,8 +55,8 @@ const PURE: &[&str] = &[
     "images/src/layout.rs",
     "images/src/disks.rs",
     "deployd/src/policy.rs",
+    "ipados/src",
     "mdm/src/ber.rs",
-    "mdm/src/catalogue",
     "mdm/src/channel.rs",
     "mdm/src/checkin",
     "mdm/src/cms/enveloped.rs",
@@ -64,9 +65,7 @@ const PURE: &[&str] = &[
     "mdm/src/command",
     "mdm/src/declarative",
     "mdm/src/document",
-    "mdm/src/profile",
     "mdm/src/response",
-    "mdm/src/rules",
     "mdm/src/scep/server.rs",
     "webui/src/totp.rs",
 ];

@@ -1,6 +1,6 @@
 //! Apple's own schema as a judge over what this crate writes.
 //!
-//! The YAML files stand in `apple/` (see `apple/README.md`). [`Schema::check`] reads one of them and compares a property
+//! The YAML files stand in `ipados/apple/` (see its `README.md`). [`Schema::check`] reads one of them and compares a property
 //! list with it for one kind of iPad. What it looks at: unknown keys, missing keys, types, lists of allowed values, ranges,
 //! formats, how often something may occur, and for which version, supervision and sharing a key is meant.
 //!
@@ -410,7 +410,7 @@ pub(crate) fn all(folder: &str) -> &'static [Schema] {
 
 /// The YAML files of a folder and the folders below it, sorted.
 pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("apple").join(folder);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ipados/apple").join(folder);
     let mut files = Vec::new();
     let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
