@@ -55,7 +55,36 @@ pub enum Span {
     Day,
 }
 
+/// Whether there is school.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bell {
+    /// There is a lesson.
+    pub lesson: bool,
+    /// The first lesson of the day began and the last one is not over.
+    pub school: bool,
+    /// Until when this is so.
+    pub until: UnixMillis,
+}
+
 impl Grid {
+    /// Whether there is school now, and until when that is so.
+    #[must_use]
+    pub fn bell(&self, now: &Zoned) -> Bell {
+        let minute = u16::try_from(i32::from(now.hour()) * 60 + i32::from(now.minute())).unwrap_or(u16::MAX);
+        let lessons = self.on(now.date());
+        let begins = lessons.iter().map(|lesson| lesson.starts).min();
+        let ends = lessons.iter().map(|lesson| lesson.ends).max();
+        let next =
+            lessons.iter().flat_map(|lesson| [lesson.starts, lesson.ends]).filter(|at| *at > minute).min();
+        let at = |minute: u16| now.date().at(0, 0, 0, 0).checked_add(i64::from(minute).minutes()).ok();
+        let until = at(next.unwrap_or(24 * 60)).and_then(|at| at.to_zoned(now.time_zone().clone()).ok());
+        Bell {
+            lesson: lessons.iter().any(|lesson| (lesson.starts..lesson.ends).contains(&minute)),
+            school: begins.zip(ends).is_some_and(|(begins, ends)| (begins..ends).contains(&minute)),
+            until: UnixMillis(until.map_or(i64::MAX, |until| until.timestamp().as_millisecond())),
+        }
+    }
+
     /// The lessons of a day, in their order.
     #[must_use]
     pub fn on(&self, day: Date) -> &[Lesson] {
@@ -397,6 +426,22 @@ mod tests {
         ] {
             assert_eq!(end(now, Span::Lesson), expected, "{now}");
         }
+    }
+
+    #[test]
+    fn the_bell_knows_lessons_breaks_and_holidays() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let bell = |now: &str| {
+            let bell = grid().bell(&now.parse::<DateTime>().unwrap().to_zoned(zone.clone()).unwrap());
+            let until = Timestamp::from_millisecond(bell.until.0).unwrap().to_zoned(zone.clone());
+            (bell.lesson, bell.school, until.strftime("%d. %H:%M").to_string())
+        };
+        let expected = |lesson, school, until: &str| (lesson, school, until.to_owned());
+        assert_eq!(bell("2026-11-23T07:10"), expected(false, false, "23. 08:00"));
+        assert_eq!(bell("2026-11-23T08:00"), expected(true, true, "23. 08:45"));
+        assert_eq!(bell("2026-11-23T08:45"), expected(false, true, "23. 08:50"));
+        assert_eq!(bell("2026-11-23T10:40"), expected(false, false, "24. 00:00"));
+        assert_eq!(bell("2026-12-24T09:00"), expected(false, false, "25. 00:00"));
     }
 
     #[test]

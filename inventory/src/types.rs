@@ -329,6 +329,8 @@ ids!(
     EnrolmentId,
     /// A command for an iPad.
     CommandId,
+    /// A rule for iPads.
+    IpadRuleId,
     /// A rule of the gate.
     RuleId,
     /// An exam.

@@ -25,6 +25,8 @@ mod gate;
 mod imports;
 #[path = "conformance/ipads.rs"]
 mod ipads;
+#[path = "conformance/rules.rs"]
+mod rules;
 
 use accounts::{
     a_code_is_good_once_and_so_is_a_recovery_code, a_new_password_ends_all_sessions_but_the_own,
@@ -55,6 +57,11 @@ use ipads::{
     commands_go_out_in_order_and_end_once, the_card_of_an_ipad_belongs_to_its_device,
     what_is_asked_of_an_ipad_becomes_a_command, what_must_not_happen_twice_is_handed_out_once,
     whoever_says_to_be_a_known_device_needs_its_numbers,
+};
+
+use rules::{
+    an_ipad_is_told_once_of_what_it_should_have, rules_for_ipads_are_kept_sealed,
+    rules_hold_for_whom_and_when_they_say,
 };
 
 type Promise = fn(Open) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -130,6 +137,9 @@ const PROMISES: &[(&str, Promise)] = promises![
     the_card_of_an_ipad_belongs_to_its_device,
     a_newer_command_holds_an_older_one_back_that_was_sent,
     whoever_says_to_be_a_known_device_needs_its_numbers,
+    rules_for_ipads_are_kept_sealed,
+    rules_hold_for_whom_and_when_they_say,
+    an_ipad_is_told_once_of_what_it_should_have,
 ];
 
 const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };

@@ -64,7 +64,7 @@ impl From<OsVersion> for String {
 pub struct OsVersionError(String);
 
 /// What is known of a device and decides which settings it accepts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DeviceFacts {
     /// The version that the device reported last.
     pub os: OsVersion,

@@ -21,7 +21,8 @@ pub use presets::Preset;
 use crate::catalogue::{Language, Restriction, Setting};
 use crate::os::{DeviceFacts, OsVersion};
 use crate::profile::{Kind, Part, Payload, Profile, Restrictions};
-use crate::values::{Label, PartName, ProfileId, ValueError};
+use crate::values::{Label, PartName, ProfileId, Secret, ValueError};
+use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,18 +40,65 @@ pub enum Rank {
 }
 
 /// What one of those who have a say wants.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// How specific it is.
     pub rank: Rank,
     /// Its name for people, such as `7b` or `Mathematik, 3. Stunde`.
     pub name: Label,
+    /// When it ends, in Unix seconds, if that is known. An app lock ends then by itself, even on an iPad that nobody reaches.
+    pub until: Option<i64>,
+    /// What it wants.
+    pub content: Content,
+}
+
+/// What rules want, without whom they are about.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Content {
     /// Ready-made rules.
     pub presets: BTreeSet<Preset>,
-    /// Restrictions of its own; they win over those of its presets.
+    /// Restrictions of their own; they win over those of the presets.
     pub restrictions: Restrictions,
     /// Other payloads.
     pub parts: Vec<Part>,
+    /// The version of the system that iPads must have.
+    pub update: Option<Update>,
+}
+
+impl Content {
+    /// The same for people: passwords are empty.
+    pub fn without_secrets(mut self) -> Self {
+        self.parts
+            .iter_mut()
+            .filter_map(|part| part.payload.secret())
+            .for_each(|secret| *secret = Secret::new(String::new()));
+        self
+    }
+
+    /// Passwords that are empty are what they were in the part of the same name.
+    pub fn with_secrets_of(mut self, before: &Self) -> Self {
+        let mut before = before.clone();
+        for part in &mut self.parts {
+            let Some(secret) = part.payload.secret().filter(|secret| secret.expose().is_empty()) else {
+                continue;
+            };
+            let same = before.parts.iter_mut().find(|known| known.name == part.name);
+            if let Some(known) = same.and_then(|known| known.payload.secret()) {
+                *secret = known.clone();
+            }
+        }
+        self
+    }
+}
+
+/// A version of the system that iPads must have by a certain time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    /// The version.
+    pub version: OsVersion,
+    /// The iPad's local time after which it installs it by force, such as `2026-12-01T18:00:00`.
+    pub deadline: DateTime,
 }
 
 /// The rules of one device. The parts may hold passwords; for people there is the explanation.
@@ -60,6 +108,10 @@ pub struct Merged {
     pub restrictions: Restrictions,
     /// The other payloads for the device.
     pub parts: Vec<Part>,
+    /// The version of the system that it must have.
+    pub update: Option<Update>,
+    /// When the app lock among the parts ends, in Unix seconds.
+    pub lock_ends: Option<i64>,
     /// Payloads that a Shared iPad takes only through the channel of whoever has signed in.
     pub user_parts: Vec<Part>,
     /// Who said what, and what became of it: one entry for everything that anybody said.
@@ -90,6 +142,8 @@ pub enum Subject {
         /// Which one of the kind, where there may be several: the network's name or the part's.
         which: Option<String>,
     },
+    /// The version of the system.
+    Update,
 }
 
 /// What one layer said.
@@ -164,6 +218,8 @@ pub fn merge(layers: &[Layer], device: DeviceFacts) -> Merged {
     let mut merged = Merged {
         restrictions: Restrictions::new(),
         parts: Vec::new(),
+        update: None,
+        lock_ends: None,
         user_parts: Vec::new(),
         explained: Vec::new(),
     };
@@ -180,8 +236,42 @@ pub fn merge(layers: &[Layer], device: DeviceFacts) -> Merged {
         merged.explained.push(Explained { subject: Subject::Restriction(key), said, outcome });
     }
     parts::merge(layers, device, &mut merged);
+    update(layers, device, &mut merged);
     merged
 }
+
+/// The most specific wish for a version; of equal ones the newest, and of those the earliest.
+fn update(layers: &[Layer], device: DeviceFacts, merged: &mut Merged) {
+    let mut wishes: Vec<(&Layer, &Update)> =
+        layers.iter().filter_map(|layer| Some((layer, layer.content.update.as_ref()?))).collect();
+    wishes.sort_by_key(|(layer, wish)| {
+        (std::cmp::Reverse((layer.rank, wish.version)), wish.deadline, layer.name.clone())
+    });
+    let Some((first, chosen)) = wishes.first().copied() else { return };
+    let outcome = if device.os < UPDATES_SINCE {
+        Outcome::LeftOut(WhyNot::NeedsVersion(UPDATES_SINCE))
+    } else {
+        let why = if wishes.iter().all(|(_, wish)| *wish == chosen) {
+            Why::Agreed
+        } else if wishes.iter().all(|(layer, wish)| layer.rank < first.rank || *wish == chosen) {
+            Why::MoreSpecific
+        } else {
+            Why::Stricter
+        };
+        merged.update = Some(chosen.clone());
+        Outcome::Applied { value: Some(Setting::Text(chosen.version.to_string())), why }
+    };
+    let said = |(layer, wish): &(&Layer, &Update)| Said {
+        rank: layer.rank,
+        layer: layer.name.clone(),
+        value: Some(Setting::Text(wish.version.to_string())),
+    };
+    let said = wishes.iter().map(said).collect();
+    merged.explained.push(Explained { subject: Subject::Update, said, outcome });
+}
+
+/// `com.apple.configuration.softwareupdate.enforcement.specific`
+const UPDATES_SINCE: OsVersion = OsVersion::new(17, 0, 0);
 
 /// What one layer says of one restriction.
 struct Statement<'a> {
@@ -205,12 +295,12 @@ impl Layer {
     /// The values of this layer under present names: presets combined, then its own.
     fn own(&self) -> BTreeMap<&'static str, Setting> {
         let mut values = BTreeMap::new();
-        for preset in &self.presets {
+        for preset in &self.content.presets {
             add(&mut values, &preset.restrictions());
         }
         let mut own = BTreeMap::new();
-        add(&mut own, &self.restrictions);
-        for part in &self.parts {
+        add(&mut own, &self.content.restrictions);
+        for part in &self.content.parts {
             if let Payload::Restrictions(restrictions) = &part.payload {
                 add(&mut own, restrictions);
             }
@@ -359,6 +449,7 @@ impl Merged {
                     organization: organization.clone(),
                     description: None,
                     locked: true,
+                    removed_at: self.lock_ends.filter(|_| purpose == Purpose::Lock),
                     parts,
                 })
             })

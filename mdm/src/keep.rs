@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::push::{Address, PushError, Pushed};
-use crate::server::{Sealed, Server};
+use crate::server::{Sealed, Server, wishes};
 
 /// Starts the tasks; they end with the set.
 ///
@@ -23,6 +23,7 @@ pub(crate) async fn start(server: &Arc<Server>) -> inventory::Result<JoinSet<()>
     tasks.spawn(follow(Arc::clone(server), changed.clone(), seq));
     tasks.spawn(wake_all(Arc::clone(server), changed));
     tasks.spawn(write_down(Arc::clone(server)));
+    tasks.spawn(wishes::follow(Arc::clone(server)));
     Ok(tasks)
 }
 
@@ -53,8 +54,14 @@ async fn read_changes(server: &Server, seq: &mut i64) -> inventory::Result<()> {
     loop {
         // With several writers a change can appear after one with a greater number: the last ones are looked at again.
         let changes = server.inventory.changes_since(seq.saturating_sub(OVERLAP), CHANGES_MAX).await?;
-        for change in changes.iter().filter(|change| change.entity == "ipad") {
-            heed(server, change, change.seq > *seq);
+        for change in &changes {
+            let is_new = change.seq > *seq;
+            if change.entity == "ipad" {
+                heed(server, change, is_new);
+            }
+            if is_new {
+                server.wishes.heed(change);
+            }
         }
         let newest = changes.last().map_or(*seq, |change| change.seq.max(*seq));
         let more = newest > *seq && changes.len() >= CHANGES_MAX as usize;

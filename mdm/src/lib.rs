@@ -7,7 +7,7 @@
 //! | [`document`]                                | property lists, bounded before they are parsed (pure)               |
 //! | [`checkin`], [`command`], [`response`]      | what iPads and server say to each other (pure)                      |
 //! | `ipados`, a crate of its own                | profiles, and the one set of rules of each iPad (pure)              |
-//! | [`declarative`]                             | declarations (pure)                                                 |
+//! | [`declarative`], [`wanted`]                 | declarations, and which an iPad should have (pure)                   |
 //! | `http`                                      | the routes                                                          |
 //! | `server`                                    | what the routes share: inventory, keys, sealed secrets              |
 //! | `ipads`                                     | who is who, in memory                                               |
@@ -33,6 +33,7 @@ mod push;
 pub mod response;
 pub mod scep;
 mod server;
+pub mod wanted;
 pub mod x509;
 
 use std::net::SocketAddr;
@@ -54,7 +55,7 @@ use tokio::task::JoinSet;
 use crate::ca::{DeviceCa, KeyKind};
 use crate::cms::SingleDes;
 use crate::push::Push;
-use crate::server::{Profiles, Server};
+use crate::server::{Profiles, Server, Wishes};
 
 pub use config::{Config, LISTEN};
 pub use push::PushError;
@@ -160,7 +161,8 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let profiles =
         Profiles::new(&site.name, &topic, url.as_str(), authority_der(&authority), (&certificate, &key))?;
     let push = Push::new(&config, &topic)?;
-    let server = Arc::new(Server::new(inventory, vault, ca, scep, profiles, push));
+    let school = wanted::School { name: profiles.organization()?, base: url.as_str().to_owned() };
+    let server = Arc::new(Server::new(inventory, vault, ca, scep, profiles, push, Wishes::new(school)));
     let failed = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let tasks = keep::start(&server).await?;

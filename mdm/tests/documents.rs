@@ -14,8 +14,8 @@ mod schema;
 use mdm::catalogue::Language;
 use mdm::declarative::{DeclarationSet, Desired, Endpoint, StatusItem};
 use mdm::os::{DeviceFacts, OsVersion};
-use mdm::profile::{Kind, OnSharedIpad, Part, Profile, Restrictions};
-use mdm::rules::{Layer, Preset, Rank, merge};
+use mdm::profile::{Kind, OnSharedIpad, Part, Profile};
+use mdm::rules::{Content, Layer, Preset, Rank, merge};
 use plist::Value;
 use schema::{Fault, Finding, Target};
 use std::collections::BTreeSet;
@@ -160,9 +160,8 @@ fn every_device_gets_rules_that_it_knows() {
                 let layer = Layer {
                     rank: Rank::School,
                     name: "Schule".parse().unwrap(),
-                    presets: [preset.clone()].into(),
-                    restrictions: Restrictions::new(),
-                    parts: Vec::new(),
+                    until: Some(1_800_000_000),
+                    content: Content { presets: [preset.clone()].into(), ..Content::default() },
                 };
                 let merged = merge(&[layer], device);
                 let base = "de.schule.mdm".parse().unwrap();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Our crates and the ones of ours that each may name in `[dependencies]`.
 const DIRECTIONS: &[(&str, &[&str])] = &[
-    ("inventory", &[]),
+    ("inventory", &["ipados"]),
     ("images", &[]),
     ("httpd", &[]),
     ("agent", &["images"]),
@@ -67,6 +67,7 @@ const PURE: &[&str] = &[
     "mdm/src/document",
     "mdm/src/response",
     "mdm/src/scep/server.rs",
+    "mdm/src/wanted.rs",
     "webui/src/totp.rs",
 ];
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use inventory::ca::Authority;
 use inventory::config::Site;
+use inventory::vault::Vault;
 use inventory::{By, Inventory, JobProgress, Role, clock};
 
 #[tokio::main]
@@ -19,7 +20,7 @@ async fn main() -> anyhow::Result<()> {
     let site = Site { name: "Gymnasium am Markt".into(), data_dir: dir.clone(), ..Site::default() };
     Authority::ensure(&site.keys_dir(), &site.name)?;
     let inventory = Inventory::open(&site.database_url()).await?;
-    let school = sample::fill(&inventory).await?;
+    let school = sample::fill(&inventory, &Vault::open(&site.keys_dir())?).await?;
     let by = By { actor: "init", at: clock::now() };
     inventory.create_user(by, "admin", &webui::password::hash("Hausmeister 1")?, Role::SchoolAdmin).await?;
     inventory.create_user(by, "lehrerin", &webui::password::hash("Hausmeister 1")?, Role::Teacher).await?;

@@ -5,6 +5,7 @@ pub(crate) mod exam;
 pub(crate) mod gate;
 pub(crate) mod groups;
 pub(crate) mod imports;
+pub(crate) mod ipad_rules;
 pub(crate) mod ipads;
 pub(crate) mod own;
 pub(crate) mod people;

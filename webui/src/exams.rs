@@ -1,9 +1,11 @@
 //! Exams: who may begin one, and what is known of it. Pages and API meet here.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use inventory::gate::{Exam, NewExam, Sitting, Target};
 use inventory::{ExamId, ListId, NewList, Role, UnixMillis, clock};
+use ipados::values::BundleId;
 use serde::Deserialize;
 
 use crate::app::{App, SignedIn};
@@ -24,6 +26,11 @@ pub(crate) struct ExamWish {
     /// Names to allow in place of a list; they become a list of their own.
     #[serde(default)]
     pub(crate) names: String,
+    /// The apps that iPads are left with (bundle identifiers): one fills the screen, several are all that opens; without any, iPads stay
+    /// as they are.
+    #[serde(default)]
+    #[schemars(with = "BTreeSet<String>")]
+    pub(crate) apps: BTreeSet<BundleId>,
     pub(crate) ends_at: UnixMillis,
 }
 
@@ -37,7 +44,8 @@ pub(crate) async fn begin(app: &App, me: &SignedIn, address: IpAddr, wish: &Exam
         "" => wish.list,
         names => Some(own_list(app, me, &wish.name, names).await?),
     };
-    let new = NewExam { name: &wish.name, targets: &wish.targets, list, ends_at: wish.ends_at };
+    let new =
+        NewExam { name: &wish.name, targets: &wish.targets, list, apps: &wish.apps, ends_at: wish.ends_at };
     Ok(app.inventory.begin_exam(me.by(), &new).await?)
 }
 

@@ -98,7 +98,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-const FIELDS_MAX: usize = 200;
+/// A rule for iPads has a field for each of Apple's restrictions.
+const FIELDS_MAX: usize = 250;
 
 #[cfg(test)]
 mod tests {

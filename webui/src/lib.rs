@@ -17,6 +17,7 @@ mod format;
 mod fresh;
 mod guard;
 mod imports;
+mod ipad_rules;
 mod ipads;
 mod lang;
 mod lessons;

@@ -10,6 +10,7 @@ pub(crate) mod grid;
 pub(crate) mod groups;
 pub(crate) mod images;
 pub(crate) mod import;
+pub(crate) mod ipad_rules;
 pub(crate) mod ipads;
 pub(crate) mod jobs;
 pub(crate) mod lesson;

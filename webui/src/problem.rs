@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 use inventory::import::FileProblem;
 use inventory::{NetworkProblem, ParseError};
+use ipados::values::ValueError;
 
 use crate::lang::Lang;
 use crate::line_problem::say_file;
@@ -83,6 +84,12 @@ pub(crate) enum Problem {
     NoNetwork(String),
     /// A token must end within a year and a bit.
     TokenLife,
+    /// A Wi-Fi network's password is missing or too short.
+    WifiPassword,
+    /// A line of a field that cannot be read.
+    BadLine(String),
+    /// A text that an iPad would not understand.
+    NoValue(ValueError),
 }
 
 /// What is said about a refusal.
@@ -215,6 +222,18 @@ impl Problem {
                 "Ein Token braucht ein Ende in der Zukunft, höchstens 400 Tage von heute".into(),
                 "A token needs an end in the future, at most 400 days from today".into(),
             ),
+            Self::WifiPassword => (
+                "Das Kennwort eines WLANs hat 8 bis 63 Zeichen; es eintragen, oder „offen“ ankreuzen".into(),
+                "A Wi-Fi password has 8 to 63 characters; fill it in, or tick \"open\"".into(),
+            ),
+            Self::BadLine(line) => (
+                format!("Die Zeile „{line}“ ist nicht zu lesen; das Beispiel im Feld zeigt die Form"),
+                format!("The line \"{line}\" cannot be read; the example in the field shows the form"),
+            ),
+            Self::NoValue(ValueError { text, wanted }) => {
+                let german = VALUES.iter().find(|(en, _)| en == wanted).map_or(*wanted, |(_, de)| de);
+                (format!("„{text}“ ist nicht {german}"), format!("\"{text}\" is not {wanted}"))
+            }
             Self::TooManyAttempts(secs) => (
                 format!(
                     "Zu viele falsche Kennwörter; in {} noch einmal versuchen",
@@ -327,6 +346,18 @@ pub(crate) fn fill(pattern: &str, values: &[&str]) -> Option<String> {
     Some(filled)
 }
 
+/// What the fields of a rule for iPads take.
+const VALUES: &[(&str, &str)] = &[
+    ("a bundle identifier such as com.apple.calculator", "die Bundle-ID einer App wie com.apple.calculator"),
+    ("the name of a Wi-Fi network of at most 32 bytes", "der Name eines WLANs mit höchstens 32 Byte"),
+    ("a host name such as radius.schule.de", "ein Rechnername wie dns.schule.example"),
+    ("a name of one line", "ein Text in einer Zeile"),
+    (
+        "a short name of lower-case letters, digits and hyphens",
+        "ein kurzer Name aus Kleinbuchstaben, Ziffern und Bindestrichen",
+    ),
+];
+
 /// Refusals of the inventory. Values keep their order.
 const CONFLICTS: &[(&str, &str)] = &[
     ("there is a device named {} already", "Ein Gerät namens {} gibt es schon; einen anderen Namen wählen"),
@@ -420,6 +451,16 @@ const CONFLICTS: &[(&str, &str)] = &[
         "this list cannot have names of the school's own and a source",
         "Diese Liste hat entweder eigene Namen oder eine Quelle, nicht beides",
     ),
+    (
+        "a rule's name must have 1 to 60 printable characters",
+        "Der Name einer Regel braucht 1 bis 60 druckbare Zeichen",
+    ),
+    ("this rule is too long; make several of it", "Diese Regel ist zu lang; mehrere daraus machen"),
+    (
+        "there are too many rules for iPads; delete what is not needed any more",
+        "Es gibt zu viele Regeln für iPads; löschen, was nicht mehr gebraucht wird",
+    ),
+    ("these are too many apps for an exam", "Das sind zu viele Apps für eine Klausur"),
     (
         "an exam's name must have 1 to 60 printable characters",
         "Der Name einer Klausur braucht 1 bis 60 druckbare Zeichen",

@@ -141,9 +141,9 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        assets, changes, described, device, devices, exam, grid, groups, images, import, ipads, jobs, lesson,
-        lists, networks, overview, own, people, person, pupils, rooms, rules, signin, strays, tokens,
-        waiting,
+        assets, changes, described, device, devices, exam, grid, groups, images, import, ipad_rules, ipads,
+        jobs, lesson, lists, networks, overview, own, people, person, pupils, rooms, rules, signin, strays,
+        tokens, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -177,6 +177,13 @@ fn page_routes() -> Vec<Route> {
         get(Devices, "/ipads", ipads::list),
         post(Devices, "/ipads/invitations", ipads::invite),
         post(Devices, "/ipads/invitations/{id}/delete", ipads::uninvite),
+        get(School, "/ipads/rules", ipad_rules::list),
+        get(School, "/ipads/rules/new", ipad_rules::fresh),
+        post(School, "/ipads/rules", ipad_rules::create),
+        get(School, "/ipads/rules/{id}", ipad_rules::show),
+        post(School, "/ipads/rules/{id}", ipad_rules::save),
+        post(School, "/ipads/rules/{id}/delete", ipad_rules::delete),
+        get(Devices, "/ipads/{id}/rules", ipad_rules::holding),
         get(Devices, "/ipads/{id}", ipads::show),
         post(Devices, "/ipads/{id}/ask", ipads::ask),
         post(Devices, "/ipads/{id}/insist", ipads::insist).fresh(),

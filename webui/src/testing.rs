@@ -60,7 +60,10 @@ impl Desk {
     pub(crate) async fn with(config: Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let inventory = Inventory::open(&format!("sqlite://{}/t.db", dir.path().display())).await.unwrap();
-        let school = sample::fill(&inventory).await.unwrap();
+        let portal = Some("netz.schule.example".to_owned().try_into().unwrap());
+        let site = Site { data_dir: dir.path().to_owned(), portal, ..Site::default() };
+        let vault = Vault::open(&site.keys_dir()).unwrap();
+        let school = sample::fill(&inventory, &vault).await.unwrap();
         let by = By { actor: "init", at: clock::now() };
         let hash = password::hash(PASSWORD).unwrap();
         let admin = inventory.create_user(by, "admin", &hash, Role::SchoolAdmin).await.unwrap();
@@ -68,9 +71,6 @@ impl Desk {
         let ends = by.at.plus_secs(session::SESSION_SECS);
         inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
         let (live, following) = Live::follow(inventory.clone()).await.unwrap();
-        let portal = Some("netz.schule.example".to_owned().try_into().unwrap());
-        let site = Site { data_dir: dir.path().to_owned(), portal, ..Site::default() };
-        let vault = Vault::open(&site.keys_dir()).unwrap();
         let app = App::new(&site, &config, inventory.clone(), live, vault, "PEM".into()).unwrap();
         let router = routes::router(app);
         let cookie = format!("{}={token}", session::COOKIE);

@@ -43,6 +43,17 @@ impl Subject {
     pub fn room_at(&self, at: UnixMillis) -> RoomId {
         self.visit.filter(|(_, ends)| at < *ends).map_or(self.room, |(room, _)| room)
     }
+
+    /// Whether what is said of a target at that time is said of this device.
+    #[must_use]
+    pub fn is_meant(&self, target: Target, at: UnixMillis) -> bool {
+        match target {
+            Target::Room(room) => !self.staff && self.room_at(at) == room,
+            Target::Group(group) => !self.staff && self.groups.contains(&group),
+            Target::Device(device) => self.device == device,
+            Target::User(user) => self.owner == Some(user),
+        }
+    }
 }
 
 /// All that is said: rules with a time, rooms, groups.

@@ -3,8 +3,9 @@
 //! An exam is a row and one rule of [`Layer::Exam`] for each room or class, made and ended together. The protocol holds what a person
 //! has to know afterwards, per device: whether it was there and how often it was turned away. No names and no addresses.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use ipados::values::BundleId;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -28,6 +29,9 @@ pub struct Exam {
     pub targets: Vec<Target>,
     /// The allow list; without one, only what is always reachable.
     pub list: Option<ListId>,
+    /// The apps that it leaves on iPads: one fills the screen, several are all that there is; without any, iPads stay as they are.
+    #[schemars(with = "BTreeSet<String>")]
+    pub apps: BTreeSet<BundleId>,
     /// When it began.
     pub starts_at: UnixMillis,
     /// When it ends, or ended.
@@ -47,6 +51,8 @@ pub struct NewExam<'a> {
     pub targets: &'a [Target],
     /// The allow list.
     pub list: Option<ListId>,
+    /// The apps that it leaves on iPads.
+    pub apps: &'a BTreeSet<BundleId>,
     /// When it ends.
     pub ends_at: UnixMillis,
 }
@@ -70,7 +76,7 @@ pub struct Sitting {
     pub dodged: u64,
 }
 
-type ExamRow = (Uuid, String, i64, i64, String, Option<String>);
+type ExamRow = (Uuid, String, i64, i64, String, Option<String>, String);
 type SittingRow = (Uuid, Uuid, String, Option<i64>, Option<i64>, i64, i64);
 
 impl Inventory {
@@ -86,6 +92,10 @@ impl Inventory {
             if new.targets.is_empty() {
                 return Err(Error::Conflict("nobody sits this exam; choose a room or a class".into()));
             }
+            if new.apps.len() > APPS_MAX {
+                return Err(Error::Conflict("these are too many apps for an exam".into()));
+            }
+            let apps = serde_json::to_string(new.apps).unwrap_or_else(|_| "[]".into());
             let setting = Setting { level: Level::AllowList, list: new.list };
             let rule = |target: &Target| NewRule {
                 layer: Layer::Exam,
@@ -100,8 +110,8 @@ impl Inventory {
             in_transaction!(self, "begin an exam", tx => {
                 sqlx::query("DELETE FROM exams WHERE ends_at < $1").bind(by.at.0 - KEPT_DAYS * 86_400_000)
                     .execute(&mut *tx).await.map_err(Error::db("remove old exams"))?;
-                sqlx::query("INSERT INTO exams (id, name, starts_at, ends_at, created_by) VALUES ($1, $2, $3, $4, $5)")
-                    .bind(id.0).bind(name.clone()).bind(by.at.0).bind(new.ends_at.0).bind(by.actor.to_owned())
+                sqlx::query("INSERT INTO exams (id, name, starts_at, ends_at, created_by, apps) VALUES ($1, $2, $3, $4, $5, $6)")
+                    .bind(id.0).bind(name.clone()).bind(by.at.0).bind(new.ends_at.0).bind(by.actor.to_owned()).bind(apps.clone())
                     .execute(&mut *tx).await.map_err(Error::db("begin an exam"))?;
                 insert_rules!(tx, by, rules, ids, Some(id));
                 record!(tx, by, "exam", id, "begun")?;
@@ -146,7 +156,7 @@ impl Inventory {
         Box::pin(async move {
             let (exams, rules): (Vec<ExamRow>, Vec<RuleRow>) = on_pool!(self, pool => {
                 let exams = sqlx::query_as(
-                    "SELECT id, name, starts_at, ends_at, created_by, ended_by FROM exams ORDER BY starts_at DESC, id LIMIT $1")
+                    "SELECT id, name, starts_at, ends_at, created_by, ended_by, apps FROM exams ORDER BY starts_at DESC, id LIMIT $1")
                     .bind(i64::from(limit)).fetch_all(pool).await.map_err(Error::db("list exams"))?;
                 let rules = sqlx::query_as(concat!(select_rules!(),
                     " WHERE exam_id IN (SELECT id FROM exams ORDER BY starts_at DESC, id LIMIT $1)"))
@@ -164,7 +174,7 @@ impl Inventory {
     pub fn exam(&self, id: ExamId) -> Answer<'_, Option<Exam>> {
         Box::pin(async move {
             let (exams, rules): (Vec<ExamRow>, Vec<RuleRow>) = on_pool!(self, pool => {
-                let exams = sqlx::query_as("SELECT id, name, starts_at, ends_at, created_by, ended_by FROM exams WHERE id = $1")
+                let exams = sqlx::query_as("SELECT id, name, starts_at, ends_at, created_by, ended_by, apps FROM exams WHERE id = $1")
                     .bind(id.0).fetch_all(pool).await.map_err(Error::db("find an exam"))?;
                 let rules = sqlx::query_as(concat!(select_rules!(), " WHERE exam_id = $1"))
                     .bind(id.0).fetch_all(pool).await.map_err(Error::db("find an exam"))?;
@@ -234,22 +244,24 @@ fn assemble(exams: Vec<ExamRow>, rules: Vec<RuleRow>) -> Result<Vec<Exam>> {
     if let Some(problem) = problems.into_iter().next() {
         return Err(problem);
     }
-    let exam = |(id, name, starts_at, ends_at, created_by, ended_by): ExamRow| {
+    let exam = |(id, name, starts_at, ends_at, created_by, ended_by, apps): ExamRow| {
+        let apps = serde_json::from_str(&apps).map_err(|e| Error::row("exams", id)(e.to_string()))?;
         let rules = of.remove(&ExamId(id)).unwrap_or_default();
         let mut targets: Vec<Target> = rules.iter().map(|rule| rule.target).collect();
         targets.sort_unstable();
-        Exam {
+        Ok(Exam {
             id: ExamId(id),
             name,
             targets,
             list: rules.first().and_then(|rule| rule.setting.list),
+            apps,
             starts_at: UnixMillis(starts_at),
             ends_at: UnixMillis(ends_at),
             created_by,
             ended_by,
-        }
+        })
     };
-    Ok(exams.into_iter().map(exam).collect())
+    exams.into_iter().map(exam).collect()
 }
 
 fn sitting((exam, device, name, first, last, refused, dodged): SittingRow) -> Result<Sitting> {
@@ -267,5 +279,7 @@ fn sitting((exam, device, name, first, last, refused, dodged): SittingRow) -> Re
     })
 }
 
+/// More than this are no exam any more.
+const APPS_MAX: usize = 50;
 /// How long a protocol is kept: a school year.
 const KEPT_DAYS: i64 = 365;

@@ -233,6 +233,8 @@ pub enum Of {
     School,
     /// Those that a rule for the target would be about, the staff's included.
     Target(Target),
+    /// The enrolled iPads.
+    Ipads,
 }
 
 /// A network that the gate guards.

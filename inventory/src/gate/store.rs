@@ -58,7 +58,7 @@ macro_rules! require_target {
         (kind, id)
     }};
 }
-pub(super) use require_target;
+pub(crate) use require_target;
 
 /// Makes rules inside a running transaction, each with its id; all of an exam, or of none.
 macro_rules! insert_rules {
@@ -472,6 +472,10 @@ pub(super) fn check(rules: &[NewRule]) -> Result<()> {
 fn ids(of: Of) -> (&'static str, Uuid) {
     match of {
         Of::School => ("SELECT id FROM devices WHERE $1 IS NOT NULL", Uuid::nil()),
+        Of::Ipads => (
+            "SELECT device_id FROM mdm_enrolments WHERE state = 'enrolled' AND device_id IS NOT NULL AND $1 IS NOT NULL",
+            Uuid::nil(),
+        ),
         Of::Target(Target::Room(id)) => (
             "SELECT id FROM devices WHERE room_id = $1 UNION SELECT device_id FROM visits WHERE room_id = $1",
             id.0,
@@ -486,7 +490,7 @@ fn ids(of: Of) -> (&'static str, Uuid) {
     }
 }
 
-pub(super) fn target_parts(target: Target) -> (&'static str, Uuid) {
+pub(crate) fn target_parts(target: Target) -> (&'static str, Uuid) {
     match target {
         Target::Room(id) => ("room", id.0),
         Target::Group(id) => ("group", id.0),
@@ -495,7 +499,7 @@ pub(super) fn target_parts(target: Target) -> (&'static str, Uuid) {
     }
 }
 
-pub(super) fn parse_target(kind: &str, id: Uuid) -> Result<Target, String> {
+pub(crate) fn parse_target(kind: &str, id: Uuid) -> Result<Target, String> {
     Ok(match kind {
         "room" => Target::Room(RoomId(id)),
         "group" => Target::Group(GroupId(id)),
@@ -505,7 +509,7 @@ pub(super) fn parse_target(kind: &str, id: Uuid) -> Result<Target, String> {
     })
 }
 
-pub(super) fn table_of(target: Target) -> &'static str {
+pub(crate) fn table_of(target: Target) -> &'static str {
     match target {
         Target::Room(_) => "rooms",
         Target::Group(_) => "school_groups",
@@ -515,7 +519,7 @@ pub(super) fn table_of(target: Target) -> &'static str {
 }
 
 /// The value, or its problem in the list.
-pub(super) fn kept<T>(read: Result<T>, problems: &mut Vec<Error>) -> Option<T> {
+pub(crate) fn kept<T>(read: Result<T>, problems: &mut Vec<Error>) -> Option<T> {
     read.map_err(|problem| problems.push(problem)).ok()
 }
 

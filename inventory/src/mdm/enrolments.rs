@@ -377,7 +377,7 @@ impl Inventory {
                 }
                 forget_commands!(tx, by, id)?;
                 sqlx::query("UPDATE mdm_enrolments SET device_id = $1, udid = $2, serial = $3, state = 'authenticated',
-                               model = $4, os_version = $5, push = NULL, last_seen = $6 WHERE id = $7")
+                               model = $4, os_version = $5, push = NULL, declared = NULL, last_seen = $6 WHERE id = $7")
                     .bind(device).bind(new.udid.to_owned()).bind(new.serial.to_owned()).bind(new.model.to_owned())
                     .bind(new.os_version.to_owned()).bind(by.at.0).bind(id)
                     .execute(&mut *tx).await.map_err(Error::db("enrol an iPad"))?;

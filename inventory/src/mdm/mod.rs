@@ -6,6 +6,7 @@
 mod commands;
 mod enrolments;
 mod invitations;
+mod rules;
 mod url;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ pub use enrolments::{Arrival, Arrived, Enrolment, EnrolmentState, Reachable, Rep
 pub use invitations::{
     Certified, Challenge, INVITATIONS_MAX, Invitation, NewCertificate, NewInvitation, Opened, USES_MAX,
 };
+pub use rules::{Declared, Holding, IpadExam, IpadRule, Moment, NewIpadRule, RuledIpad, When};
 pub use url::ServerUrl;
 
 /// What the database keeps of a link's token or of a challenge.

@@ -1,6 +1,6 @@
 //! Promises about the gate: rules, exams, timetable, lessons.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::Ipv4Addr;
 
 use inventory::gate::{
@@ -230,7 +230,14 @@ pub(super) async fn an_exam_and_its_rules_begin_and_end_together(open: Open) {
     let rooms =
         [inventory.create_room(BY, "204").await.unwrap(), inventory.create_room(BY, "205").await.unwrap()];
     let targets = [Target::Room(rooms[0].id), Target::Room(rooms[1].id)];
-    let new = NewExam { name: " Mathe 7b ", targets: &targets, list: None, ends_at: BY.at.plus_secs(3600) };
+    let apps = ["com.apple.calculator".parse().unwrap()].into();
+    let new = NewExam {
+        name: " Mathe 7b ",
+        targets: &targets,
+        list: None,
+        apps: &apps,
+        ends_at: BY.at.plus_secs(3600),
+    };
     let id = inventory.begin_exam(BY, &new).await.unwrap();
     let exam = inventory.exam(id).await.unwrap().unwrap();
     assert_eq!(
@@ -239,7 +246,7 @@ pub(super) async fn an_exam_and_its_rules_begin_and_end_together(open: Open) {
     );
     let mut sorted = targets;
     sorted.sort_unstable();
-    assert_eq!(exam.targets, sorted);
+    assert_eq!((&exam.targets[..], &exam.apps), (&sorted[..], &apps));
 
     let nobody = NewExam { targets: &[], ..new };
     assert!(conflict(inventory.begin_exam(BY, &nobody).await).contains("room or a class"));
@@ -277,8 +284,8 @@ pub(super) async fn an_exam_and_its_rules_begin_and_end_together(open: Open) {
 pub(super) async fn what_is_seen_of_an_exam_adds_up(open: Open) {
     let inventory = open.inventory().await;
     let room = inventory.create_room(BY, "204").await.unwrap();
-    let new =
-        NewExam { name: "x", targets: &[Target::Room(room.id)], list: None, ends_at: BY.at.plus_secs(60) };
+    let (targets, apps) = ([Target::Room(room.id)], BTreeSet::new());
+    let new = NewExam { name: "x", targets: &targets, list: None, apps: &apps, ends_at: BY.at.plus_secs(60) };
     let exam = inventory.begin_exam(BY, &new).await.unwrap();
     let absent = Sitting {
         exam,

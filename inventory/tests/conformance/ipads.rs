@@ -15,7 +15,7 @@ fn at(secs: u64) -> By<'static> {
     By { actor: "test", at: BY.at.plus_secs(secs) }
 }
 
-async fn room(inventory: &Inventory) -> Room {
+pub(super) async fn room(inventory: &Inventory) -> Room {
     match inventory.room_by_name("Raum 204").await.unwrap() {
         Some(room) => room,
         None => inventory.create_room(BY, "Raum 204").await.unwrap(),
@@ -47,7 +47,12 @@ fn arrival<'a>(fingerprint: &'a str, udid: &'a str, serial: &'a str) -> Arrival<
     Arrival { fingerprint, udid, serial, model: "iPad13,18", os_version: "18.1" }
 }
 
-async fn enrolled(inventory: &Inventory, fingerprint: &str, udid: &str, serial: &str) -> EnrolmentId {
+pub(super) async fn enrolled(
+    inventory: &Inventory,
+    fingerprint: &str,
+    udid: &str,
+    serial: &str,
+) -> EnrolmentId {
     invite(inventory, fingerprint, 1, None).await;
     let id = certified(inventory, fingerprint, fingerprint).await;
     let arrived = inventory.mdm_arrive(BY, arrival(fingerprint, udid, serial)).await.unwrap();
@@ -57,7 +62,7 @@ async fn enrolled(inventory: &Inventory, fingerprint: &str, udid: &str, serial: 
     id
 }
 
-fn command(enrolment: EnrolmentId, kind: &str, replaces: &str) -> NewCommand {
+pub(super) fn command(enrolment: EnrolmentId, kind: &str, replaces: &str) -> NewCommand {
     NewCommand {
         enrolment,
         kind: kind.into(),
@@ -301,26 +306,28 @@ pub(super) async fn what_must_not_happen_twice_is_handed_out_once(open: Open) {
     assert_eq!(inventory.tidy_ipads(BY, BY.at).await.unwrap().unanswered, 2);
 }
 
+/// An iPad says which card it has.
+pub(super) async fn has_card(inventory: &Inventory, ipad: EnrolmentId, card: inventory::MacAddr) {
+    let ids = inventory.queue_commands(BY, &[command(ipad, "DeviceInformation", "")]).await.unwrap();
+    let facts = Facts { card: Some(card), model: "iPad14,1".into(), os_version: "18.2".into() };
+    let found = Found { kind: "device", body: serde_json::json!({}), facts: Some(facts) };
+    inventory.next_command(BY, ipad, Some((ids[0], Outcome::Done(Some(found))))).await.unwrap();
+}
+
 pub(super) async fn the_card_of_an_ipad_belongs_to_its_device(open: Open) {
     let inventory = open.inventory().await;
     let (one, two) =
         (enrolled(&inventory, "f1", "U1", "DMPX1").await, enrolled(&inventory, "f2", "U2", "DMPX2").await);
     let card: inventory::MacAddr = "52:54:00:aa:bb:01".parse().unwrap();
-    let said = async |ipad, card| {
-        let ids = inventory.queue_commands(BY, &[command(ipad, "DeviceInformation", "")]).await.unwrap();
-        let facts = Facts { card: Some(card), model: "iPad14,1".into(), os_version: "18.2".into() };
-        let found = Found { kind: "device", body: serde_json::json!({}), facts: Some(facts) };
-        inventory.next_command(BY, ipad, Some((ids[0], Outcome::Done(Some(found))))).await.unwrap();
-    };
     for ipad in [one, one, two] {
-        said(ipad, card).await;
+        has_card(&inventory, ipad, card).await;
     }
     let owner = inventory.device_by_mac(card).await.unwrap().unwrap();
     assert_eq!(owner.name.as_str(), "ipad-dmpx1", "a card that is somebody's stays theirs");
     let ipad = inventory.enrolment(two).await.unwrap().unwrap();
     assert_eq!((ipad.model.as_str(), ipad.os_version.as_str()), ("iPad14,1", "18.2"));
     let newer = "52:54:00:aa:bb:02".parse().unwrap();
-    said(one, newer).await;
+    has_card(&inventory, one, newer).await;
     assert_eq!(inventory.device_by_mac(card).await.unwrap(), None, "an iPad has one card");
     assert_eq!(inventory.device_by_mac(newer).await.unwrap().unwrap().id, owner.id);
     inventory.note_ipads_seen(&[(one, at(5).at)]).await.unwrap();

@@ -110,6 +110,7 @@ impl Enrolment {
             organization: self.organization,
             description: None,
             locked: self.locked,
+            removed_at: None,
             parts: vec![
                 part(ca, Payload::RootCertificate(Certificate { der: self.ca })),
                 part(identity, Payload::Scep(self.scep)),

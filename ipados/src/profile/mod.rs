@@ -59,6 +59,8 @@ pub struct Profile {
     pub description: Option<Label>,
     /// Whether the person at the device may not remove it; obeyed by supervised devices only.
     pub locked: bool,
+    /// When the device removes it by itself, in Unix seconds.
+    pub removed_at: Option<i64>,
     /// The payloads, in the order in which the device installs them.
     pub parts: Vec<Part>,
 }
@@ -105,6 +107,10 @@ impl Profile {
         put(&mut top, "PayloadScope", "System");
         if self.locked {
             put(&mut top, "PayloadRemovalDisallowed", true);
+        }
+        if let Some(at) = self.removed_at.and_then(|secs| u64::try_from(secs).ok()) {
+            let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at);
+            put(&mut top, "RemovalDate", Value::Date(date.into()));
         }
         put(&mut top, "PayloadContent", parts);
         let uuid = derived(self.identifier.as_str(), &top)?;

@@ -103,6 +103,14 @@ pub enum InnerAuthentication {
 }
 
 impl Wifi {
+    pub(super) fn secret(&mut self) -> Option<&mut Secret> {
+        match &mut self.security {
+            WifiSecurity::Password { password, .. } => Some(password),
+            WifiSecurity::Enterprise { eap: Eap::Password { password, .. }, .. } => password.as_mut(),
+            WifiSecurity::Open | WifiSecurity::Enterprise { eap: Eap::Tls { .. }, .. } => None,
+        }
+    }
+
     pub(super) fn references(&self) -> Vec<&PartName> {
         let WifiSecurity::Enterprise { eap, anchors, .. } = &self.security else { return Vec::new() };
         let identity = if let Eap::Tls { identity } = eap { Some(identity) } else { None };

@@ -4,8 +4,9 @@ use super::{
     AirPrint, AppLock, Certificate, Dns, HomeScreen, MdmSettings, Notifications, Passcode, ProfileError,
     Resolve, Restrictions, Scep, SharedDevice, WebClip, WebFilter, Wifi,
 };
+use crate::catalogue::Language;
 use crate::os::OsVersion;
-use crate::values::PartName;
+use crate::values::{PartName, Secret};
 use plist::Dictionary;
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +101,15 @@ impl Payload {
         }
     }
 
+    /// The password in it, if it has one.
+    pub(crate) fn secret(&mut self) -> Option<&mut Secret> {
+        match self {
+            Self::Wifi(wifi) => wifi.secret(),
+            Self::Scep(scep) => Some(&mut scep.challenge),
+            _ => None,
+        }
+    }
+
     /// The parts of the same profile that this payload names.
     pub fn references(&self) -> Vec<&PartName> {
         match self {
@@ -158,6 +168,30 @@ impl Kind {
     /// The name in Apple's words.
     pub fn title(self) -> &'static str {
         self.facts().title
+    }
+
+    /// The name in words of a school.
+    pub fn title_in(self, language: Language) -> &'static str {
+        let german = match self {
+            Self::Restrictions => "Einschränkungen",
+            Self::Wifi => "WLAN",
+            Self::RootCertificate | Self::Certificate => "Zertifikat",
+            Self::Scep => "Zertifikat des iPads",
+            Self::Mdm => "Verwaltung",
+            Self::AppLock => "Nur eine App",
+            Self::HomeScreen => "Home-Bildschirm",
+            Self::WebClip => "Web-Lesezeichen",
+            Self::AirPrint => "Drucker",
+            Self::Dns => "Verschlüsseltes DNS",
+            Self::WebFilter => "Web-Filter",
+            Self::Passcode => "Code",
+            Self::SharedDevice => "Sperrbildschirm",
+            Self::Notifications => "Mitteilungen",
+        };
+        match language {
+            Language::De => german,
+            Language::En => self.title(),
+        }
     }
 
     /// Whether a device gets at most one. Apple forbids a second for some; of others (restrictions, passcode, name

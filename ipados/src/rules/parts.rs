@@ -28,8 +28,8 @@ struct Candidate<'a> {
 pub(super) fn merge(layers: &[Layer], device: DeviceFacts, merged: &mut Merged) {
     let mut places: BTreeMap<Subject, Vec<Statement<'_>>> = BTreeMap::new();
     for layer in layers {
-        let presets = layer.presets.iter().flat_map(super::Preset::parts);
-        for part in of_layer(presets, &layer.parts) {
+        let presets = layer.content.presets.iter().flat_map(super::Preset::parts);
+        for part in of_layer(presets, &layer.content.parts) {
             let text = serde_json::to_string(&part).unwrap_or_default();
             places.entry(place(&part)).or_default().push(Statement { layer, part, text });
         }
@@ -194,6 +194,9 @@ fn settle(candidates: Vec<Candidate<'_>>, device: DeviceFacts, merged: &mut Merg
         if matches!(outcome, Outcome::Applied { .. }) {
             let of_user =
                 device.shared_ipad && candidate.part.payload.kind().on_shared_ipad() == OnSharedIpad::User;
+            if candidate.part.payload.kind() == Kind::AppLock {
+                merged.lock_ends = candidate.said.first().and_then(|chosen| chosen.layer.until);
+            }
             let list = if of_user { &mut merged.user_parts } else { &mut merged.parts };
             list.push(candidate.part);
         }

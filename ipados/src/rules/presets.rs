@@ -20,6 +20,15 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// What an exam with these apps is on iPads: one app fills the screen, several are all that there is; without any, iPads stay as they are.
+    pub fn of_exam(apps: &BTreeSet<BundleId>) -> Option<Self> {
+        match apps.first() {
+            Some(app) if apps.len() == 1 => Some(Self::ExamOneApp(app.clone())),
+            Some(_) => Some(Self::ExamApps(apps.clone())),
+            None => None,
+        }
+    }
+
     /// Its restrictions.
     pub fn restrictions(&self) -> Restrictions {
         let (off, on): (&[&str], &[&str]) = match self {

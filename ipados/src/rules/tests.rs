@@ -21,11 +21,11 @@ fn layer(rank: Rank, name: &str, restrictions: &[(&str, Setting)]) -> Layer {
     for (key, value) in restrictions {
         set.set(key, value.clone()).unwrap();
     }
-    Layer { rank, name: p(name), presets: BTreeSet::new(), restrictions: set, parts: Vec::new() }
+    Layer { rank, name: p(name), until: None, content: Content { restrictions: set, ..Content::default() } }
 }
 
 fn with_parts(rank: Rank, name: &str, parts: Vec<Part>) -> Layer {
-    Layer { parts, ..layer(rank, name, &[]) }
+    Layer { rank, name: p(name), until: None, content: Content { parts, ..Content::default() } }
 }
 
 fn part(name: &str, payload: Payload) -> Part {
@@ -111,7 +111,7 @@ fn lists_of_permitted_apps_intersect_and_lists_of_blocked_apps_unite() {
 #[test]
 fn a_layers_own_value_wins_over_its_preset() {
     let mut school = layer(Rank::School, "Schule", &[("allowHostPairing", yes(true))]);
-    school.presets.insert(Preset::SchoolIpad);
+    school.content.presets.insert(Preset::SchoolIpad);
     let merged = merge(&[school], IPAD);
     assert_eq!(merged.restrictions.value("allowHostPairing"), Some(&yes(true)));
     assert_eq!(merged.restrictions.value("allowVPNCreation"), Some(&yes(false)));
@@ -278,7 +278,7 @@ fn on_a_shared_ipad_web_clips_go_to_the_user() {
 #[test]
 fn every_purpose_is_one_profile_that_can_be_written() {
     let mut exam = layer(Rank::Exam, "Klausur", &[]);
-    exam.presets.insert(Preset::ExamOneApp(p("com.apple.calculator")));
+    exam.content.presets.insert(Preset::ExamOneApp(p("com.apple.calculator")));
     let school =
         with_parts(Rank::School, "Schule", vec![eap_tls("wifi", "Schule"), ca(), identity(), home("a")]);
     let merged = merge(&[exam, school], IPAD);
@@ -340,7 +340,11 @@ fn any_layer() -> impl Strategy<Value = Layer> {
     let settings = proptest::collection::vec(setting, 0..5);
     let parts = proptest::collection::vec(one, 0..4);
     (rank, prop_oneof![Just("x"), Just("y")], settings, parts, presets).prop_map(
-        |(rank, name, settings, parts, presets)| Layer { presets, parts, ..layer(rank, name, &settings) },
+        |(rank, name, settings, parts, presets)| {
+            let mut layer = layer(rank, name, &settings);
+            layer.content = Content { presets, parts, ..layer.content };
+            layer
+        },
     )
 }
 
@@ -396,4 +400,37 @@ proptest! {
             profile.write().unwrap();
         }
     }
+}
+
+#[test]
+fn an_app_lock_ends_with_the_exam_by_itself_and_the_other_profiles_stay() {
+    let mut exam = layer(Rank::Exam, "Mathematik", &[]);
+    exam.content.presets.insert(Preset::of_exam(&[p("com.apple.calculator")].into()).unwrap());
+    exam.until = Some(1_796_000_000);
+    let school = layer(Rank::School, "Schule", &[("allowCamera", Setting::Bool(true))]);
+    let merged = merge(&[school, exam], IPAD);
+    let profiles = merged.profiles(&p("de.schule"), &p("Schule"), Language::De).unwrap();
+    let ends =
+        |word: &str| profiles.iter().find(|it| it.identifier.as_str().ends_with(word)).unwrap().removed_at;
+    assert_eq!((ends(".lock"), ends(".rules")), (Some(1_796_000_000), None));
+    let lock = profiles.iter().find(|it| it.removed_at.is_some()).unwrap().write().unwrap();
+    assert!(String::from_utf8(lock.xml).unwrap().contains("<date>2026-11-30T"));
+}
+
+#[test]
+fn the_most_specific_wish_for_a_version_counts_and_of_equal_ones_the_newest() {
+    let wish = |rank, name: &str, version: &str| {
+        let mut layer = layer(rank, name, &[]);
+        layer.content.update =
+            Some(Update { version: p(version), deadline: "2026-12-01T18:00:00".parse().unwrap() });
+        layer
+    };
+    let all = [wish(Rank::School, "a", "26.1"), wish(Rank::Room, "b", "18.1"), wish(Rank::Room, "c", "18.2")];
+    let merged = merge(&all, IPAD);
+    assert_eq!(merged.update.unwrap().version, p("18.2"));
+    let explained = merged.explained.iter().find(|it| it.subject == Subject::Update).unwrap();
+    assert_eq!(explained.said.len(), 3);
+    assert!(matches!(explained.outcome, Outcome::Applied { why: Why::Stricter, .. }));
+    let old = DeviceFacts { os: OsVersion::new(16, 7, 0), ..IPAD };
+    assert_eq!(merge(&all, old).update, None);
 }

@@ -3,9 +3,9 @@
 use super::Kind;
 use crate::os::OsVersion;
 use crate::values::{BundleId, HttpsUrl, Label, PartName, Predicate};
+use jiff::civil::DateTime;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use time::PrimitiveDateTime;
 use uuid::Uuid;
 
 /// What one device should have. Order has no meaning.
@@ -90,7 +90,7 @@ pub struct EnforcedUpdate {
     /// The build, for test versions.
     pub build: Option<Label>,
     /// The device's local time after which it installs the update by force.
-    pub deadline: PrimitiveDateTime,
+    pub deadline: DateTime,
     /// A page that explains it.
     pub details: Option<HttpsUrl>,
 }
@@ -274,20 +274,10 @@ impl DesiredApp {
 
 impl EnforcedUpdate {
     fn draft(&self) -> Draft {
-        let (date, clock) = (self.deadline.date(), self.deadline.time());
-        let deadline = format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            date.year(),
-            u8::from(date.month()),
-            date.day(),
-            clock.hour(),
-            clock.minute(),
-            clock.second()
-        );
         let payload = object([
             ("TargetOSVersion", Some(self.version.to_string().into())),
             ("TargetBuildVersion", self.build.as_ref().map(|build| build.as_str().into())),
-            ("TargetLocalDateTime", Some(deadline.into())),
+            ("TargetLocalDateTime", Some(self.deadline.to_string().into())),
             ("DetailsURL", self.details.as_ref().map(|url| url.as_str().into())),
         ]);
         let name = ("update", "enforced".into());

@@ -37,7 +37,12 @@ pub(super) async fn next(
         Report::Done { command: Some(command), outcome } => {
             let outcome = match outcome {
                 response::Outcome::Acknowledged => match facts::of(&said) {
-                    Ok(found) => Outcome::Done(found),
+                    Ok(found) => {
+                        if let Some(found) = found.as_ref().filter(|found| found.facts.is_some()) {
+                            server.wishes.heed_facts(id, &found.body);
+                        }
+                        Outcome::Done(found)
+                    }
                     Err(error) => Outcome::Unreadable(error.to_string()),
                 },
                 response::Outcome::Failed(chain) => Outcome::Failed(problem(chain, "the iPad refused it")),

@@ -6,6 +6,7 @@
 //! | `/scep`          | the iPad's certificate (RFC 8894), by GET and POST                                  |
 //! | `/checkin`       | check-in messages                                                                   |
 //! | `/commands`      | the next command                                                                    |
+//! | `/profiles/{id}` | a profile that a declaration names, signed                                          |
 //!
 //! Whoever checks in signs the body (`Mdm-Signature`); nothing is parsed before that signature and the certificate behind it are known.
 //! Nothing is ever answered with 401: iPads take that for an order to forget us.
@@ -13,6 +14,7 @@
 mod checkin;
 mod commands;
 mod enrol;
+mod profile;
 mod scep;
 
 use std::sync::Arc;
@@ -39,6 +41,7 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/scep", get(scep::by_get).post(scep::by_post).layer(DefaultBodyLimit::max(SCEP_BYTES_MAX)))
         .route("/checkin", put(checkin::check_in))
         .route("/commands", put(commands::next))
+        .route("/profiles/{id}", get(profile::of_rules))
         .with_state(server)
 }
 

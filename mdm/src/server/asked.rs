@@ -4,7 +4,9 @@ use inventory::mdm::{Action, NewCommand};
 use inventory::{EnrolmentId, UnixMillis};
 
 use super::{Sealed, Server, questions};
-use crate::command::{ClearPasscode, Command, DeviceLock, EnableLostMode, EraseDevice};
+use crate::command::{
+    ClearPasscode, Command, DeclarativeManagement, DeviceLock, EnableLostMode, EraseDevice,
+};
 use crate::document::Data;
 
 impl Server {
@@ -41,7 +43,10 @@ impl Server {
     ) -> inventory::Result<Result<Vec<Command>, &'static str>> {
         let text = |text: String| Some(text).filter(|text| !text.trim().is_empty());
         let command = match action {
-            Action::Refresh => return Ok(Ok(questions())),
+            Action::Refresh => {
+                let declarations = Command::DeclarativeManagement(DeclarativeManagement::default());
+                return Ok(Ok([questions(), vec![declarations]].concat()));
+            }
             Action::Restart => Ok(Command::RestartDevice),
             Action::ShutDown => Ok(Command::ShutDownDevice),
             Action::Lock { message } => {

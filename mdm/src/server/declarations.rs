@@ -6,11 +6,7 @@ use time::OffsetDateTime;
 
 use super::Server;
 use crate::checkin::Answer;
-use crate::declarative::{
-    DeclarationSet, DeclarationState, Desired, Endpoint, Organization, Reason, StatusItem, StatusReport,
-    Validity,
-};
-use crate::os::{DeviceFacts, OsVersion};
+use crate::declarative::{DeclarationState, Endpoint, Reason, StatusReport, Validity};
 
 impl Server {
     /// Answers one request of declarative management.
@@ -27,23 +23,12 @@ impl Server {
         if *endpoint == Endpoint::Status {
             return self.status(ipad, data.unwrap_or_default(), now).await;
         }
-        let Some(set) = self.declaration_set(ipad).await? else { return Ok(Answer::NotUnderstood) };
+        let Some(wish) = self.wish(ipad).await? else { return Ok(Answer::NotUnderstood) };
         let at = OffsetDateTime::from_unix_timestamp(now.0 / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Ok(match set.answer(endpoint, at) {
+        Ok(match wish.wanted.declarations.answer(endpoint, at) {
             Some(answer) => Answer::Declarative(answer.to_string().into_bytes()),
             None => Answer::NoSuchDeclaration,
         })
-    }
-
-    /// The declarations of an iPad.
-    async fn declaration_set(&self, ipad: EnrolmentId) -> inventory::Result<Option<DeclarationSet>> {
-        let Some(enrolment) = self.inventory.enrolment(ipad).await? else { return Ok(None) };
-        let os = enrolment.os_version.parse().unwrap_or(OsVersion::ANY);
-        let device = DeviceFacts { os, supervised: false, shared_ipad: false };
-        let organization =
-            self.profiles.school().parse().ok().map(|name| Organization { name, email: None, url: None });
-        let desired = Desired { status: StatusItem::standard(), organization, ..Desired::default() };
-        Ok(DeclarationSet::new(&desired, device, None).ok())
     }
 
     /// Keeps what an iPad reports. A report that makes no sense is answered as taken: the iPad would send it for ever.

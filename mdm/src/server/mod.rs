@@ -4,6 +4,7 @@ mod asked;
 mod declarations;
 pub(crate) mod facts;
 mod profiles;
+pub(crate) mod wishes;
 
 use inventory::mdm::{NewCommand, Outcome, Queued};
 use inventory::vault::Vault;
@@ -13,8 +14,7 @@ use uuid::Uuid;
 
 use crate::ca::DeviceCa;
 use crate::command::{
-    Command, DeclarativeManagement, DeviceInformation, InstalledApplicationList, ManagedApplicationList,
-    Priority, ProfileList,
+    Command, DeviceInformation, InstalledApplicationList, ManagedApplicationList, Priority, ProfileList,
 };
 use crate::ipads::{Fingerprint, Ipads, hex};
 use crate::push::Push;
@@ -22,6 +22,7 @@ use crate::scep;
 
 pub(crate) use profiles::Profiles;
 pub use profiles::ProfilesError;
+pub(crate) use wishes::Wishes;
 
 /// Everything behind the routes.
 pub(crate) struct Server {
@@ -31,6 +32,7 @@ pub(crate) struct Server {
     pub(crate) scep: scep::Server,
     pub(crate) profiles: Profiles,
     pub(crate) push: Option<Push>,
+    pub(crate) wishes: Wishes,
     /// So many certificates are signed at a time: strangers may ask for them.
     pub(crate) signing: Semaphore,
     vault: Vault,
@@ -55,6 +57,7 @@ impl Server {
         scep: scep::Server,
         profiles: Profiles,
         push: Option<Push>,
+        wishes: Wishes,
     ) -> Self {
         Self {
             inventory,
@@ -63,6 +66,7 @@ impl Server {
             scep,
             profiles,
             push,
+            wishes,
             signing: Semaphore::new(SIGNING),
             vault,
         }
@@ -164,7 +168,7 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Everything that is to be known of an iPad.
+/// Everything that is to be known of an iPad. Of its declarations it is told apart from this, as soon as it is known which.
 pub(crate) fn questions() -> Vec<Command> {
     vec![
         Command::DeviceInformation(DeviceInformation::inventory(false)),
@@ -172,7 +176,6 @@ pub(crate) fn questions() -> Vec<Command> {
         Command::InstalledApplicationList(InstalledApplicationList::default()),
         Command::ManagedApplicationList(ManagedApplicationList::default()),
         Command::ProfileList(ProfileList::default()),
-        Command::DeclarativeManagement(DeclarativeManagement::default()),
     ]
 }
 

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use crate::cms::{self, Identity};
 use crate::profile::{Enrolment, ProfileError, Scep, ServerCapability};
-use crate::values::{Blob, HttpsUrl, Secret, Topic};
+use crate::values::{Blob, HttpsUrl, Label, Secret, Topic};
 use inventory::UnixMillis;
 
 /// Makes and signs profiles.
@@ -25,6 +25,9 @@ pub enum ProfilesError {
         "the topic {0:?} is not that of a push certificate (com.apple.mgmt.…); import one, or set `topic` in [mdm]"
     )]
     Topic(String),
+    /// The school has no name.
+    #[error("the school's name in [site] must be a line of text")]
+    School,
     /// Our own key is not usable.
     #[error("profiles cannot be signed")]
     Signer(#[from] cms::CmsError),
@@ -48,6 +51,17 @@ impl Profiles {
         })
     }
 
+    /// What the school is called, as profiles name it.
+    pub(crate) fn organization(&self) -> Result<Label, ProfilesError> {
+        self.school.parse().map_err(|_| ProfilesError::School)
+    }
+
+    /// Signs a profile.
+    pub(crate) fn sign(&self, document: &[u8], now: UnixMillis) -> Option<Vec<u8>> {
+        let now = OffsetDateTime::from_unix_timestamp(now.0 / 1000).ok()?;
+        cms::sign(document, &self.signer, &[], now).ok()
+    }
+
     /// What the school is called.
     pub(crate) fn school(&self) -> &str {
         &self.school
@@ -60,9 +74,7 @@ impl Profiles {
 
     /// The enrolment profile with a password for one certificate, signed.
     pub(crate) fn enrolment(&self, ipad: &str, challenge: &str, now: UnixMillis) -> Option<Vec<u8>> {
-        let document = self.unsigned(ipad, challenge).ok()?;
-        let now = OffsetDateTime::from_unix_timestamp(now.0 / 1000).ok()?;
-        cms::sign(&document, &self.signer, &[], now).ok()
+        self.sign(&self.unsigned(ipad, challenge).ok()?, now)
     }
 
     fn unsigned(&self, ipad: &str, challenge: &str) -> Result<Vec<u8>, ProfileError> {

@@ -14,7 +14,6 @@ use mdm::profile::{
 };
 use mdm::values::{Blob, Secret, Within};
 use std::str::FromStr;
-use time::{Date, Month, PrimitiveDateTime, Time};
 use uuid::Uuid;
 
 /// Parses a value that is known to be good.
@@ -40,6 +39,7 @@ pub(crate) fn profile(identifier: &str, parts: Vec<Part>) -> Profile {
         organization: p("Schule am See"),
         description: Some(p("Gilt für alle iPads der Schule.")),
         locked: true,
+        removed_at: None,
         parts,
     }
 }
@@ -254,7 +254,6 @@ pub(crate) fn every_restriction() -> Restrictions {
 
 pub(crate) fn desired() -> Desired {
     let app = |source| DesiredApp { source, install: AppInstall::Required, in_backup: false, when: None };
-    let day = Date::from_calendar_date(2026, Month::December, 4).unwrap();
     Desired {
         profiles: vec![
             desired_profile("rules", 1, None),
@@ -272,7 +271,7 @@ pub(crate) fn desired() -> Desired {
         update: Some(EnforcedUpdate {
             version: OsVersion::new(18, 2, 0),
             build: Some(p("22C152")),
-            deadline: PrimitiveDateTime::new(day, Time::from_hms(16, 5, 0).unwrap()),
+            deadline: "2026-12-04T16:05:00".parse().unwrap(),
             details: Some(p("https://schule.de/update")),
         }),
         update_settings: Some(UpdateSettings {

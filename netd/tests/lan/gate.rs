@@ -247,7 +247,8 @@ fn an_exam_ends_by_itself_and_its_protocol_says_who_was_there_and_who_tried_to_l
     let [sitting, absent, elsewhere] = [FIRST, SECOND, ELSEWHERE].map(|n| campus.devices[n].id);
     run(&format!("ip -n {} link set eth0 down", campus.devices[SECOND].namespace.0));
     let ends_at = clock::now().plus_secs(15);
-    let new = NewExam { name: "Mathe", targets: &[campus.room()], list: None, ends_at };
+    let (targets, apps) = ([campus.room()], std::collections::BTreeSet::new());
+    let new = NewExam { name: "Mathe", targets: &targets, list: None, apps: &apps, ends_at };
     let exam = campus.runtime.block_on(campus.inventory.begin_exam(by(), &new)).unwrap();
     let pc = &campus.devices[FIRST];
     eventually("the exam begins", || !pc.reaches(&web()));

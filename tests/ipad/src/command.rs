@@ -2,7 +2,7 @@
 
 use plist::{Dictionary, Value};
 
-use crate::{App, Done, HttpError, Ipad};
+use crate::{App, Done, HttpError, Ipad, Profile};
 
 impl Ipad {
     /// Does what a command says; returns what was done, and the message that says so.
@@ -125,10 +125,10 @@ impl Ipad {
     }
 
     fn profiles(&self) -> Vec<Value> {
-        let profile = |(id, uuid): (&String, &String)| {
+        let profile = |(id, profile): (&String, &Profile)| {
             let mut out = Dictionary::new();
             out.insert("PayloadIdentifier".into(), id.clone().into());
-            out.insert("PayloadUUID".into(), uuid.clone().into());
+            out.insert("PayloadUUID".into(), profile.uuid.clone().into());
             out.insert("PayloadVersion".into(), 1.into());
             out.insert("IsManaged".into(), true.into());
             Value::Dictionary(out)
@@ -138,16 +138,10 @@ impl Ipad {
 
     fn install_profile(&mut self, command: &Dictionary) -> (&'static str, Dictionary) {
         let payload = command.get("Payload").and_then(Value::as_data).unwrap_or_default();
-        // Signed or not.
-        let plain = mdm::cms::verify(payload).map_or_else(|_| payload.to_vec(), |(content, _)| content);
-        let profile = Value::from_reader_xml(plain.as_slice()).ok().and_then(Value::into_dictionary);
-        let text = |key: &str| {
-            profile.as_ref().and_then(|it| it.get(key)).and_then(Value::as_string).map(str::to_owned)
-        };
-        let (Some(id), Some(uuid)) = (text("PayloadIdentifier"), text("PayloadUUID")) else {
+        let Some((id, profile)) = Profile::parse(payload, None) else {
             return error("MCProfileErrorDomain", 1000, "The profile is invalid");
         };
-        self.state.profiles.insert(id, uuid);
+        self.state.profiles.insert(id, profile);
         ("Acknowledged", Dictionary::new())
     }
 }

@@ -3,7 +3,7 @@
 use plist::Value;
 use serde_json::{Value as Json, json};
 
-use crate::{HttpError, Ipad};
+use crate::{HttpError, Ipad, Profile};
 
 impl Ipad {
     /// Compares with the server, fetches what is new, and says what became of it.
@@ -22,6 +22,8 @@ impl Ipad {
                 let (Some(id), Some(token)) = (text(item, "/Identifier"), text(item, "/ServerToken")) else {
                     return Err(HttpError::Answer("a declaration without identifier"));
                 };
+                let mut state =
+                    json!({ "identifier": id, "active": true, "valid": "valid", "server-token": token });
                 if self.state.declarations.get(id).is_none_or(|known| known != token) {
                     let declaration = self.declared(&format!("declaration/{kind}/{id}"))?;
                     let same = text(&declaration, "/Identifier") == Some(id)
@@ -29,14 +31,22 @@ impl Ipad {
                     if !same {
                         return Err(HttpError::Answer("another declaration than the one that was asked for"));
                     }
+                    if let Err(reason) = self.obey(id, &declaration) {
+                        state = json!({
+                            "identifier": id, "active": false, "valid": "invalid", "server-token": token,
+                            "reasons": [{ "code": "Error.ConfigurationCannotBeApplied", "description": reason }],
+                        });
+                    }
                 }
                 now.insert(id.to_owned(), token.to_owned());
-                states.push(
-                    json!({ "identifier": id, "active": true, "valid": "valid", "server-token": token }),
-                );
+                states.push(state);
             }
             reported.insert(list.to_lowercase(), Json::Array(states));
         }
+        // A profile goes with its declaration.
+        self.state
+            .profiles
+            .retain(|_, profile| profile.declaration.as_ref().is_none_or(|id| now.contains_key(id)));
         self.state.declarations = now;
         let report = json!({
             "StatusItems": { "management": { "declarations": reported } },
@@ -45,6 +55,18 @@ impl Ipad {
         });
         let fields = [("Endpoint", "status".into()), ("Data", Value::Data(report.to_string().into_bytes()))];
         self.check_in("DeclarativeManagement", fields).map(|_| ())
+    }
+
+    /// Does what a declaration says, or says why not.
+    fn obey(&mut self, id: &str, declaration: &Json) -> Result<(), String> {
+        if text(declaration, "/Type") != Some("com.apple.configuration.legacy") {
+            return Ok(());
+        }
+        let url = text(declaration, "/Payload/ProfileURL").ok_or("there is no ProfileURL")?;
+        let document = self.trust.get(url).map_err(|error| error.to_string())?;
+        let (name, profile) = Profile::parse(&document, Some(id)).ok_or("the profile is invalid")?;
+        self.state.profiles.insert(name, profile);
+        Ok(())
     }
 
     fn declared(&self, endpoint: &str) -> Result<Json, HttpError> {

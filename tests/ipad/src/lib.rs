@@ -8,6 +8,7 @@ mod command;
 mod declarations;
 mod enrol;
 mod http;
+mod profile;
 mod state;
 
 use mdm::cms::Identity;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub use enrol::EnrolError;
 pub use http::{HttpError, Trust};
+pub use profile::Profile;
 pub use state::{App, Facts, State};
 
 /// An iPad under management.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use rand::Rng as _;
 
+use crate::profile::Profile;
+
 /// What an iPad is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -44,12 +46,12 @@ impl Facts {
 }
 
 /// What was done to an iPad.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// Installed apps by bundle id.
     pub apps: BTreeMap<String, App>,
-    /// Installed profiles by identifier, with their UUID.
-    pub profiles: BTreeMap<String, String>,
+    /// Installed profiles by identifier.
+    pub profiles: BTreeMap<String, Profile>,
     /// A passcode is set.
     pub passcode: bool,
     /// The screen was locked so often.

@@ -7,125 +7,22 @@
     reason = "a broken promise should end the test"
 )]
 
-use std::sync::mpsc;
-use std::time::Duration;
+mod lab;
 
-use inventory::mdm::{Action, CommandState, NewInvitation, secret_hash};
-use inventory::{By, EnrolmentId, Inventory, RoomId, clock};
-use ipad::{Facts, HttpError, Ipad, Trust};
-use tempfile::TempDir;
+use inventory::mdm::{Action, CommandState};
+use ipad::{Facts, Ipad};
+use lab::{Lab, eventually, refused};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-
-/// The daemon, its inventory, and a link for as many iPads as wanted.
-struct Lab {
-    dir: TempDir,
-    runtime: tokio::runtime::Runtime,
-    inventory: Inventory,
-    site: inventory::config::Site,
-    server: Option<mdm::Handle>,
-    address: String,
-    room: RoomId,
-}
-
-impl Lab {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("https://localhost:{port}");
-        let site = inventory::config::Site {
-            name: "Testschule".into(),
-            data_dir: dir.path().to_owned(),
-            mdm_url: Some(address.clone().try_into().unwrap()),
-            ..inventory::config::Site::default()
-        };
-        inventory::ca::Authority::ensure(&site.keys_dir(), &site.name).unwrap();
-        let inventory = runtime.block_on(Inventory::open(&site.database_url())).unwrap();
-        let room = runtime.block_on(inventory.create_room(by(), "Raum 204")).unwrap().id;
-        let mut lab = Self { dir, runtime, inventory, site, server: None, address, room };
-        lab.start();
-        lab
-    }
-
-    fn start(&mut self) {
-        let config = mdm::Config {
-            listen: self.address.replace("https://localhost", "127.0.0.1").parse().unwrap(),
-            topic: Some("com.apple.mgmt.External.test".into()),
-            ..mdm::Config::default()
-        };
-        let running = mdm::run(&self.site, config, self.inventory.clone());
-        self.server = Some(self.runtime.block_on(running).unwrap());
-    }
-
-    fn invite(&self, uses: u32) -> String {
-        let token = format!("token-{}", clock::now().0);
-        let new = NewInvitation {
-            hash: &secret_hash(&token),
-            device: None,
-            room: self.room,
-            group: None,
-            uses,
-            ends_at: clock::now().plus_secs(3600),
-        };
-        self.runtime.block_on(self.inventory.create_invitation(by(), new)).unwrap();
-        format!("{}/enrol/{token}", self.address)
-    }
-
-    fn trust(&self) -> Trust {
-        Trust::authority(&std::fs::read(self.dir.path().join("keys/ca.pem")).unwrap()).unwrap()
-    }
-
-    fn id(&self, ipad: &Ipad) -> EnrolmentId {
-        let (ipads, _) = self.runtime.block_on(self.inventory.enrolments()).unwrap();
-        ipads.into_iter().find(|known| known.serial == ipad.facts.serial).unwrap().id
-    }
-
-    fn ask(&self, ipad: &Ipad, action: &Action) {
-        let ends = clock::now().plus_secs(600);
-        let id = self.id(ipad);
-        assert_eq!(
-            self.runtime.block_on(self.inventory.ask_ipads(by(), &[id], action, "Test", ends)).unwrap(),
-            1
-        );
-        eventually("a command was made of it", || {
-            let commands = self.runtime.block_on(self.inventory.commands_of(id, 1)).unwrap();
-            commands[0].state != CommandState::Asked
-        });
-    }
-
-    fn newest(&self, ipad: &Ipad) -> CommandState {
-        self.runtime.block_on(self.inventory.commands_of(self.id(ipad), 1)).unwrap()[0].state
-    }
-}
-
-fn by() -> By<'static> {
-    By { actor: "test", at: clock::now() }
-}
-
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let (_never, tick) = mpsc::channel::<()>();
-    for _ in 0..500 {
-        if done() {
-            return;
-        }
-        let _ = tick.recv_timeout(Duration::from_millis(20));
-    }
-    panic!("waited in vain: {what}");
-}
-
-fn refused<T>(result: Result<T, HttpError>) -> u16 {
-    match result {
-        Err(HttpError::Status(status)) => status,
-        Err(other) => panic!("{other}"),
-        Ok(_) => panic!("it was not refused"),
-    }
-}
 
 #[test]
 fn an_ipad_enrols_by_link_and_is_a_device_of_the_school() {
     let lab = Lab::new();
     let mut ipad = Ipad::enrol(&lab.invite(1), Facts::numbered(7), &lab.trust()).unwrap();
-    let kinds: Vec<String> = ipad.connect().unwrap().into_iter().map(|done| done.kind).collect();
+    let mut kinds: Vec<String> = Vec::new();
+    eventually("it is told of its declarations", || {
+        kinds.extend(ipad.connect().unwrap().into_iter().map(|done| done.kind));
+        kinds.iter().any(|kind| kind == "DeclarativeManagement")
+    });
     for kind in [
         "DeviceInformation",
         "SecurityInfo",

@@ -1,5 +1,7 @@
 //! *Klausur*: begin one, watch it, end it, read its protocol.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
@@ -7,6 +9,7 @@ use httpd::Peer;
 use inventory::gate::{Exam, Sitting, Target};
 use inventory::lessons::Span;
 use inventory::{ExamId, ParseError, UnixMillis, clock};
+use ipados::values::{BundleId, ValueError};
 
 use crate::app::{App, SignedIn};
 use crate::exams::{self, ExamWish};
@@ -48,6 +51,7 @@ pub(crate) struct ExamForm {
     pub(crate) classes: Vec<Choice>,
     pub(crate) lists: Vec<Choice>,
     pub(crate) names: String,
+    pub(crate) apps: String,
     pub(crate) until: String,
 }
 
@@ -113,8 +117,15 @@ fn wish(fields: &Fields) -> Answer<ExamWish> {
         targets: targets.map_err(unknown)?,
         list: list.map_err(unknown)?,
         names: fields.text("names").to_owned(),
+        apps: apps(fields.text("apps"))?,
         ends_at: lessons::today("until", fields.text("until"))?,
     })
+}
+
+/// Bundle identifiers, each on its line.
+fn apps(text: &str) -> Answer<BTreeSet<BundleId>> {
+    let bad = |error: ValueError| Failure::field("apps", Problem::NoValue(error));
+    text.split_whitespace().map(|app| app.parse().map_err(bad)).collect()
 }
 
 async fn page(app: &App, me: &SignedIn, visit: &Visit, form: ExamForm, problems: Shown) -> Answer<ExamsPage> {
@@ -150,6 +161,7 @@ async fn form(app: &App, me: &SignedIn, fields: Option<&Fields>) -> Answer<ExamF
         classes: classes.map(choice("class")).collect(),
         lists: lists.map(choice("list")).collect(),
         names: text("names"),
+        apps: text("apps"),
         // Midnight is no time of today.
         until: until.unwrap_or_else(|| format::clock(UnixMillis(bell.0 - 1))),
     })
@@ -204,6 +216,10 @@ async fn facts(
         (t.ends, format::clock(exam.ends_at)),
         (t.level_allow_list, list.unwrap_or_else(|| t.only_always.to_owned())),
     ];
+    if !exam.apps.is_empty() {
+        let apps: Vec<&str> = exam.apps.iter().map(BundleId::as_str).collect();
+        facts.push((t.apps_in_exam, apps.join(", ")));
+    }
     if let Some(who) = &exam.ended_by {
         facts.push((t.ended_by, who.clone()));
     }

@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
-use crate::api::{exam, gate, groups, imports, ipads, own, people, read, rules, session, tokens, write};
+use crate::api::{
+    exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, tokens, write,
+};
+use crate::ipad_rules::RuleShown;
 use crate::openapi;
 use crate::rights::Right::{Devices, History, Lessons, Own, People, School};
 
@@ -153,6 +156,27 @@ fn ipad_api() -> Vec<Route> {
                 "Erase, report as lost, remove the passcode",
             )
             .gives::<ipads::AskedJson>(),
+        get(Devices, "/api/v1/ipads/{id}/rules", ipad_rules::holding)
+            .says("Was für ein iPad gilt und warum", "What holds for an iPad, and why")
+            .asks(&["during"])
+            .gives::<Value>(),
+        get(School, "/api/v1/ipad-rules", ipad_rules::list)
+            .says("Regeln für iPads", "Rules for iPads")
+            .gives::<List<RuleShown>>(),
+        post(School, "/api/v1/ipad-rules", ipad_rules::create)
+            .says("Eine Regel anlegen", "Make a rule")
+            .creates::<RuleShown>(),
+        get(School, "/api/v1/ipad-rules/{id}", ipad_rules::show)
+            .says("Eine Regel", "A rule")
+            .gives::<RuleShown>(),
+        put(School, "/api/v1/ipad-rules/{id}", ipad_rules::save)
+            .says("Eine Regel ändern", "Change a rule")
+            .gives::<RuleShown>(),
+        delete(School, "/api/v1/ipad-rules/{id}", ipad_rules::delete)
+            .says("Eine Regel löschen", "Delete a rule"),
+        get(School, "/api/v1/ipad-restrictions", ipad_rules::catalogue)
+            .says("Apples Liste der Einschränkungen", "Apple's list of restrictions")
+            .gives::<Value>(),
         get(Devices, "/api/v1/invitations", ipads::invitations)
             .says("Einladungen, die gelten", "Invitations that hold")
             .gives::<List<Invitation>>(),

@@ -1,17 +1,24 @@
 //! A school to show: every state a page knows, and texts that would break a page that does not escape.
 
+use std::collections::BTreeSet;
+
 use inventory::gate::{Layer, NewExam, NewRule, NewSlot, Sitting, Target};
 use inventory::import::devices::read_devices;
 use inventory::import::people::read_people;
 use inventory::import::{Options, plan_devices, plan_people};
 use inventory::lessons::Grid;
-use inventory::mdm::{Action, Arrival, Found, NewCertificate, NewCommand, NewInvitation, Outcome, Reachable};
+use inventory::mdm::{
+    Action, Arrival, Found, NewCertificate, NewCommand, NewInvitation, NewIpadRule, Outcome, Reachable, When,
+};
+use inventory::vault::Vault;
 use inventory::{
     By, DeviceId, DhcpMode, EnrolmentId, ExamId, Filter, FilterId, GroupId, ImageId, ImportId, Interface,
-    InterfaceKind, Inventory, InvitationId, JobId, JobProgress, JobResult, JobTask, Level, ListAction,
-    ListId, Network, NetworkId, NewDevice, NewList, NewToken, Observed, Result, Role, RoomId, RuleId,
-    Sighting, SlotId, TokenId, UnixMillis, UserId, WaitingId, YouTube, clock,
+    InterfaceKind, Inventory, InvitationId, IpadRuleId, JobId, JobProgress, JobResult, JobTask, Level,
+    ListAction, ListId, Network, NetworkId, NewDevice, NewList, NewToken, Observed, Result, Role, RoomId,
+    RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId, WaitingId, YouTube, clock,
 };
+use ipados::catalogue::Setting;
+use ipados::rules::{Content, Preset};
 use serde_json::{Value, json};
 
 /// Ids of what was put in.
@@ -61,6 +68,8 @@ pub(crate) struct School {
     pub(crate) token: TokenId,
     /// An iPad with answered, refused and waiting commands.
     pub(crate) ipad: EnrolmentId,
+    /// A rule for iPads that contradicts another.
+    pub(crate) ipad_rule: IpadRuleId,
     /// A link that enrols iPads.
     pub(crate) invitation: InvitationId,
 }
@@ -69,7 +78,7 @@ pub(crate) struct School {
 ///
 /// # Errors
 /// The database failed.
-pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
+pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School> {
     let now = clock::now();
     let by = By { actor: "admin", at: now };
     let earlier = |mins: i64| By { actor: "deployd", at: UnixMillis(now.0 - mins * 60_000) };
@@ -221,6 +230,7 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
     let (people_import, device_import) = imports(inventory, by).await?;
     let (pupil, teacher, token) = people(inventory, by, class).await?;
     let (ipad, invitation) = ipads(inventory, by, library).await?;
+    let ipad_rule = ipad_rules(inventory, vault, by, library).await?;
     Ok(School {
         device_import,
         filter,
@@ -233,6 +243,7 @@ pub(crate) async fn fill(inventory: &Inventory) -> Result<School> {
         teacher,
         token,
         ipad,
+        ipad_rule,
         invitation,
         class,
         room,
@@ -396,11 +407,27 @@ async fn names(inventory: &Inventory, by: By<'_>, room: RoomId) -> Result<(ListI
     Ok((own, filter, inventory.add_slot(by, &slot).await?))
 }
 
+/// Rules for iPads: the school's, and a room's that says something else.
+async fn ipad_rules(inventory: &Inventory, vault: &Vault, by: By<'_>, room: RoomId) -> Result<IpadRuleId> {
+    let mut school = Content { presets: [Preset::SchoolIpad].into(), ..Content::default() };
+    let mut library = Content::default();
+    // A key of the catalogue with a value of its type is always taken.
+    let _ = school.restrictions.set("allowCamera", Setting::Bool(true));
+    let _ = library.restrictions.set("allowCamera", Setting::Bool(false));
+    let whole =
+        NewIpadRule { name: "Alle <iPads> & mehr".into(), target: None, when: When::Always, content: school };
+    inventory.save_ipad_rule(by, vault, None, &whole).await?;
+    let target = Some(Target::Room(room));
+    let quiet = NewIpadRule { name: "Bücherei".into(), target, when: When::SchoolHours, content: library };
+    inventory.save_ipad_rule(by, vault, None, &quiet).await
+}
+
 /// An exam with somebody who is absent and somebody who tried a way around.
 async fn exam(inventory: &Inventory, by: By<'_>, room: RoomId, pc: DeviceId) -> Result<ExamId> {
     let by = By { actor: "frau-groß", ..by };
     let ends_at = by.at.plus_secs(3600);
-    let new = NewExam { name: "Mathe <7b> & Co", targets: &[Target::Room(room)], list: None, ends_at };
+    let (targets, apps) = ([Target::Room(room)], BTreeSet::new());
+    let new = NewExam { name: "Mathe <7b> & Co", targets: &targets, list: None, apps: &apps, ends_at };
     let exam = inventory.begin_exam(by, &new).await?;
     let seen = Some(by.at);
     let sitting = |device, name: &str, seen, dodged| Sitting {

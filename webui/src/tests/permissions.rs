@@ -39,6 +39,8 @@ pub(super) fn path(desk: &Desk, route: &Route) -> String {
         Some("tokens") => school.token.to_string(),
         Some("invitations") => school.invitation.to_string(),
         Some("ipads") if route.path.contains("invitations") => school.invitation.to_string(),
+        Some("ipad-rules") => school.ipad_rule.to_string(),
+        Some("ipads") if route.path.contains("rules/{id}") => school.ipad_rule.to_string(),
         Some("ipads") => school.ipad.to_string(),
         Some("gate") => match route.path.split('/').nth(5 - 1) {
             Some("rooms") => school.empty_room.to_string(),

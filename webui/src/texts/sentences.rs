@@ -144,6 +144,36 @@ impl Texts {
         }
     }
 
+    pub(crate) fn restrictions_count(&self, count: usize) -> String {
+        match (self.lang, count) {
+            (Lang::De, 1) => "1 Einschränkung".to_owned(),
+            (Lang::De, n) => format!("{n} Einschränkungen"),
+            (Lang::En, 1) => "1 restriction".to_owned(),
+            (Lang::En, n) => format!("{n} restrictions"),
+        }
+    }
+
+    pub(crate) fn needs_version(&self, version: &str) -> String {
+        match self.lang {
+            Lang::De => format!("erst ab iPadOS {version}"),
+            Lang::En => format!("needs iPadOS {version}"),
+        }
+    }
+
+    pub(crate) fn missing_part(&self, part: &str) -> String {
+        match self.lang {
+            Lang::De => format!("dazu fehlt {part}"),
+            Lang::En => format!("{part} is missing"),
+        }
+    }
+
+    pub(crate) fn name_taken(&self, part: &str) -> String {
+        match self.lang {
+            Lang::De => format!("den Namen {part} hat schon ein anderer Teil"),
+            Lang::En => format!("another part is called {part} already"),
+        }
+    }
+
     pub(crate) fn said_asked(&self, what: &str) -> String {
         match self.lang {
             Lang::De => format!("Verlangt: {what}. Das iPad erledigt es, sobald es erreichbar ist."),

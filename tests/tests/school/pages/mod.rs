@@ -13,6 +13,7 @@ use std::process::Command;
 use hausmeister::browser::{Browser, Screen};
 use inventory::ca::Authority;
 use inventory::config::Site;
+use inventory::vault::Vault;
 use inventory::{
     By, DeviceId, Interface, InterfaceKind, Inventory, Lease, LeaseState, NewDevice, Role, UnixMillis, clock,
 };
@@ -41,7 +42,8 @@ impl Pages {
         let site = Site { name, data_dir: dir.path().to_owned(), ..Site::default() };
         Authority::ensure(&site.keys_dir(), &site.name).unwrap();
         let inventory = runtime.block_on(Inventory::open(&site.database_url())).unwrap();
-        let school = runtime.block_on(sample::fill(&inventory)).unwrap();
+        let school =
+            runtime.block_on(sample::fill(&inventory, &Vault::open(&site.keys_dir()).unwrap())).unwrap();
         let phone = runtime.block_on(people(&inventory, &school));
         let listen = (Ipv4Addr::LOCALHOST, 0).into();
         let config = webui::Config { listen, ..webui::Config::default() };

@@ -1,0 +1,223 @@
+//! What every iPad should have, in memory: computed from the inventory whenever something changed that matters, and told to iPads for whom
+//! it is something else than before.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use inventory::lessons::Grid;
+use inventory::mdm::{Declared, Holding, IpadExam, IpadRule, Moment, RuledIpad, When};
+use inventory::{Change, EnrolmentId, UnixMillis, clock};
+use ipados::os::DeviceFacts;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::Server;
+use crate::command::{Command, DeclarativeManagement};
+use crate::document::Data;
+use crate::wanted::{School, Wanted};
+
+/// What every iPad should have.
+pub(crate) struct Wishes {
+    school: School,
+    now: Mutex<Now>,
+    /// Somebody changed something.
+    changed: Notify,
+    /// One computes at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What was computed last.
+#[derive(Default)]
+struct Now {
+    /// By iPad; most share one with others.
+    of: HashMap<EnrolmentId, Arc<Wish>>,
+    /// Profiles by the hash of their content.
+    profiles: HashMap<Uuid, Vec<u8>>,
+}
+
+/// What one iPad should have, and what that was made for.
+pub(crate) struct Wish {
+    /// The declarations and profiles.
+    pub(crate) wanted: Wanted,
+    facts: DeviceFacts,
+}
+
+/// What the inventory says, read once for all iPads.
+struct Book {
+    rules: Vec<IpadRule>,
+    exams: Vec<IpadExam>,
+    moment: Moment,
+}
+
+impl Wishes {
+    pub(crate) fn new(school: School) -> Self {
+        Self { school, now: Mutex::default(), changed: Notify::new(), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// Hears of a change in the inventory.
+    pub(crate) fn heed(&self, change: &Change) {
+        let matters = match change.entity.as_str() {
+            "ipad_rule" | "device" | "group" | "user" | "rule" | "lessons" => true,
+            "exam" => change.action != "observed",
+            "ipad" => change.action == "reachable",
+            _ => false,
+        };
+        if matters {
+            self.changed.notify_one();
+        }
+    }
+
+    /// An iPad said what it is.
+    pub(crate) fn heed_facts(&self, ipad: EnrolmentId, facts: &serde_json::Value) {
+        let said = |key: &str| facts.get(key).and_then(serde_json::Value::as_bool).unwrap_or_default();
+        let known = self.lock().of.get(&ipad).is_some_and(|wish| {
+            let os = facts.get("os_version").and_then(|os| os.as_str()?.parse().ok());
+            wish.facts.supervised == said("supervised")
+                && wish.facts.shared_ipad == said("shared")
+                && os.is_none_or(|os| wish.facts.os == os)
+        });
+        if !known {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The profile with that id, if any iPad should have it.
+    pub(crate) fn profile(&self, id: Uuid) -> Option<Vec<u8>> {
+        self.lock().profiles.get(&id).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        // Every step leaves maps that are right, so a panic elsewhere cannot have left half of one.
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Server {
+    /// What an iPad should have.
+    ///
+    /// # Errors
+    /// The inventory failed.
+    pub(crate) async fn wish(&self, ipad: EnrolmentId) -> inventory::Result<Option<Arc<Wish>>> {
+        if let Some(wish) = self.wishes.lock().of.get(&ipad) {
+            return Ok(Some(Arc::clone(wish)));
+        }
+        // It came a moment ago.
+        self.wish_anew(clock::now()).await?;
+        Ok(self.wishes.lock().of.get(&ipad).cloned())
+    }
+
+    /// Computes what every iPad should have and tells those for whom it changed. Returns when it changes by itself.
+    ///
+    /// # Errors
+    /// The inventory failed; what was told stays told.
+    pub(crate) async fn wish_anew(&self, now: UnixMillis) -> inventory::Result<UnixMillis> {
+        let _turn = self.wishes.turn.lock().await;
+        let book = self.book(now).await?;
+        let (ipads, problems) = self.inventory.ruled_ipads(now).await?;
+        for problem in problems {
+            tracing::warn!(error = &problem as &dyn std::error::Error, "an iPad is left out of the rules");
+        }
+        let mut shared = HashMap::new();
+        let mut of = HashMap::with_capacity(ipads.len());
+        let mut news = Vec::new();
+        for ipad in &ipads {
+            let Some(wish) = self.wish_of(&book, ipad, &mut shared) else { continue };
+            let token = wish.wanted.declarations.token();
+            if ipad.declared.as_deref() != Some(token) {
+                news.extend(self.tell(ipad.id, &wish.wanted, now));
+            }
+            of.insert(ipad.id, wish);
+        }
+        let documents =
+            shared.into_values().flatten().flat_map(|wish: Arc<Wish>| wish.wanted.profiles.clone());
+        let profiles = documents.map(|document| (document.uuid, document.xml)).collect();
+        *self.wishes.lock() = Now { of, profiles };
+        for part in news.chunks(TOLD_AT_ONCE) {
+            self.inventory.declare(self.by(now), part).await?;
+            part.iter().for_each(|declared| self.ipads.note_work(declared.command.enrolment));
+        }
+        Ok(book.next_change())
+    }
+
+    async fn book(&self, now: UnixMillis) -> inventory::Result<Book> {
+        let (rules, problems) = self.inventory.ipad_rules(&self.vault).await?;
+        for problem in problems {
+            tracing::warn!(error = &problem as &dyn std::error::Error, "a rule for iPads is left out");
+        }
+        let exams = self.inventory.ipad_exams(now).await?;
+        let grid: Grid = self.inventory.grid().await?;
+        let local = Timestamp::from_millisecond(now.0).unwrap_or_default().to_zoned(TimeZone::system());
+        Ok(Book { rules, exams, moment: Moment { at: now, bell: grid.bell(&local) } })
+    }
+
+    /// What one iPad should have; computed once for all for whom the same holds.
+    fn wish_of(
+        &self,
+        book: &Book,
+        ipad: &RuledIpad,
+        shared: &mut HashMap<(Vec<(Uuid, i64)>, DeviceFacts), Option<Arc<Wish>>>,
+    ) -> Option<Arc<Wish>> {
+        let holding = Holding::of(&book.rules, &book.exams, ipad, book.moment);
+        let wish = shared.entry((holding.key(), ipad.facts)).or_insert_with(|| {
+            let wanted = self.wishes.school.wanted(&holding.layers(), ipad.facts, Vec::new());
+            let wanted = wanted.inspect_err(|error| {
+                tracing::error!(ipad.id = %ipad.id, error = error as &dyn std::error::Error, "the rules of an iPad cannot be written");
+            });
+            Some(Arc::new(Wish { wanted: wanted.ok()?, facts: ipad.facts }))
+        });
+        wish.clone()
+    }
+
+    fn tell(&self, ipad: EnrolmentId, wanted: &Wanted, now: UnixMillis) -> Option<Declared> {
+        let at = OffsetDateTime::from_unix_timestamp(now.0 / 1000).ok()?;
+        let tokens = wanted.declarations.tokens(at).to_string();
+        let command = DeclarativeManagement { data: Some(Data::from(tokens.into_bytes())) };
+        let command = self.wrap(ipad, &Command::DeclarativeManagement(command), now)?;
+        Some(Declared { token: wanted.declarations.token().to_owned(), command })
+    }
+}
+
+impl Book {
+    /// When something changes by itself: a bell, the end of an exam. Who is in the network is looked at again and again where it matters.
+    fn next_change(&self) -> UnixMillis {
+        let ends = self.exams.iter().flat_map(|exam| exam.targets.iter().map(|(_, ends)| *ends));
+        let presence = self.rules.iter().any(|rule| rule.new.when == When::AtSchool);
+        let look = presence.then(|| self.moment.at.plus_secs(PRESENCE_SECS));
+        ends.chain([self.moment.bell.until]).chain(look).min().unwrap_or(self.moment.bell.until)
+    }
+}
+
+/// Computes what iPads should have whenever something changed, and when the time for it has come.
+pub(crate) async fn follow(server: Arc<Server>) {
+    loop {
+        let now = clock::now();
+        let next = match server.wish_anew(now).await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot see what iPads should have; trying again"
+                );
+                now.plus_secs(RETRY_SECS)
+            }
+        };
+        // A move of a whole class is one round.
+        tokio::time::sleep(GATHER).await;
+        let wait = u64::try_from(next.0 - clock::now().0).unwrap_or(0).min(LOOK_ANYWAY_MILLIS);
+        tokio::select! {
+            () = server.wishes.changed.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+        }
+    }
+}
+
+const GATHER: Duration = Duration::from_millis(300);
+const LOOK_ANYWAY_MILLIS: u64 = 60_000;
+const RETRY_SECS: u64 = 5;
+const PRESENCE_SECS: u64 = 10;
+/// In one transaction.
+const TOLD_AT_ONCE: usize = 500;
