@@ -15,8 +15,10 @@
 
 mod parts;
 mod presets;
+mod provided;
 
 pub use presets::Preset;
+pub use provided::{IDENTITY, Provided, SCHOOL_CA, needs_identity, provide};
 
 use crate::catalogue::{Language, Restriction, Setting};
 use crate::os::{DeviceFacts, OsVersion};

@@ -158,10 +158,10 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let ca = DeviceCa::ensure(&site.keys_dir(), &site.name, KeyKind::P256, now)?;
     let scep = scep::Server::new(Arc::clone(ca.ra()), ca.certificate(), SingleDes::Accepted)?;
     let topic = topic(&config)?;
-    let profiles =
-        Profiles::new(&site.name, &topic, url.as_str(), authority_der(&authority), (&certificate, &key))?;
+    let authority = authority_der(&authority);
+    let profiles = Profiles::new(&site.name, &topic, url.as_str(), authority.clone(), (&certificate, &key))?;
     let push = Push::new(&config, &topic)?;
-    let school = wanted::School { name: profiles.organization()?, base: url.as_str().to_owned() };
+    let school = wanted::School { name: profiles.organization()?, base: url.as_str().to_owned(), authority };
     let server = Arc::new(Server::new(inventory, vault, ca, scep, profiles, push, Wishes::new(school)));
     let failed = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;

@@ -2,9 +2,9 @@
 
 use ipados::catalogue::Language;
 use ipados::os::DeviceFacts;
-use ipados::profile::{Document, ProfileError};
-use ipados::rules::{Layer, Update, merge};
-use ipados::values::{HttpsUrl, Label, PartName, ProfileId, ValueError};
+use ipados::profile::{Document, ProfileError, Scep};
+use ipados::rules::{Layer, Provided, Update, merge, provide};
+use ipados::values::{Blob, HttpsUrl, Label, PartName, ProfileId, Secret, ValueError};
 
 use crate::declarative::{
     DeclarationSet, Desired, DesiredApp, DesiredProfile, EnforcedUpdate, Organization, SetError, StatusItem,
@@ -40,6 +40,17 @@ pub struct School {
     pub name: Label,
     /// Where iPads reach us, without a slash at the end.
     pub base: String,
+    /// The certificate of the school's authority (DER).
+    pub authority: Vec<u8>,
+}
+
+/// Who an iPad is in the school's WLAN.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WlanIdentity {
+    /// Its enrolment: the common name of the certificate.
+    pub enrolment: String,
+    /// Another number makes it fetch another certificate.
+    pub generation: i64,
 }
 
 impl School {
@@ -51,8 +62,13 @@ impl School {
         layers: &[Layer],
         device: DeviceFacts,
         apps: Vec<DesiredApp>,
+        wlan: &WlanIdentity,
     ) -> Result<Wanted, WantedError> {
-        let merged = merge(layers, device);
+        let provided = provide(layers, &self.name, self.provided(wlan)?)?;
+        let merged = match provided {
+            Some(provided) => merge(&[layers, &[provided]].concat(), device),
+            None => merge(layers, device),
+        };
         let base: ProfileId = IDENTIFIERS.parse()?;
         let mut desired = Desired {
             status: StatusItem::standard(),
@@ -66,7 +82,7 @@ impl School {
             let document = profile.write()?;
             desired.profiles.push(DesiredProfile {
                 name: purpose(&profile.identifier)?,
-                url: self.url(&document)?,
+                url: self.url(&document, wlan)?,
                 version: document.uuid,
                 when: None,
             });
@@ -75,8 +91,26 @@ impl School {
         Ok(Wanted { declarations: DeclarationSet::new(&desired, device, None)?, profiles })
     }
 
-    fn url(&self, document: &Document) -> Result<HttpsUrl, ValueError> {
-        format!("{}/profiles/{}", self.base, document.uuid.simple()).parse()
+    /// The part of a URL after the profile's hash names the iPad where its content is the iPad's own.
+    fn url(&self, document: &Document, wlan: &WlanIdentity) -> Result<HttpsUrl, ValueError> {
+        let url = format!("{}/profiles/{}", self.base, document.uuid.simple());
+        if is_own(document) { format!("{url}/{}", wlan.enrolment).parse() } else { url.parse() }
+    }
+
+    fn provided(&self, wlan: &WlanIdentity) -> Result<Provided, WantedError> {
+        let subject = vec![
+            ("O".into(), self.name.to_string()),
+            ("OU".into(), format!("WLAN {}", wlan.generation)),
+            ("CN".into(), wlan.enrolment.clone()),
+        ];
+        let scep = Scep {
+            url: format!("{}/scep", self.base).parse()?,
+            ca_name: None,
+            subject,
+            challenge: Secret::new(CHALLENGE.to_owned()),
+            ca_fingerprint: None,
+        };
+        Ok(Provided { authority: Blob::from(self.authority.clone()), scep })
     }
 }
 
@@ -90,18 +124,37 @@ fn enforced(update: &Update) -> EnforcedUpdate {
     EnforcedUpdate { version: update.version, build: None, deadline: update.deadline, details: None }
 }
 
+/// Whether a profile lacks a password that is made when it is fetched.
+pub fn is_own(document: &Document) -> bool {
+    document.xml.windows(CHALLENGE.len()).any(|window| window == CHALLENGE.as_bytes())
+}
+
+/// The profile with the password for one certificate. The hash stays what it was: it stands for everything else.
+pub fn with_challenge(document: &[u8], challenge: &str) -> Vec<u8> {
+    String::from_utf8_lossy(document).replace(CHALLENGE, challenge).into_bytes()
+}
+
+/// Stands where the password will be.
+const CHALLENGE: &str = "a password is made when this profile is fetched";
+
 /// How the identifiers of our profiles begin.
 const IDENTIFIERS: &str = "org.hausmeister";
 
 #[cfg(test)]
 mod tests {
     use ipados::os::OsVersion;
-    use ipados::rules::{Content, Preset, Rank};
+    use ipados::profile::{Eap, Part, Payload, Wifi, WifiSecurity, WifiStandard};
+    use ipados::rules::{Content, IDENTITY, Preset, Rank, SCHOOL_CA};
 
     use super::*;
 
     fn school() -> School {
-        School { name: "Schule am See".parse().unwrap(), base: "https://mdm.schule.example".into() }
+        let (name, base) = ("Schule am See".parse().unwrap(), "https://mdm.schule.example".into());
+        School { name, base, authority: b"DER".to_vec() }
+    }
+
+    fn wlan(generation: i64) -> WlanIdentity {
+        WlanIdentity { enrolment: "b8f0".into(), generation }
     }
 
     fn layer(rank: Rank, preset: Preset) -> Layer {
@@ -116,8 +169,8 @@ mod tests {
     fn an_exam_adds_one_declaration_and_changes_the_rules() {
         let everyday = [layer(Rank::School, Preset::SchoolIpad)];
         let exam = layer(Rank::Exam, Preset::ExamOneApp("com.apple.calculator".parse().unwrap()));
-        let before = school().wanted(&everyday, IPAD, Vec::new()).unwrap();
-        let during = school().wanted(&[everyday[0].clone(), exam], IPAD, Vec::new()).unwrap();
+        let before = school().wanted(&everyday, IPAD, Vec::new(), &wlan(1)).unwrap();
+        let during = school().wanted(&[everyday[0].clone(), exam], IPAD, Vec::new(), &wlan(1)).unwrap();
         let names = |wanted: &Wanted| {
             let names = wanted.declarations.iter().filter(|(_, name, _)| name.contains(".profile."));
             names.map(|(_, name, it)| (name.to_owned(), it.server_token.clone())).collect::<Vec<_>>()
@@ -134,10 +187,38 @@ mod tests {
     #[test]
     fn the_same_rules_are_the_same_declarations_and_each_profile_has_its_address() {
         let layers = [layer(Rank::School, Preset::SchoolIpad)];
-        let one = school().wanted(&layers, IPAD, Vec::new()).unwrap();
-        let two = school().wanted(&layers, IPAD, Vec::new()).unwrap();
+        let one = school().wanted(&layers, IPAD, Vec::new(), &wlan(1)).unwrap();
+        let two = school().wanted(&layers, IPAD, Vec::new(), &wlan(2)).unwrap();
         assert_eq!(one.declarations.token(), two.declarations.token());
         let url = format!("https://mdm.schule.example/profiles/{}", one.profiles[0].uuid.simple());
         assert!(one.declarations.iter().any(|(_, _, it)| it.payload.to_string().contains(&url)));
+    }
+
+    #[test]
+    fn a_network_with_certificates_brings_the_schools_and_an_identity_of_the_ipads_own() {
+        let security = WifiSecurity::Enterprise {
+            standard: WifiStandard::Wpa2,
+            eap: Eap::Tls { identity: IDENTITY.parse().unwrap() },
+            server_names: vec!["radius.schule.example".parse().unwrap()],
+            anchors: vec![SCHOOL_CA.parse().unwrap()],
+        };
+        let ssid = "Schule".parse().unwrap();
+        let wifi = Wifi { ssid, hidden: false, auto_join: true, own_address: true, security };
+        let part = Part { name: "wifi".parse().unwrap(), title: None, payload: Payload::Wifi(wifi) };
+        let content = Content { parts: vec![part], ..Content::default() };
+        let layers = [Layer { rank: Rank::Room, name: "x".parse().unwrap(), until: None, content }];
+        let one = school().wanted(&layers, IPAD, Vec::new(), &wlan(1)).unwrap();
+        let document = &one.profiles[0];
+        assert!(is_own(document));
+        let whole = String::from_utf8(with_challenge(&document.xml, "GEHEIM")).unwrap();
+        assert!(
+            whole.contains("GEHEIM")
+                && !whole.contains(CHALLENGE)
+                && whole.contains("com.apple.security.root")
+        );
+        let url = format!("/profiles/{}/b8f0", document.uuid.simple());
+        assert!(one.declarations.iter().any(|(_, _, it)| it.payload.to_string().contains(&url)));
+        let next = school().wanted(&layers, IPAD, Vec::new(), &wlan(2)).unwrap();
+        assert_ne!(next.profiles[0].uuid, document.uuid, "the next generation is another profile");
     }
 }

@@ -4,8 +4,9 @@ use inventory::gate::Target;
 use inventory::lessons::Bell;
 use inventory::mdm::{Holding, IpadRule, Moment, NewIpadRule, RuledIpad, When};
 use inventory::{EnrolmentId, Error, IpadRuleId, UnixMillis, clock};
-use ipados::profile::{Part, Payload, WifiSecurity};
-use ipados::rules::{Content, Merged, merge};
+use ipados::profile::{Part, Payload, Scep, WifiSecurity};
+use ipados::rules::{Content, Layer, Merged, Provided, merge, provide};
+use ipados::values::{Blob, Secret, ValueError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -145,9 +146,26 @@ pub(crate) async fn holding(
         During::Leisure => Bell { lesson: false, school: false, until: now },
     };
     ipad.present |= during == During::Lesson;
-    let layers = Holding::of(&rules, &exams, &ipad, Moment { at: now, bell }).layers();
+    let mut layers = Holding::of(&rules, &exams, &ipad, Moment { at: now, bell }).layers();
+    layers.extend(provided(app, &layers)?);
     let merged = merge(&layers, ipad.facts);
     Ok((ipad, merged))
+}
+
+/// What the MDM server adds, without what only it knows.
+fn provided(app: &App, layers: &[Layer]) -> Answer<Option<Layer>> {
+    let internal = |_: ValueError| Failure::Internal;
+    let url = app.school.mdm_url.as_ref().map_or("https://mdm.invalid", |url| url.as_str());
+    let scep = Scep {
+        url: format!("{url}/scep").parse().map_err(internal)?,
+        ca_name: None,
+        subject: Vec::new(),
+        challenge: Secret::new(String::new()),
+        ca_fingerprint: None,
+    };
+    let authority = Blob::from(app.school.authority.as_bytes().to_vec());
+    let school = app.school.name.parse().map_err(internal)?;
+    provide(layers, &school, Provided { authority, scep }).map_err(internal)
 }
 
 fn with_secrets(rules: &[IpadRule], id: Option<IpadRuleId>, wish: RuleWish) -> NewIpadRule {

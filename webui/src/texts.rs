@@ -138,7 +138,12 @@ texts! {
     wifi_password: "WLAN: Kennwort", "Wi-Fi: password";
     wifi_password_hint: "Leer lassen, um das gespeicherte zu behalten.", "Leave empty to keep the one that is stored.";
     wifi_hidden: "WLAN ist unsichtbar", "Wi-Fi is hidden";
-    wifi_open: "WLAN ist offen (ohne Kennwort)", "Wi-Fi is open (no password)";
+    wifi_security: "WLAN: Schutz", "Wi-Fi: protection";
+    wifi_by_password: "ein Kennwort für alle", "one password for all";
+    wifi_by_certificate: "ein Zertifikat je iPad (EAP-TLS)", "a certificate for each iPad (EAP-TLS)";
+    wifi_open: "keiner (offen)", "none (open)";
+    radius_name: "Name des RADIUS-Servers", "Name of the RADIUS server";
+    radius_hint: "Nur bei Zertifikaten: Nur diesem Server mit einem Zertifikat dieser Schule vertraut das iPad. Sein eigenes holt es sich von hier.", "With certificates only: the iPad trusts this server only, with a certificate of this school. It gets its own from here.";
     dns_server: "Verschlüsseltes DNS (https-Adresse oder Name)", "Encrypted DNS (https address or name)";
     printers: "Drucker, einer je Zeile: Adresse | Pfad", "Printers, one on a line: address | path";
     web_filter: "Apples Web-Filter für Kinder", "Apple's web filter for children";
@@ -181,6 +186,10 @@ texts! {
     needs_supervision: "nur auf betreuten iPads", "on supervised iPads only";
     not_on_shared: "nicht auf geteilten iPads", "not on Shared iPads";
     enrolment_is_no_rule: "die Verwaltung selbst ist keine Regel", "the management itself is no rule";
+    declared: "Was es haben soll", "What it should have";
+    declared_active: "in Kraft", "in force";
+    declared_inactive: "wartet", "waits";
+    declared_refused: "abgelehnt", "refused";
     exam_apps: "iPads: nur diese Apps (Bundle-IDs, eine je Zeile)", "iPads: only these apps (bundle ids, one on a line)";
     apps_in_exam: "Apps auf iPads", "Apps on iPads";
     exam_apps_hint: "Eine App füllt den Bildschirm, mehrere sind alles, was sich öffnen lässt. Leer: iPads bleiben, wie sie sind. Nach dem Ende geht die Sperre von selbst auf.", "One app fills the screen, several are all that opens. Empty: iPads stay as they are. The lock opens by itself when the exam ends.";

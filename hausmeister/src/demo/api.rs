@@ -47,6 +47,11 @@ impl Api {
         read(path, answer)
     }
 
+    pub(super) fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let answer = self.agent.delete(format!("{}/api/v1{path}", self.base)).call();
+        read(path, answer).map(|_| ())
+    }
+
     /// The entries of a list.
     pub(super) fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let list = self.get(path)?;

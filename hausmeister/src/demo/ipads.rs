@@ -7,12 +7,14 @@ use anyhow::{Context as _, ensure};
 use ipad::{Facts, Ipad, Trust};
 use serde_json::json;
 
+use inventory::clock;
+
 use super::api::text;
 use super::now;
 use super::story::{LIMIT, ROOM, Story};
 
 impl Story {
-    /// Ten iPads enrol with one link; one of them is found on a bus.
+    /// Ten iPads enrol with one link, get Wi-Fi and rules, sit an exam; one of them is found on a bus.
     pub(super) fn tell_of_ipads(&mut self) -> anyhow::Result<()> {
         let room = self.school.api.find("/rooms", "name", ROOM)?.context("the room is gone")?;
         let wish = json!({ "room": text(&room, "id"), "uses": IPADS, "days": 1 });
@@ -35,6 +37,8 @@ impl Story {
             "{IPADS} iPads enrolled with one link in {took:.1} s, and are devices of {ROOM}"
         ));
 
+        self.give_rules(&mut ipads)?;
+        self.sit_an_exam(&mut ipads, &text(&room, "id"))?;
         let lost = ipads.first_mut().context("there is no iPad")?;
         let id =
             self.school.api.find("/ipads", "serial", &lost.facts.serial)?.context("an iPad is not listed")?;
@@ -54,6 +58,61 @@ impl Story {
         self.milestone(&format!("{} was lost, showed \"{MESSAGE}\", and is found", lost.facts.serial));
         Ok(())
     }
+
+    fn give_rules(&mut self, ipads: &mut [Ipad]) -> anyhow::Result<()> {
+        let wifi = json!({
+            "ssid": SSID, "hidden": false, "auto_join": true, "own_address": true,
+            "security": { "password": { "standard": "WPA2", "password": "Kreide und Schwamm" } },
+        });
+        let clip = json!({
+            "url": "https://moodle.schule.example", "label": "Moodle", "icon": null, "removable": false, "full_screen": false,
+        });
+        let parts = json!([
+            { "name": "wifi", "title": null, "payload": { "kind": "wifi", "settings": wifi } },
+            { "name": "moodle", "title": null, "payload": { "kind": "web_clip", "settings": clip } },
+        ]);
+        let content = json!({ "presets": ["school_ipad"], "parts": parts });
+        let began = now();
+        self.school
+            .api
+            .post("/ipad-rules", &json!({ "name": "Alle iPads", "when": "always", "content": content }))?;
+        self.wait_for_all(ipads, "all iPads have Wi-Fi and rules", |ipad| {
+            ipad.state.networks() == [SSID] && ipad.state.restricted("allowVPNCreation") == Some(false)
+        })?;
+        let took = now().duration_since(began).as_secs_f64();
+        self.milestone(&format!("{IPADS} iPads have Wi-Fi, Moodle and the school's rules after {took:.1} s"));
+        Ok(())
+    }
+
+    fn sit_an_exam(&mut self, ipads: &mut [Ipad], room: &str) -> anyhow::Result<()> {
+        let ends_at = clock::now().plus_secs(600);
+        let exam = json!({
+            "name": "Mathematik", "targets": [{ "kind": "room", "id": room }], "apps": [CALCULATOR], "ends_at": ends_at,
+        });
+        let exam = text(&self.school.api.post("/exams", &exam)?, "id");
+        self.wait_for_all(ipads, "all iPads show the calculator only", |ipad| {
+            ipad.state.locked_to() == Some(CALCULATOR)
+        })?;
+        self.school.api.delete(&format!("/exams/{exam}"))?;
+        self.wait_for_all(ipads, "all iPads are out of the exam", |ipad| ipad.state.locked_to().is_none())?;
+        self.milestone(&format!("{IPADS} iPads sat an exam with the calculator only, and are as before"));
+        Ok(())
+    }
+
+    /// Lets every iPad ask until it is as it should be.
+    fn wait_for_all(
+        &mut self,
+        ipads: &mut [Ipad],
+        what: &str,
+        is: impl Fn(&Ipad) -> bool,
+    ) -> anyhow::Result<()> {
+        self.wait(what, LIMIT, |_| {
+            for ipad in ipads.iter_mut().filter(|ipad| !is(ipad)) {
+                ipad.connect()?;
+            }
+            Ok(ipads.iter().all(&is).then_some(()))
+        })
+    }
 }
 
 /// An iPad that enrols and does what it is asked.
@@ -67,4 +126,6 @@ fn enrol(link: &str, number: u32, trust: &Trust) -> thread::JoinHandle<anyhow::R
 }
 
 const IPADS: u32 = 10;
+const SSID: &str = "Schule";
+const CALCULATOR: &str = "com.apple.calculator";
 const MESSAGE: &str = "Bitte im Sekretariat abgeben";

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::commands::{NewCommand, insert_command, supersede};
+use super::wlan::revoke_wlan;
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
 use crate::devices::insert_device;
@@ -265,6 +266,7 @@ macro_rules! leave {
             .execute(&mut *$tx)
             .await
             .map_err(Error::db("revoke an iPad's certificates"))?;
+            revoke_wlan!($tx, $by, $id)?;
             sqlx::query(
                 "UPDATE mdm_enrolments SET state = 'left', push = NULL, unlock_token = NULL WHERE id = $1",
             )

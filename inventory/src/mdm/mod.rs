@@ -8,6 +8,7 @@ mod enrolments;
 mod invitations;
 mod rules;
 mod url;
+mod wlan;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ pub use invitations::{
 };
 pub use rules::{Declared, Holding, IpadExam, IpadRule, Moment, NewIpadRule, RuledIpad, When};
 pub use url::ServerUrl;
+pub use wlan::WlanCertificate;
 
 /// What the database keeps of a link's token or of a challenge.
 #[must_use]

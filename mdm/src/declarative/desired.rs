@@ -42,7 +42,7 @@ pub struct DesiredProfile {
 }
 
 /// An app that the device installs, updates and removes by itself (17.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DesiredApp {
     /// Which app.
     pub source: AppSource,
@@ -55,7 +55,7 @@ pub struct DesiredApp {
 }
 
 /// Where an app comes from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AppSource {
     /// The App Store's number of the app.
     Store(u64, AppLicense),
@@ -66,7 +66,7 @@ pub enum AppSource {
 }
 
 /// Whom a licence is assigned to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "Apple's names, and they say it")]
 pub enum AppLicense {
     Device,
@@ -74,7 +74,7 @@ pub enum AppLicense {
 }
 
 /// Whether an app must be on the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AppInstall {
     /// It is installed and cannot be removed.
     Required,

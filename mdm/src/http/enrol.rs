@@ -17,9 +17,7 @@ pub(super) async fn profile(
     State(server): State<Arc<Server>>,
     Path(token): Path<String>,
 ) -> Result<Response, Refused> {
-    let mut challenge = [0; 24];
-    rand::rng().fill_bytes(&mut challenge);
-    let challenge = data_encoding::BASE32_NOPAD.encode(&challenge);
+    let challenge = fresh_challenge();
     let by = server.by(clock::now());
     let ends_at = by.at.plus_secs(CHALLENGE_SECS);
     let opened =
@@ -37,5 +35,12 @@ pub(super) async fn profile(
     Ok((headers, signed).into_response())
 }
 
+/// A password that nobody guesses.
+pub(super) fn fresh_challenge() -> String {
+    let mut challenge = [0; 24];
+    rand::rng().fill_bytes(&mut challenge);
+    data_encoding::BASE32_NOPAD.encode(&challenge)
+}
+
 /// How long a challenge holds.
-const CHALLENGE_SECS: u64 = 15 * 60;
+pub(super) const CHALLENGE_SECS: u64 = 15 * 60;

@@ -6,7 +6,7 @@
 //! | `/scep`          | the iPad's certificate (RFC 8894), by GET and POST                                  |
 //! | `/checkin`       | check-in messages                                                                   |
 //! | `/commands`      | the next command                                                                    |
-//! | `/profiles/{id}` | a profile that a declaration names, signed                                          |
+//! | `/profiles/…`    | a profile that a declaration names, signed                                          |
 //!
 //! Whoever checks in signs the body (`Mdm-Signature`); nothing is parsed before that signature and the certificate behind it are known.
 //! Nothing is ever answered with 401: iPads take that for an order to forget us.
@@ -42,6 +42,7 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/checkin", put(checkin::check_in))
         .route("/commands", put(commands::next))
         .route("/profiles/{id}", get(profile::of_rules))
+        .route("/profiles/{id}/{ipad}", get(profile::of_one))
         .with_state(server)
 }
 

@@ -85,7 +85,9 @@ async fn certify(server: &Server, request: &Request) -> Result<Option<Vec<u8>>, 
         Kind::Initial => {
             let Some(challenge) = &request.challenge else { return Ok(None) };
             let challenge = secret_hash(challenge.as_str());
-            let Some(found) = server.inventory.challenge(&challenge, now).await? else { return Ok(None) };
+            let Some(found) = server.inventory.challenge(&challenge, now).await? else {
+                return certify_for_wlan(server, request, &challenge, now).await;
+            };
             let (certificate, sha256, serial, ends_at) = issue(server, request, found.enrolment, now)?;
             let new = NewCertificate { fingerprint: &sha256, serial: &serial, ends_at };
             let key = hex(&fingerprint(&request.public_key));
@@ -103,6 +105,21 @@ async fn certify(server: &Server, request: &Request) -> Result<Option<Vec<u8>>, 
             Ok((done == Certified::Yes).then_some(certificate))
         }
     }
+}
+
+/// The same for the WLAN: such a certificate opens nothing here.
+async fn certify_for_wlan(
+    server: &Server,
+    request: &Request,
+    challenge: &str,
+    now: UnixMillis,
+) -> Result<Option<Vec<u8>>, Refused> {
+    let Some(ipad) = server.inventory.wlan_challenge(challenge, now).await? else { return Ok(None) };
+    let (certificate, sha256, serial, ends_at) = issue(server, request, ipad, now)?;
+    let new = NewCertificate { fingerprint: &sha256, serial: &serial, ends_at };
+    let key = hex(&fingerprint(&request.public_key));
+    let done = server.inventory.certify_for_wlan(server.by(now), challenge, &key, new).await?;
+    Ok((done == Certified::Yes).then_some(certificate))
 }
 
 fn issue(

@@ -25,7 +25,7 @@ impl Server {
         }
         let Some(wish) = self.wish(ipad).await? else { return Ok(Answer::NotUnderstood) };
         let at = OffsetDateTime::from_unix_timestamp(now.0 / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Ok(match wish.wanted.declarations.answer(endpoint, at) {
+        Ok(match wish.declarations.answer(endpoint, at) {
             Some(answer) => Answer::Declarative(answer.to_string().into_bytes()),
             None => Answer::NoSuchDeclaration,
         })

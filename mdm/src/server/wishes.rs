@@ -9,6 +9,7 @@ use inventory::lessons::Grid;
 use inventory::mdm::{Declared, Holding, IpadExam, IpadRule, Moment, RuledIpad, When};
 use inventory::{Change, EnrolmentId, UnixMillis, clock};
 use ipados::os::DeviceFacts;
+use ipados::rules::{Layer, needs_identity};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use time::OffsetDateTime;
@@ -17,8 +18,9 @@ use uuid::Uuid;
 
 use super::Server;
 use crate::command::{Command, DeclarativeManagement};
+use crate::declarative::{DeclarationSet, DesiredApp};
 use crate::document::Data;
-use crate::wanted::{School, Wanted};
+use crate::wanted::{School, Wanted, WlanIdentity, is_own};
 
 /// What every iPad should have.
 pub(crate) struct Wishes {
@@ -35,15 +37,28 @@ pub(crate) struct Wishes {
 struct Now {
     /// By iPad; most share one with others.
     of: HashMap<EnrolmentId, Arc<Wish>>,
-    /// Profiles by the hash of their content.
-    profiles: HashMap<Uuid, Vec<u8>>,
+    /// Profiles by the hash of their content, those of one iPad alone excepted.
+    profiles: HashMap<Uuid, Arc<[u8]>>,
 }
 
-/// What one iPad should have, and what that was made for.
+/// What one iPad should have, and what that was made of.
 pub(crate) struct Wish {
-    /// The declarations and profiles.
-    pub(crate) wanted: Wanted,
+    /// What it is told.
+    pub(crate) declarations: DeclarationSet,
+    made_of: Ingredients,
+    layers: Arc<[Layer]>,
+    /// The hashes of its profiles.
+    profiles: Vec<Uuid>,
+}
+
+/// Whoever has the same of these should have the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Ingredients {
+    holding: Vec<(Uuid, i64)>,
     facts: DeviceFacts,
+    apps: Vec<DesiredApp>,
+    /// Where a network needs an identity of the iPad's own.
+    wlan: Option<WlanIdentity>,
 }
 
 /// What the inventory says, read once for all iPads.
@@ -51,6 +66,14 @@ struct Book {
     rules: Vec<IpadRule>,
     exams: Vec<IpadExam>,
     moment: Moment,
+}
+
+/// What was computed for some and may be the same for others.
+#[derive(Default)]
+struct Pot {
+    layers: HashMap<Vec<(Uuid, i64)>, Arc<[Layer]>>,
+    wishes: HashMap<Ingredients, Option<Arc<Wish>>>,
+    profiles: HashMap<Uuid, Arc<[u8]>>,
 }
 
 impl Wishes {
@@ -74,20 +97,29 @@ impl Wishes {
     /// An iPad said what it is.
     pub(crate) fn heed_facts(&self, ipad: EnrolmentId, facts: &serde_json::Value) {
         let said = |key: &str| facts.get(key).and_then(serde_json::Value::as_bool).unwrap_or_default();
+        let os = facts.get("os_version").and_then(|os| os.as_str()?.parse().ok());
         let known = self.lock().of.get(&ipad).is_some_and(|wish| {
-            let os = facts.get("os_version").and_then(|os| os.as_str()?.parse().ok());
-            wish.facts.supervised == said("supervised")
-                && wish.facts.shared_ipad == said("shared")
-                && os.is_none_or(|os| wish.facts.os == os)
+            let known = wish.made_of.facts;
+            known.supervised == said("supervised")
+                && known.shared_ipad == said("shared")
+                && os.is_none_or(|os| known.os == os)
         });
         if !known {
             self.changed.notify_one();
         }
     }
 
-    /// The profile with that id, if any iPad should have it.
-    pub(crate) fn profile(&self, id: Uuid) -> Option<Vec<u8>> {
+    /// The profile with that id, if iPads should have it.
+    pub(crate) fn profile(&self, id: Uuid) -> Option<Arc<[u8]>> {
         self.lock().profiles.get(&id).cloned()
+    }
+
+    /// The profile with that id that an iPad alone should have.
+    pub(crate) fn own_profile(&self, id: Uuid, ipad: EnrolmentId) -> Option<Vec<u8>> {
+        let wish = self.lock().of.get(&ipad).cloned()?;
+        let Ingredients { facts, wlan, .. } = &wish.made_of;
+        let wanted = self.school.wanted(&wish.layers, *facts, Vec::new(), wlan.as_ref()?).ok()?;
+        wanted.profiles.into_iter().find(|document| document.uuid == id).map(|document| document.xml)
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
@@ -121,21 +153,19 @@ impl Server {
         for problem in problems {
             tracing::warn!(error = &problem as &dyn std::error::Error, "an iPad is left out of the rules");
         }
-        let mut shared = HashMap::new();
+        let mut pot = Pot::default();
         let mut of = HashMap::with_capacity(ipads.len());
         let mut news = Vec::new();
         for ipad in &ipads {
-            let Some(wish) = self.wish_of(&book, ipad, &mut shared) else { continue };
-            let token = wish.wanted.declarations.token();
-            if ipad.declared.as_deref() != Some(token) {
-                news.extend(self.tell(ipad.id, &wish.wanted, now));
+            let Some(wish) = self.wish_of(&book, ipad, Vec::new(), &mut pot) else { continue };
+            if ipad.declared.as_deref() != Some(wish.declarations.token()) {
+                news.extend(self.tell(ipad.id, &wish.declarations, now));
             }
             of.insert(ipad.id, wish);
+            // Who asks for work meanwhile does not wait for thousands of others.
+            tokio::task::consume_budget().await;
         }
-        let documents =
-            shared.into_values().flatten().flat_map(|wish: Arc<Wish>| wish.wanted.profiles.clone());
-        let profiles = documents.map(|document| (document.uuid, document.xml)).collect();
-        *self.wishes.lock() = Now { of, profiles };
+        *self.wishes.lock() = Now { of, profiles: pot.profiles };
         for part in news.chunks(TOLD_AT_ONCE) {
             self.inventory.declare(self.by(now), part).await?;
             part.iter().for_each(|declared| self.ipads.note_work(declared.command.enrolment));
@@ -154,30 +184,65 @@ impl Server {
         Ok(Book { rules, exams, moment: Moment { at: now, bell: grid.bell(&local) } })
     }
 
-    /// What one iPad should have; computed once for all for whom the same holds.
+    /// What one iPad should have; computed once for all for whom the same holds, and not again while nothing changes for them.
     fn wish_of(
         &self,
         book: &Book,
         ipad: &RuledIpad,
-        shared: &mut HashMap<(Vec<(Uuid, i64)>, DeviceFacts), Option<Arc<Wish>>>,
+        apps: Vec<DesiredApp>,
+        pot: &mut Pot,
     ) -> Option<Arc<Wish>> {
         let holding = Holding::of(&book.rules, &book.exams, ipad, book.moment);
-        let wish = shared.entry((holding.key(), ipad.facts)).or_insert_with(|| {
-            let wanted = self.wishes.school.wanted(&holding.layers(), ipad.facts, Vec::new());
-            let wanted = wanted.inspect_err(|error| {
-                tracing::error!(ipad.id = %ipad.id, error = error as &dyn std::error::Error, "the rules of an iPad cannot be written");
-            });
-            Some(Arc::new(Wish { wanted: wanted.ok()?, facts: ipad.facts }))
-        });
-        wish.clone()
+        let key = holding.key();
+        let layers = pot.layers.entry(key.clone()).or_insert_with(|| holding.layers().into());
+        let layers = Arc::clone(layers);
+        let enrolment = ipad.id.to_string();
+        let wlan = WlanIdentity { enrolment, generation: generation(ipad.id, book.moment.at) };
+        let own = needs_identity(&layers).then(|| wlan.clone());
+        let made_of = Ingredients { holding: key, facts: ipad.facts, apps, wlan: own };
+        if let Some(wish) = pot.wishes.get(&made_of) {
+            return wish.clone();
+        }
+        let wish =
+            self.kept(ipad.id, &made_of, pot).or_else(|| self.made(ipad, &made_of, layers, &wlan, pot));
+        pot.wishes.insert(made_of, wish.clone());
+        wish
     }
 
-    fn tell(&self, ipad: EnrolmentId, wanted: &Wanted, now: UnixMillis) -> Option<Declared> {
+    /// What was computed before, if it was made of the same.
+    fn kept(&self, ipad: EnrolmentId, made_of: &Ingredients, pot: &mut Pot) -> Option<Arc<Wish>> {
+        let now = self.wishes.lock();
+        let wish = now.of.get(&ipad).filter(|wish| wish.made_of == *made_of)?;
+        let known = wish.profiles.iter().filter_map(|id| Some((*id, Arc::clone(now.profiles.get(id)?))));
+        pot.profiles.extend(known);
+        Some(Arc::clone(wish))
+    }
+
+    fn made(
+        &self,
+        ipad: &RuledIpad,
+        made_of: &Ingredients,
+        layers: Arc<[Layer]>,
+        wlan: &WlanIdentity,
+        pot: &mut Pot,
+    ) -> Option<Arc<Wish>> {
+        let wanted = self.wishes.school.wanted(&layers, ipad.facts, made_of.apps.clone(), wlan);
+        let wanted = wanted.inspect_err(|error| {
+            tracing::error!(ipad.id = %ipad.id, error = error as &dyn std::error::Error, "the rules of an iPad cannot be written");
+        });
+        let Wanted { declarations, profiles } = wanted.ok()?;
+        let shared = profiles.iter().filter(|document| !is_own(document));
+        pot.profiles.extend(shared.map(|document| (document.uuid, document.xml.as_slice().into())));
+        let profiles = profiles.iter().map(|document| document.uuid).collect();
+        Some(Arc::new(Wish { declarations, made_of: made_of.clone(), layers, profiles }))
+    }
+
+    fn tell(&self, ipad: EnrolmentId, declarations: &DeclarationSet, now: UnixMillis) -> Option<Declared> {
         let at = OffsetDateTime::from_unix_timestamp(now.0 / 1000).ok()?;
-        let tokens = wanted.declarations.tokens(at).to_string();
+        let tokens = declarations.tokens(at).to_string();
         let command = DeclarativeManagement { data: Some(Data::from(tokens.into_bytes())) };
         let command = self.wrap(ipad, &Command::DeclarativeManagement(command), now)?;
-        Some(Declared { token: wanted.declarations.token().to_owned(), command })
+        Some(Declared { token: declarations.token().to_owned(), command })
     }
 }
 
@@ -189,6 +254,12 @@ impl Book {
         let look = presence.then(|| self.moment.at.plus_secs(PRESENCE_SECS));
         ends.chain([self.moment.bell.until]).chain(look).min().unwrap_or(self.moment.bell.until)
     }
+}
+
+/// Counts up once in a year of each iPad, on a day of its own: its certificate for the WLAN holds for two.
+fn generation(ipad: EnrolmentId, now: UnixMillis) -> i64 {
+    let day = i64::from(ipad.0.as_bytes().first().copied().unwrap_or_default()) * 365 / 256;
+    (now.0.div_euclid(86_400_000) + day).div_euclid(365)
 }
 
 /// Computes what iPads should have whenever something changed, and when the time for it has come.

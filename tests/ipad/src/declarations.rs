@@ -1,8 +1,10 @@
 //! Declarative management: fetches what changed, and reports.
 
+use mdm::cms::RsaKey;
 use plist::Value;
 use serde_json::{Value as Json, json};
 
+use crate::enrol::certify;
 use crate::{HttpError, Ipad, Profile};
 
 impl Ipad {
@@ -65,6 +67,16 @@ impl Ipad {
         let url = text(declaration, "/Payload/ProfileURL").ok_or("there is no ProfileURL")?;
         let document = self.trust.get(url).map_err(|error| error.to_string())?;
         let (name, profile) = Profile::parse(&document, Some(id)).ok_or("the profile is invalid")?;
+        for payload in profile.of_type("com.apple.security.scep") {
+            let settings = payload.get("PayloadContent").and_then(Value::as_dictionary);
+            let text = |key: &str| settings.and_then(|it| it.get(key)).and_then(Value::as_string);
+            let (Some(url), Some(challenge)) = (text("URL"), text("Challenge")) else {
+                return Err("SCEP without URL or challenge".into());
+            };
+            let key = RsaKey::generate().map_err(|error| error.to_string())?;
+            let certificate = certify(&self.trust, url, key, challenge).map_err(|error| error.to_string())?;
+            self.state.identities.push(certificate);
+        }
         self.state.profiles.insert(name, profile);
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Ipad {
 }
 
 /// The certificate for a key and a challenge.
-fn certify(trust: &Trust, url: &str, key: RsaKey, challenge: &str) -> Result<Vec<u8>, EnrolError> {
+pub(crate) fn certify(trust: &Trust, url: &str, key: RsaKey, challenge: &str) -> Result<Vec<u8>, EnrolError> {
     let ra = authority(trust, url)?;
     let (request, message) = Enrolment::initial(key, challenge, &ra, OffsetDateTime::now_utc(), ALGORITHMS)
         .map_err(|error| EnrolError::Certificate(error.to_string()))?;

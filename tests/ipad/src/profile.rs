@@ -37,13 +37,17 @@ impl Profile {
         };
         Some((text("PayloadIdentifier")?, profile))
     }
+
+    /// Its payloads of a type.
+    pub(crate) fn of_type<'s>(&'s self, kind: &'s str) -> impl Iterator<Item = &'s Dictionary> {
+        self.payloads.iter().filter(move |it| it.get("PayloadType").and_then(Value::as_string) == Some(kind))
+    }
 }
 
 impl State {
     /// All payloads of a type, whichever profile they are in.
     pub fn payloads<'s>(&'s self, of_type: &'s str) -> impl Iterator<Item = &'s Dictionary> {
-        let all = self.profiles.values().flat_map(|profile| &profile.payloads);
-        all.filter(move |it| it.get("PayloadType").and_then(Value::as_string) == Some(of_type))
+        self.profiles.values().flat_map(move |profile| profile.of_type(of_type))
     }
 
     /// What is restricted.
@@ -52,6 +56,12 @@ impl State {
         let all = self.payloads("com.apple.applicationaccess").flatten();
         let own = all.filter(|(key, _)| !key.starts_with("Payload"));
         own.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// What a restriction with two positions says; `None` when nobody says anything.
+    #[must_use]
+    pub fn restricted(&self, key: &str) -> Option<bool> {
+        self.restrictions().get(key).and_then(Value::as_boolean)
     }
 
     /// The app that fills the screen.

@@ -52,6 +52,8 @@ pub struct State {
     pub apps: BTreeMap<String, App>,
     /// Installed profiles by identifier.
     pub profiles: BTreeMap<String, Profile>,
+    /// Certificates for the WLAN (DER).
+    pub identities: Vec<Vec<u8>>,
     /// A passcode is set.
     pub passcode: bool,
     /// The screen was locked so often.

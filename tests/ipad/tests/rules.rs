@@ -19,8 +19,8 @@ use inventory::{IpadRuleId, clock};
 use ipad::{Facts, Ipad};
 use lab::{Lab, by, eventually};
 use mdm::catalogue::Setting;
-use mdm::profile::{Part, Payload, Wifi, WifiSecurity, WifiStandard};
-use mdm::rules::{Content, Preset};
+use mdm::profile::{Eap, Part, Payload, Wifi, WifiSecurity, WifiStandard};
+use mdm::rules::{Content, IDENTITY, Preset, SCHOOL_CA};
 use mdm::values::BundleId;
 use time::OffsetDateTime;
 
@@ -70,7 +70,7 @@ fn until(ipad: &mut Ipad, what: &str, is: impl Fn(&Ipad) -> bool) {
 }
 
 fn says(ipad: &Ipad, key: &str) -> Option<bool> {
-    ipad.state.restrictions().get(key).and_then(plist::Value::as_boolean)
+    ipad.state.restricted(key)
 }
 
 #[test]
@@ -148,6 +148,44 @@ fn an_exam_locks_ipads_and_lets_them_go_even_those_that_were_switched_off() {
 }
 
 #[test]
+fn a_network_with_certificates_gives_each_ipad_an_identity_that_opens_nothing_else() {
+    let lab = Lab::new();
+    let security = WifiSecurity::Enterprise {
+        standard: WifiStandard::Wpa2,
+        eap: Eap::Tls { identity: IDENTITY.parse().unwrap() },
+        server_names: vec!["radius.schule.example".parse().unwrap()],
+        anchors: vec![SCHOOL_CA.parse().unwrap()],
+    };
+    let ssid = "Schule".parse().unwrap();
+    let wifi = Wifi { ssid, hidden: false, auto_join: true, own_address: true, security };
+    let part = Part { name: "wifi".parse().unwrap(), title: None, payload: Payload::Wifi(wifi) };
+    let content = Content { parts: vec![part], ..Content::default() };
+    lab.rule(None, None, When::Always, content);
+    let (trust, link) = (lab.trust(), lab.invite(2));
+    let mut ipads = [1, 2].map(|n| Ipad::enrol(&link, Facts::numbered(n), &trust).unwrap());
+    for ipad in &mut ipads {
+        until(ipad, "its identity", |ipad| !ipad.state.identities.is_empty());
+        assert_eq!((ipad.state.networks(), ipad.state.identities.len()), (vec!["Schule"], 1));
+        assert_eq!(
+            ipad.state.payloads("com.apple.security.root").count(),
+            1,
+            "whom the network's server comes from"
+        );
+    }
+    assert_ne!(ipads[0].state.identities, ipads[1].state.identities);
+    let id = lab.id(&ipads[0]);
+    let held = lab.runtime.block_on(lab.inventory.wlan_certificates(id)).unwrap();
+    assert!(held.len() == 1 && held[0].revoked_at.is_none());
+    let of_management =
+        lab.runtime.block_on(lab.inventory.enrolment_of_certificate(&held[0].fingerprint, clock::now()));
+    assert_eq!(of_management.unwrap(), None, "it is no certificate of the management");
+    // Strangers who know the address get no profile without being enrolled.
+    ipads[0].leave().unwrap();
+    let held = lab.runtime.block_on(lab.inventory.wlan_certificates(id)).unwrap();
+    assert!(held[0].revoked_at.is_some(), "whoever leaves loses the WLAN");
+}
+
+#[test]
 fn rules_of_school_hours_come_and_go_with_the_bell() {
     let lab = Lab::new();
     lab.rule(None, None, When::SchoolHours, forbids("allowGameCenter"));
@@ -170,8 +208,7 @@ fn an_ipad_that_was_told_is_not_told_again_after_a_restart() {
     until(&mut ipad, "the rule", |ipad| says(ipad, "allowCamera") == Some(false));
     eventually("it is idle", || ipad.connect().unwrap().is_empty());
     let told = lab.runtime.block_on(lab.inventory.commands_of(lab.id(&ipad), 100)).unwrap().len();
-    lab.server = None;
-    lab.start();
+    lab.restart();
     // What comes next is told of, so the daemon has computed everything anew by then.
     lab.rule(None, Some(Target::Room(lab.room)), When::Always, forbids("allowAirDrop"));
     until(&mut ipad, "the next rule", |ipad| says(ipad, "allowAirDrop") == Some(false));

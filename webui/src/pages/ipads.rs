@@ -80,10 +80,20 @@ pub(crate) struct IpadPage {
     pub(crate) facts: Vec<(&'static str, String)>,
     pub(crate) apps: Vec<String>,
     pub(crate) profiles: Vec<String>,
+    /// What it should have, and how far that is.
+    pub(crate) declared: Vec<DeclaredRow>,
     pub(crate) commands: Vec<CommandRow>,
     pub(crate) problems: Shown,
     /// Whether it can be asked anything.
     pub(crate) reachable: bool,
+}
+
+/// Something that an iPad should have.
+pub(crate) struct DeclaredRow {
+    pub(crate) what: String,
+    pub(crate) state: Badge,
+    /// Why not; may be empty.
+    pub(crate) detail: String,
 }
 
 /// A command in the list.
@@ -314,12 +324,48 @@ async fn one(app: &App, visit: &Visit, id: EnrolmentId) -> Answer<IpadPage> {
         facts,
         apps: names(&reports, "apps", &["name", "version"]),
         profiles: names(&reports, "profiles", &["name", "id"]),
+        declared: declared(t, &reports),
         commands: commands.into_iter().map(command).collect(),
         problems: Shown::default(),
         reachable: ipad.state == EnrolmentState::Enrolled,
         device: device.as_ref().map(|device| device.id.to_string()),
         row: row(visit, ipad, device.as_ref()),
     })
+}
+
+/// What an iPad reported of its declarations, without those that only hold the others together.
+fn declared(t: &Texts, reports: &[Report]) -> Vec<DeclaredRow> {
+    let report = reports.iter().find(|report| report.kind == "declarations");
+    let entries = report.and_then(|report| report.body.as_array()).into_iter().flatten();
+    let row = |entry: &Value| {
+        let what = t.declaration(entry.get("id")?.as_str()?)?;
+        let is = |key: &str| entry.get(key).and_then(Value::as_bool).unwrap_or_default();
+        let state = match (is("valid"), is("active")) {
+            (true, true) => Badge::new("good", t.declared_active),
+            (true, false) => Badge::new("idle", t.declared_inactive),
+            (false, _) => Badge::new("bad", t.declared_refused),
+        };
+        let reasons = entry.get("reasons").and_then(Value::as_array).into_iter().flatten();
+        let detail = reasons.filter_map(Value::as_str).collect::<Vec<_>>().join("; ");
+        Some(DeclaredRow { what, state, detail })
+    };
+    entries.filter_map(row).collect()
+}
+
+impl Texts {
+    /// What a declaration is about; `None` for one that nobody needs to see.
+    fn declaration(&self, id: &str) -> Option<String> {
+        let (word, name) = id.strip_prefix("hausmeister.")?.split_once('.')?;
+        match (word, name) {
+            ("profile", "network") => Some(self.network_and_web.to_owned()),
+            ("profile", "rules") => Some(self.restrictions.to_owned()),
+            ("profile", "screen") => Some(self.screen_and_system.to_owned()),
+            ("profile", "lock") => Some(self.an_exam.to_owned()),
+            ("app", name) => Some(format!("App {name}")),
+            ("update", _) => Some("iPadOS".to_owned()),
+            _ => None,
+        }
+    }
 }
 
 fn facts(t: &Texts, reports: &[Report]) -> Vec<(&'static str, String)> {

@@ -46,8 +46,21 @@ impl Lab {
             topic: Some("com.apple.mgmt.External.test".into()),
             ..mdm::Config::default()
         };
-        let running = mdm::run(&self.site, config, self.inventory.clone());
-        self.server = Some(self.runtime.block_on(running).unwrap());
+        // The listener of the one before closes when its task is gone, a moment after its handle.
+        eventually("the port is free", || {
+            let running = mdm::run(&self.site, config.clone(), self.inventory.clone());
+            match self.runtime.block_on(running) {
+                Ok(server) => self.server = Some(server),
+                Err(mdm::StartError::Listen { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+            self.server.is_some()
+        });
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.server = None;
+        self.start();
     }
 
     pub(crate) fn invite(&self, uses: u32) -> String {

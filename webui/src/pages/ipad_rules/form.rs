@@ -6,12 +6,12 @@ use inventory::gate::Target;
 use inventory::mdm::When;
 use ipados::catalogue::{Group, Kind as Takes, Language, Restriction, Setting};
 use ipados::profile::{
-    AirPrint, Dns, DnsTransport, HomeScreen, Icon, Part, Passcode, Payload, Printer, SharedDevice, WebClip,
-    WebFilter, Wifi, WifiSecurity, WifiStandard,
+    AirPrint, Dns, DnsTransport, Eap, HomeScreen, Icon, Part, Passcode, Payload, Printer, SharedDevice,
+    WebClip, WebFilter, Wifi, WifiSecurity, WifiStandard,
 };
-use ipados::rules::{Content, Preset, Update};
+use ipados::rules::{Content, IDENTITY, Preset, SCHOOL_CA, Update};
 use ipados::secret::Secret;
-use ipados::values::{Label, ValueError};
+use ipados::values::{HostName, Label, ValueError};
 
 use crate::fields::Fields;
 use crate::ipad_rules::RuleWish;
@@ -30,7 +30,9 @@ pub(crate) struct RuleForm {
     pub(crate) restrictions: BTreeMap<String, String>,
     pub(crate) ssid: String,
     pub(crate) hidden: bool,
-    pub(crate) open: bool,
+    /// `password`, `certificate` or `open`.
+    pub(crate) security: String,
+    pub(crate) radius: String,
     pub(crate) clips: String,
     pub(crate) filter: bool,
     pub(crate) filter_permitted: String,
@@ -94,7 +96,8 @@ impl RuleForm {
             restrictions: restrictions.collect(),
             ssid: text("ssid"),
             hidden: ticked("hidden"),
-            open: ticked("open"),
+            security: text("security"),
+            radius: text("radius"),
             clips: text("clips"),
             filter: ticked("filter"),
             filter_permitted: text("filter_permitted"),
@@ -151,7 +154,14 @@ impl RuleForm {
             Payload::Wifi(wifi) => {
                 self.ssid = wifi.ssid.to_string();
                 self.hidden = wifi.hidden;
-                self.open = wifi.security == WifiSecurity::Open;
+                (self.security, self.radius) = match &wifi.security {
+                    WifiSecurity::Open => ("open".into(), String::new()),
+                    WifiSecurity::Password { .. } => ("password".into(), String::new()),
+                    WifiSecurity::Enterprise { server_names, .. } => (
+                        "certificate".into(),
+                        server_names.first().map_or_else(String::new, HostName::to_string),
+                    ),
+                };
             }
             Payload::WebClip(clip) => push_line(&mut self.clips, &format!("{} | {}", clip.label, clip.url)),
             Payload::WebFilter(filter) => {
@@ -234,17 +244,24 @@ impl RuleForm {
 
     fn network(&self, password: &str, out: &mut Vec<Payload>, wrong: &mut Problems) {
         if !self.ssid.is_empty() {
-            let security = if self.open {
-                WifiSecurity::Open
-            } else {
-                WifiSecurity::Password {
+            let security = match self.security.as_str() {
+                "open" => Some(WifiSecurity::Open),
+                "certificate" => note(wrong, "radius", with_certificates(&self.radius)),
+                _ => Some(WifiSecurity::Password {
                     standard: WifiStandard::Wpa2,
                     password: Secret::new(password.to_owned()),
-                }
+                }),
             };
-            let wifi =
-                |ssid| Wifi { ssid, hidden: self.hidden, auto_join: true, own_address: true, security };
-            out.extend(note(wrong, "ssid", self.ssid.parse()).map(wifi).map(Payload::Wifi));
+            let ssid = note(wrong, "ssid", self.ssid.parse());
+            out.extend(ssid.zip(security).map(|(ssid, security)| {
+                Payload::Wifi(Wifi {
+                    ssid,
+                    hidden: self.hidden,
+                    auto_join: true,
+                    own_address: true,
+                    security,
+                })
+            }));
         }
         let pages = |text: &str| note_all(text, |line| Some((second(line)?, first(line)?)));
         let permitted = note_all(&self.filter_permitted, |line| line.parse().ok());
@@ -399,6 +416,16 @@ impl RuleForm {
     }
 }
 
+/// Each iPad proves itself by a certificate of its own (EAP-TLS), the server by one of the school's authority.
+fn with_certificates(radius: &str) -> Result<WifiSecurity, ValueError> {
+    Ok(WifiSecurity::Enterprise {
+        standard: WifiStandard::Wpa2,
+        eap: Eap::Tls { identity: IDENTITY.parse()? },
+        server_names: vec![radius.parse()?],
+        anchors: vec![SCHOOL_CA.parse()?],
+    })
+}
+
 /// The target that a choice names; the inner `None` is the whole school.
 pub(crate) fn target(text: &str) -> Option<Option<Target>> {
     if text == "school" {
@@ -439,10 +466,15 @@ fn fits(payload: &Payload) -> bool {
     let app = |icon: &Icon| !matches!(icon, Icon::Folder { .. });
     match payload {
         Payload::Wifi(wifi) => {
-            wifi.auto_join
-                && wifi.own_address
-                && !matches!(wifi.security, WifiSecurity::Enterprise { .. })
-                && !matches!(wifi.security, WifiSecurity::Password { standard: WifiStandard::Wpa3, .. })
+            let security = match &wifi.security {
+                WifiSecurity::Open | WifiSecurity::Password { standard: WifiStandard::Wpa2, .. } => true,
+                WifiSecurity::Password { .. } => false,
+                WifiSecurity::Enterprise { server_names, .. } => {
+                    let name = server_names.first().map_or("", HostName::as_str);
+                    with_certificates(name).is_ok_and(|security| security == wifi.security)
+                }
+            };
+            wifi.auto_join && wifi.own_address && security
         }
         Payload::WebClip(clip) => clip.icon.is_none() && !clip.removable && !clip.full_screen,
         Payload::WebFilter(_) => true,
@@ -577,6 +609,22 @@ mod tests {
         assert_eq!(form.others, Vec::<String>::new());
         let again = form.wish("geheimes Wort", &wish.content).unwrap();
         assert_eq!((again.content, again.when, again.target), (wish.content, When::Lessons, None));
+    }
+
+    #[test]
+    fn a_network_with_certificates_is_shown_again_and_needs_the_servers_name() {
+        let of = |radius: &str| {
+            let fields = [("name", "x"), ("target", "school"), ("when", "always"), ("ssid", "Schule")];
+            let more = [("security", "certificate"), ("radius", radius)];
+            let [a, b, c, d] = fields;
+            let [e, f] = more;
+            RuleForm::of_fields(&Fields::from([a, b, c, d, e, f])).wish("", &Content::default())
+        };
+        let wish = of("radius.schule.example").unwrap();
+        let form = RuleForm::of_rule(Language::De, "x", None, When::Always, &wish.content);
+        assert_eq!((form.security.as_str(), form.radius.as_str()), ("certificate", "radius.schule.example"));
+        assert_eq!(form.wish("", &wish.content).unwrap().content, wish.content);
+        assert_eq!(of("").unwrap_err()[0].0, "radius");
     }
 
     #[test]
