@@ -55,8 +55,8 @@ pub use sessions::Session;
 pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
-    Cidr, CommandId, DeviceId, EnrolmentId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId,
-    InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId, ParseError, RoomId, RuleId,
+    AppAssignmentId, Cidr, CommandId, DeviceId, EnrolmentId, ExamId, FilterId, GroupId, Hostname, ImageId,
+    ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId, ParseError, RoomId, RuleId,
     SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId,
 };
 pub use users::{Find, Found, NewPassword, Person, Role, User};

@@ -3,6 +3,7 @@
 //! The daemon `mdm` speaks Apple's protocol; the pages ask for [`Action`]s. They meet here. What is secret (push tokens, unlock tokens, the
 //! commands themselves) arrives sealed and stays so: see [`crate::vault`].
 
+mod apps;
 mod commands;
 mod enrolments;
 mod invitations;
@@ -11,6 +12,10 @@ mod url;
 
 use serde::{Deserialize, Serialize};
 
+pub use apps::{
+    ASSIGNMENTS_MAX, App, AppAssignment, AppId, AppTarget, Asset, Install, Licence, LicenceChange,
+    LicenceState, Lookup, ToldApp, wishes,
+};
 pub use commands::{
     Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
 };
