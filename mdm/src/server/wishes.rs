@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use inventory::lessons::Grid;
-use inventory::mdm::{Declared, Holding, IpadExam, IpadRule, Moment, RuledIpad, When};
+use inventory::mdm::{AppId, Declared, Holding, Install, IpadExam, IpadRule, Moment, RuledIpad, When};
 use inventory::{Change, EnrolmentId, UnixMillis, clock};
 use ipados::os::DeviceFacts;
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::Server;
+use super::apps::desired_app;
 use crate::command::{Command, DeclarativeManagement};
 use crate::document::Data;
 use crate::wanted::{School, Wanted};
@@ -53,6 +54,9 @@ struct Book {
     moment: Moment,
 }
 
+/// Wishes by what they are made of.
+type Shared = HashMap<(Vec<(Uuid, i64)>, Vec<(AppId, Install)>, DeviceFacts), Option<Arc<Wish>>>;
+
 impl Wishes {
     pub(crate) fn new(school: School) -> Self {
         Self { school, now: Mutex::default(), changed: Notify::new(), turn: tokio::sync::Mutex::default() }
@@ -69,6 +73,11 @@ impl Wishes {
         if matters {
             self.changed.notify_one();
         }
+    }
+
+    /// Somebody has other apps.
+    pub(super) fn heed_apps(&self) {
+        self.changed.notify_one();
     }
 
     /// An iPad said what it is.
@@ -121,11 +130,13 @@ impl Server {
         for problem in problems {
             tracing::warn!(error = &problem as &dyn std::error::Error, "an iPad is left out of the rules");
         }
-        let mut shared = HashMap::new();
+        let apps = self.declared_apps().await?;
+        let mut shared = Shared::new();
         let mut of = HashMap::with_capacity(ipads.len());
         let mut news = Vec::new();
         for ipad in &ipads {
-            let Some(wish) = self.wish_of(&book, ipad, &mut shared) else { continue };
+            let apps = apps.get(&ipad.id).cloned().unwrap_or_default();
+            let Some(wish) = self.wish_of(&book, ipad, apps, &mut shared) else { continue };
             let token = wish.wanted.declarations.token();
             if ipad.declared.as_deref() != Some(token) {
                 news.extend(self.tell(ipad.id, &wish.wanted, now));
@@ -159,11 +170,13 @@ impl Server {
         &self,
         book: &Book,
         ipad: &RuledIpad,
-        shared: &mut HashMap<(Vec<(Uuid, i64)>, DeviceFacts), Option<Arc<Wish>>>,
+        apps: Vec<(AppId, Install)>,
+        shared: &mut Shared,
     ) -> Option<Arc<Wish>> {
         let holding = Holding::of(&book.rules, &book.exams, ipad, book.moment);
-        let wish = shared.entry((holding.key(), ipad.facts)).or_insert_with(|| {
-            let wanted = self.wishes.school.wanted(&holding.layers(), ipad.facts, Vec::new());
+        let wish = shared.entry((holding.key(), apps, ipad.facts)).or_insert_with_key(|(_, apps, _)| {
+            let apps = apps.iter().map(|(app, install)| desired_app(*app, *install)).collect();
+            let wanted = self.wishes.school.wanted(&holding.layers(), ipad.facts, apps);
             let wanted = wanted.inspect_err(|error| {
                 tracing::error!(ipad.id = %ipad.id, error = error as &dyn std::error::Error, "the rules of an iPad cannot be written");
             });

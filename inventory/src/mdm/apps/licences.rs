@@ -109,6 +109,22 @@ impl Inventory {
         })
     }
 
+    /// What one iPad was told of apps.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn told_apps_of(&self, ipad: EnrolmentId) -> Answer<'_, Vec<ToldApp>> {
+        Box::pin(async move {
+            let rows: Vec<(i64, String)> = on_pool!(self, pool => sqlx::query_as(
+                "SELECT app_id, told FROM ipad_apps WHERE enrolment_id = $1 ORDER BY app_id").bind(ipad.0).fetch_all(pool).await)
+            .map_err(Error::db("list what an iPad was told"))?;
+            Ok(rows
+                .into_iter()
+                .map(|(app, told)| ToldApp { ipad, app: AppId::from_stored(app), told })
+                .collect())
+        })
+    }
+
     /// Tells an iPad which apps it has: the commands are queued and it is noted what they say, in one step. An iPad that left meanwhile is
     /// told nothing.
     ///

@@ -34,6 +34,12 @@ impl AppId {
         self.0.unsigned_abs()
     }
 
+    /// What its configuration is sealed for.
+    #[must_use]
+    pub fn owner(self) -> Vec<u8> {
+        format!("app configuration {self}").into_bytes()
+    }
+
     pub(super) fn stored(self) -> i64 {
         self.0
     }
