@@ -4,6 +4,7 @@
 //! |---------------|------------------------------------------------------------------------------------------|
 //! | [`push`]      | the push service (APNs): HTTP/2, TLS with a client certificate                            |
 //! | [`enrolment`] | automated enrolment (Apple School Manager's device assignment)                            |
+//! | [`apps`]      | licences of apps (Apps and Books, API version 2)                                          |
 //!
 //! They answer as Apple documents it, with its errors, and note what they were asked. All speak TLS with certificates of an
 //! [`Authority`] that is made for the test.
@@ -16,6 +17,7 @@
     reason = "a simulation for tests: what cannot be made should end the test"
 )]
 
+pub mod apps;
 pub mod enrolment;
 pub mod push;
 
