@@ -95,10 +95,11 @@ impl Ipad {
             declared.insert(id.clone());
             let required =
                 payload.pointer("/InstallBehavior/Install").and_then(Json::as_str) == Some("Required");
+            let licensed = self.has_licence(number);
             match self.state.apps.get_mut(&id) {
                 Some(app) => (app.managed, app.declaration) = (true, Some(declaration)),
                 None if !required => {}
-                None if !self.has_licence(number) => {
+                None if !licensed => {
                     self.state.refused_apps.insert(id, "Error.LicenseNotFound");
                 }
                 None => {
