@@ -10,11 +10,14 @@ use inventory::{CommandId, Device, DeviceId, EnrolmentId, InvitationId, clock};
 use serde_json::Value;
 
 use crate::app::App;
+use crate::apps::{self, OnIpad};
 use crate::failure::{Answer, Failure};
 use crate::fields::{Fields, Id};
 use crate::format;
 use crate::ipads::{self, DAYS_MAX, Wish};
+use crate::notices;
 use crate::page::{Here, Page, Shown, Visit};
+use crate::pages;
 use crate::pages::{Choice, Me, texts_of};
 use crate::problem::Problem;
 use crate::qr::{Qr, qr};
@@ -79,11 +82,22 @@ pub(crate) struct IpadPage {
     pub(crate) device: Option<String>,
     pub(crate) facts: Vec<(&'static str, String)>,
     pub(crate) apps: Vec<String>,
+    /// Those that the school gives it.
+    pub(crate) managed: Vec<ManagedApp>,
     pub(crate) profiles: Vec<String>,
     pub(crate) commands: Vec<CommandRow>,
     pub(crate) problems: Shown,
     /// Whether it can be asked anything.
     pub(crate) reachable: bool,
+}
+
+/// An app that the school gives an iPad.
+pub(crate) struct ManagedApp {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) install: &'static str,
+    pub(crate) state: Badge,
+    pub(crate) problem: String,
 }
 
 /// A command in the list.
@@ -313,6 +327,7 @@ async fn one(app: &App, visit: &Visit, id: EnrolmentId) -> Answer<IpadPage> {
         p: visit.page(Here::Ipads),
         facts,
         apps: names(&reports, "apps", &["name", "version"]),
+        managed: apps::on_ipad(app, id).await?.into_iter().map(|app| managed(visit, app)).collect(),
         profiles: names(&reports, "profiles", &["name", "id"]),
         commands: commands.into_iter().map(command).collect(),
         problems: Shown::default(),
@@ -320,6 +335,17 @@ async fn one(app: &App, visit: &Visit, id: EnrolmentId) -> Answer<IpadPage> {
         device: device.as_ref().map(|device| device.id.to_string()),
         row: row(visit, ipad, device.as_ref()),
     })
+}
+
+fn managed(visit: &Visit, app: OnIpad) -> ManagedApp {
+    let t = Texts::of(visit.lang);
+    ManagedApp {
+        id: app.app.to_string(),
+        install: app.install.map_or("", |install| pages::apps::install(t, install)),
+        state: pages::apps::app_badge(t, &app),
+        problem: app.problem.map(|problem| notices::said(visit.lang, &problem, "").0).unwrap_or_default(),
+        name: app.name,
+    }
 }
 
 fn facts(t: &Texts, reports: &[Report]) -> Vec<(&'static str, String)> {
