@@ -17,8 +17,15 @@ use crate::server::Server;
 /// Keeps licences and iPads as they should be. `url` is where iPads reach this server.
 pub(crate) async fn run(server: Arc<Server>, books: Books, url: String) {
     let mut changed = server.inventory.follow();
-    let mut keeper =
-        Keeper { ours: round::ours(&url), books, next: UnixMillis(0), open: false, failures: 0, seq: 0 };
+    let mut keeper = Keeper {
+        ours: round::ours(&url),
+        books,
+        next: UnixMillis(0),
+        not_before: UnixMillis(0),
+        open: false,
+        failures: 0,
+        seq: 0,
+    };
     loop {
         if let Err(error) = keeper.look(&server).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot look after apps; trying again");
@@ -35,6 +42,8 @@ struct Keeper {
     ours: MdmInfo,
     /// Apple is not asked before; at that time it is asked in any case.
     next: UnixMillis,
+    /// Apple asked to be left alone until then.
+    not_before: UnixMillis,
     /// Something is under way at Apple.
     open: bool,
     /// How often Apple did not answer in a row.
@@ -46,7 +55,7 @@ struct Keeper {
 impl Keeper {
     /// Waits until something changed that has to do with apps, or it is time to look anyway.
     async fn wait(&mut self, server: &Server, changed: &mut watch::Receiver<u64>) {
-        let look = tokio::time::sleep(if self.open { OPEN } else { LOOK_ANYWAY });
+        let look = tokio::time::sleep(self.pause(clock::now()));
         tokio::pin!(look);
         loop {
             tokio::time::sleep(GATHER).await;
@@ -64,6 +73,13 @@ impl Keeper {
                 Err(_) => return,
             }
         }
+    }
+
+    /// How long nothing has to be done if nothing changes.
+    fn pause(&self, now: UnixMillis) -> Duration {
+        let to_next = u64::try_from(self.next.0.saturating_sub(now.0)).ok().filter(|millis| *millis > 0);
+        let look = if self.open { OPEN } else { LOOK_ANYWAY };
+        to_next.map_or(look, |millis| look.min(Duration::from_millis(millis)))
     }
 
     async fn look(&mut self, server: &Server) -> inventory::Result<()> {
@@ -89,6 +105,9 @@ impl Keeper {
     ) -> inventory::Result<bool> {
         let since = |name: &str| service.settings.get(name).and_then(Value::as_i64).unwrap_or(0);
         let checked = service.checked_at.unwrap_or(UnixMillis(0));
+        if now < self.not_before {
+            return Ok(false);
+        }
         if since("asked_at") > checked.0 || now >= self.next {
             return Ok(true);
         }
@@ -123,6 +142,9 @@ impl Keeper {
             Err(trouble) => {
                 self.failures = self.failures.saturating_add(1);
                 self.next = now.plus_secs(pause(&trouble, self.failures));
+                if matches!(trouble, Trouble::Apps(AppsError::Busy(Some(_)))) {
+                    self.not_before = self.next;
+                }
                 tracing::warn!(
                     error = &trouble as &dyn std::error::Error,
                     "licences of apps are not up to date"
