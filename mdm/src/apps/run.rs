@@ -24,6 +24,7 @@ pub(crate) async fn run(server: Arc<Server>, books: Books, url: String) {
         not_before: UnixMillis(0),
         open: false,
         failures: 0,
+        gather: GATHER,
         seq: 0,
     };
     loop {
@@ -48,6 +49,8 @@ struct Keeper {
     open: bool,
     /// How often Apple did not answer in a row.
     failures: u32,
+    /// How long changes are gathered before they are looked at.
+    gather: Duration,
     /// The last change that was looked at.
     seq: i64,
 }
@@ -58,7 +61,7 @@ impl Keeper {
         let look = tokio::time::sleep(self.pause(clock::now()));
         tokio::pin!(look);
         loop {
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep(self.gather).await;
             tokio::select! {
                 () = &mut look => return,
                 changed = changed.changed() => if changed.is_err() { return },
@@ -92,7 +95,11 @@ impl Keeper {
             let ended = round::round(server, &self.books, &self.ours, &service).await;
             self.note(server, &service, ended).await?;
         }
-        server.tell_apps(clock::now()).await?;
+        let before = clock::now();
+        server.tell_apps(before).await?;
+        // A large school is looked at less often, so that this stays a small part of the work.
+        let took = u64::try_from(clock::now().0.saturating_sub(before.0)).unwrap_or(0);
+        self.gather = Duration::from_millis(took.saturating_mul(SHARE)).clamp(GATHER, GATHER_MAX);
         notice(server).await
     }
 
@@ -108,7 +115,7 @@ impl Keeper {
         if now < self.not_before {
             return Ok(false);
         }
-        if since("asked_at") > checked.0 || now >= self.next {
+        if service.checked_at.is_none() || since("asked_at") > checked.0 || now >= self.next {
             return Ok(true);
         }
         if self.failures > 0 {
@@ -218,6 +225,9 @@ const SYNC_SECS_MAX: u64 = 3600;
 const AGAIN_SECS: u64 = 60;
 /// A class that is moved is one round.
 const GATHER: Duration = Duration::from_millis(300);
+const GATHER_MAX: Duration = Duration::from_secs(5);
+/// One look in so many times its duration.
+const SHARE: u64 = 20;
 const OPEN: Duration = Duration::from_secs(5);
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 const CHANGES_MAX: u32 = 2000;

@@ -52,8 +52,8 @@ impl Server {
     }
 
     async fn managed(&self) -> inventory::Result<(Vec<Enrolment>, HashMap<DeviceId, Subject>)> {
-        let (mut ipads, _) = self.inventory.enrolments().await?;
-        ipads.retain(|ipad| ipad.state == EnrolmentState::Enrolled);
+        // One that enrols anew keeps its licences in between.
+        let (ipads, _) = self.inventory.enrolments().await?;
         let (devices, _) = self.inventory.gate_devices(Of::School).await?;
         let subjects = devices.into_iter().map(|device| (device.subject.device, device.subject));
         Ok((ipads, subjects.collect()))

@@ -134,20 +134,22 @@ impl Ipad {
             let number =
                 payload.get("AppStoreID").and_then(Json::as_str).and_then(|text| text.parse().ok())?;
             let (id, name) = self.store.app(number);
-            let mut state = json!({ "identifier": id, "declaration-identifier": declaration, "name": name });
-            let word = match (self.state.apps.get(&id), self.state.refused_apps.get(&id)) {
-                (Some(app), _) => {
-                    state["short-version"] = json!(app.version);
-                    "managed"
-                }
-                (None, Some(reason)) => {
-                    state["reasons"] = json!([{ "code": reason }]);
-                    "failed"
-                }
+            let installed = self.state.apps.get(&id);
+            let refused = self.state.refused_apps.get(&id);
+            let word = match (installed, refused) {
+                (Some(_), _) => "managed",
+                (None, Some(_)) => "failed",
                 (None, None) => "optional",
             };
-            state["state"] = json!(word);
-            Some(state)
+            let reasons: Vec<Json> = refused.iter().map(|reason| json!({ "code": reason })).collect();
+            Some(json!({
+                "identifier": id,
+                "declaration-identifier": declaration,
+                "name": name,
+                "short-version": installed.map(|app| app.version.clone()),
+                "state": word,
+                "reasons": reasons,
+            }))
         };
         self.state.declared_apps.iter().filter_map(state).collect()
     }

@@ -53,10 +53,12 @@ impl Ipad {
             .retain(|_, profile| profile.declaration.as_ref().is_none_or(|id| now.contains_key(id)));
         self.state.declared_apps.retain(|id, _| now.contains_key(id));
         self.state.declarations = now;
-        let mut items = json!({ "management": { "declarations": reported } });
+        let management = json!({ "declarations": reported });
+        let mut items = json!({ "management": management });
         if self.declares_apps() {
             self.apply_declared_apps();
-            items["app"] = json!({ "managed": { "list": self.declared_app_states() } });
+            let list = self.declared_app_states();
+            items = json!({ "management": management, "app": { "managed": { "list": list } } });
         }
         self.report(&items)
     }
