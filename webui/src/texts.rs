@@ -263,7 +263,6 @@ texts! {
     content_token: "Inhalt der Datei", "What is in the file";
     who_gets_it: "Wer sie bekommt", "Who gets it";
     give_to: "Für wen?", "For whom?";
-    whole_school: "Alle iPads der Schule", "All iPads of the school";
     one_ipad: "iPad", "iPad";
     how_installed: "Wie?", "How?";
     give_app: "App geben", "Give the app";

@@ -13,8 +13,8 @@ use super::Server;
 use crate::apps::plan::Wish;
 use crate::apps::tell::{Due, Order, Told, Way, tell};
 use crate::command::{
-    AppAttributes, AppConfiguration, Command, DeclarativeManagement, InstallApplication, ManagementState,
-    RemoveApplication, Setting, Settings,
+    AppAttributes, AppConfiguration, Command, InstallApplication, ManagementState, RemoveApplication,
+    Setting, Settings,
 };
 use crate::declarative::{
     AppInstall, AppLicense, AppPhase, AppSource, AppState, DesiredApp, DeviceStatus, StatusReport,
@@ -124,9 +124,10 @@ impl Server {
             return Ok(());
         }
         let mut commands: Vec<NewCommand> = Vec::new();
-        for order in orders {
-            let command = self.app_command(order).await?;
-            commands.extend(self.wrap(ipad.id, &command, now));
+        for order in &orders {
+            if let Some(command) = self.app_command(order).await? {
+                commands.extend(self.wrap(ipad.id, &command, now));
+            }
         }
         let after: Vec<(AppId, String)> =
             after.iter().filter_map(|(app, told)| Some((*app, serde_json::to_string(told).ok()?))).collect();
@@ -134,25 +135,32 @@ impl Server {
         if !commands.is_empty() {
             self.ipads.note_work(ipad.id);
         }
+        if orders.contains(&Order::Declare) {
+            self.wishes.heed_apps();
+        }
         Ok(())
     }
 
-    async fn app_command(&self, order: Order) -> inventory::Result<Command> {
-        Ok(match order {
-            Order::Declare => Command::DeclarativeManagement(DeclarativeManagement::default()),
-            Order::Remove(identifier) => Command::RemoveApplication(RemoveApplication { identifier }),
+    /// The command that an order becomes; declarations have a way of their own.
+    async fn app_command(&self, order: &Order) -> inventory::Result<Option<Command>> {
+        Ok(Some(match order {
+            Order::Declare => return Ok(None),
+            Order::Remove(identifier) => {
+                Command::RemoveApplication(RemoveApplication { identifier: identifier.clone() })
+            }
             Order::Install(app) => Command::InstallApplication(InstallApplication {
-                configuration: self.app_configuration(app).await?,
+                configuration: self.app_configuration(*app).await?,
                 attributes: Some(AppAttributes { removable: Some(false), ..AppAttributes::default() }),
                 change_management_state: Some(ManagementState::Managed),
                 ..InstallApplication::licensed(app.number())
             }),
             Order::Configure { app, bundle_id, some } => {
-                let configuration = if some { self.app_configuration(app).await? } else { None };
-                let setting = Setting::ApplicationConfiguration { identifier: bundle_id, configuration };
+                let configuration = if *some { self.app_configuration(*app).await? } else { None };
+                let identifier = bundle_id.clone();
+                let setting = Setting::ApplicationConfiguration { identifier, configuration };
                 Command::Settings(Settings { settings: vec![setting] })
             }
-        })
+        }))
     }
 
     async fn app_configuration(&self, app: AppId) -> inventory::Result<Option<AppConfiguration>> {
@@ -165,25 +173,21 @@ impl Server {
         Ok(configuration)
     }
 
-    /// The apps that an iPad was told to look after by itself, for its declarations.
+    /// The apps that iPads were told to look after by themselves, for their declarations.
     ///
     /// # Errors
     /// The inventory failed.
-    pub(super) async fn declared_apps(&self, ipad: EnrolmentId) -> inventory::Result<Vec<DesiredApp>> {
-        let told = self.inventory.told_apps_of(ipad).await?;
-        let declared = told.into_iter().filter_map(|row| {
-            let told: Told = serde_json::from_str(&row.told).ok()?;
-            (told.way == Way::Declaration).then(|| DesiredApp {
-                source: AppSource::Store(row.app.number(), AppLicense::Device),
-                install: match told.install {
-                    Install::Required => AppInstall::Required,
-                    Install::Offered => AppInstall::Optional,
-                },
-                in_backup: true,
-                when: None,
-            })
-        });
-        Ok(declared.collect())
+    pub(super) async fn declared_apps(
+        &self,
+    ) -> inventory::Result<HashMap<EnrolmentId, Vec<(AppId, Install)>>> {
+        let mut declared: HashMap<EnrolmentId, Vec<(AppId, Install)>> = HashMap::new();
+        for row in self.inventory.told_apps().await? {
+            let told: Option<Told> = serde_json::from_str(&row.told).ok();
+            if let Some(told) = told.filter(|told| told.way == Way::Declaration) {
+                declared.entry(row.ipad).or_default().push((row.app, told.install));
+            }
+        }
+        Ok(declared)
     }
 
     /// Keeps what an iPad reports of the apps that it manages.
@@ -214,6 +218,19 @@ impl Server {
             return Ok(());
         }
         self.inventory.keep_ipad_report(self.by(now), ipad, REPORT, &after).await
+    }
+}
+
+/// An app of the App Store whose licence belongs to the iPad.
+pub(super) fn desired_app(app: AppId, install: Install) -> DesiredApp {
+    DesiredApp {
+        source: AppSource::Store(app.number(), AppLicense::Device),
+        install: match install {
+            Install::Required => AppInstall::Required,
+            Install::Offered => AppInstall::Optional,
+        },
+        in_backup: true,
+        when: None,
     }
 }
 
