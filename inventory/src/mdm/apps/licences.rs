@@ -87,7 +87,7 @@ impl Inventory {
                     }
                 }
                 for app in apps {
-                    record!(tx, by, "app", app, "licences")?;
+                    record!(tx, by, "app", app, "observed")?;
                 }
                 Ok(())
             })

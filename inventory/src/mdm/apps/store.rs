@@ -56,14 +56,14 @@ impl Inventory {
                         .bind(asset.id.stored()).bind(asset.pricing.clone()).bind(i64::from(asset.total))
                         .bind(i64::from(asset.available)).bind(asset.usable)
                         .execute(&mut *tx).await.map_err(Error::db("keep an app"))?;
-                    record!(tx, by, "app", asset.id, "counted")?;
+                    record!(tx, by, "app", asset.id, "observed")?;
                 }
                 for id in &gone {
                     sqlx::query("UPDATE apps SET total = 0, available = 0 WHERE id = $1").bind(id.stored())
                         .execute(&mut *tx).await.map_err(Error::db("keep an app"))?;
                     sqlx::query("DELETE FROM apps WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM app_assignments s WHERE s.app_id = apps.id)")
                         .bind(id.stored()).execute(&mut *tx).await.map_err(Error::db("forget an app"))?;
-                    record!(tx, by, "app", id, "counted")?;
+                    record!(tx, by, "app", id, "observed")?;
                 }
                 Ok(())
             })
@@ -92,7 +92,7 @@ impl Inventory {
                     sqlx::query("UPDATE apps SET name = $1, bundle_id = $2, version = $3 WHERE id = $4")
                         .bind(new.name.clone()).bind(new.bundle_id.clone()).bind(new.version.clone()).bind(new.id.stored())
                         .execute(&mut *tx).await.map_err(Error::db("name an app"))?;
-                    record!(tx, by, "app", new.id, "named")?;
+                    record!(tx, by, "app", new.id, "observed")?;
                 }
                 Ok(())
             })
