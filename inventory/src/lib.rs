@@ -55,9 +55,9 @@ pub use sessions::Session;
 pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
-    Cidr, CommandId, DeviceId, EnrolmentId, ExamId, FilterId, GroupId, Hostname, ImageId, ImportId,
-    InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId, ParseError, RoomId, RuleId,
-    SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId,
+    AppAssignmentId, Cidr, CommandId, DeviceId, EnrolmentId, ExamId, FilterId, GroupId, Hostname, ImageId,
+    ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId, ParseError,
+    RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId,
 };
 pub use users::{Find, Found, NewPassword, Person, Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

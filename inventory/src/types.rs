@@ -331,6 +331,8 @@ ids!(
     CommandId,
     /// A rule for iPads.
     IpadRuleId,
+    /// That somebody gets an app.
+    AppAssignmentId,
     /// A rule of the gate.
     RuleId,
     /// An exam.

@@ -19,6 +19,8 @@ use inventory::{
 
 #[path = "conformance/accounts.rs"]
 mod accounts;
+#[path = "conformance/apps.rs"]
+mod apps;
 #[path = "conformance/gate.rs"]
 mod gate;
 #[path = "conformance/imports.rs"]
@@ -32,6 +34,11 @@ use accounts::{
     a_code_is_good_once_and_so_is_a_recovery_code, a_new_password_ends_all_sessions_but_the_own,
     a_school_keeps_an_admin, a_token_works_until_it_ends_or_is_removed, classes_are_renamed_and_counted,
     half_a_session_opens_nothing, people_are_found_by_name_role_and_class, sessions_end,
+};
+use apps::{
+    a_licence_outlives_app_and_ipad_until_it_is_given_back,
+    an_app_is_given_to_a_target_once_and_goes_with_it, the_catalogue_is_apples_and_the_names_are_the_stores,
+    what_an_ipad_is_told_and_the_commands_for_it_are_one_step,
 };
 use gate::{
     a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_each_other,
@@ -140,6 +147,10 @@ const PROMISES: &[(&str, Promise)] = promises![
     rules_for_ipads_are_kept_sealed,
     rules_hold_for_whom_and_when_they_say,
     an_ipad_is_told_once_of_what_it_should_have,
+    the_catalogue_is_apples_and_the_names_are_the_stores,
+    an_app_is_given_to_a_target_once_and_goes_with_it,
+    a_licence_outlives_app_and_ipad_until_it_is_given_back,
+    what_an_ipad_is_told_and_the_commands_for_it_are_one_step,
 ];
 
 const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };

@@ -2,6 +2,7 @@
 //!
 //! | Module               | What it does                                                                  |
 //! |----------------------|-------------------------------------------------------------------------------|
+//! | [`apps`]             | the content token of Apps and Books, configurations of apps                     |
 //! | [`catalogue`]        | every restriction that Apple knows, from Apple's own schema                   |
 //! | [`profile`]          | configuration profiles: typed payloads in, a property list out                |
 //! | [`rules`]            | one set of rules for each iPad, merged from everybody who has a say           |
@@ -9,6 +10,7 @@
 //!
 //! `mdm` sends it, the pages show and check it before.
 
+pub mod apps;
 pub mod catalogue;
 pub mod os;
 pub mod profile;

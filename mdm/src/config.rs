@@ -26,6 +26,10 @@ pub struct Config {
     pub push_url: String,
     /// PEM file of the authority behind `push_url`, where it is not one that everybody trusts.
     pub push_authority: Option<PathBuf>,
+    /// Apple's Apps and Books.
+    pub apps_url: String,
+    /// PEM file of the authority behind Apple's other services, where it is not one that everybody trusts.
+    pub services_authority: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -39,6 +43,8 @@ impl Default for Config {
             topic: None,
             push_url: PUSH_URL.to_owned(),
             push_authority: None,
+            apps_url: APPS_URL.to_owned(),
+            services_authority: None,
         }
     }
 }
@@ -47,3 +53,5 @@ impl Default for Config {
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8444);
 /// Default of `push_url`: <https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns>.
 const PUSH_URL: &str = "https://api.push.apple.com";
+/// Default of `apps_url`: <https://developer.apple.com/documentation/devicemanagement/service-config>.
+const APPS_URL: &str = "https://vpp.itunes.apple.com/mdm/v2";

@@ -8,6 +8,7 @@
 //! | [`checkin`], [`command`], [`response`]      | what iPads and server say to each other (pure)                      |
 //! | `ipados`, a crate of its own                | profiles, and the one set of rules of each iPad (pure)              |
 //! | [`declarative`], [`wanted`]                 | declarations, and which an iPad should have (pure)                   |
+//! | [`apps`]                                    | licences from Apps and Books, apps of iPads                         |
 //! | `http`                                      | the routes                                                          |
 //! | `server`                                    | what the routes share: inventory, keys, sealed secrets              |
 //! | `ipads`                                     | who is who, in memory                                               |
@@ -16,6 +17,7 @@
 //! Not done: Macs, user enrolment, channels of a Shared iPad's users (their messages are taken and nothing is sent to them), renewal of
 //! certificates by a profile that is sent again (an iPad that asks by `RenewalReq` gets one).
 
+pub mod apps;
 pub mod ber;
 pub mod ca;
 pub mod channel;
@@ -165,7 +167,11 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let server = Arc::new(Server::new(inventory, vault, ca, scep, profiles, push, Wishes::new(school)));
     let failed = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-    let tasks = keep::start(&server).await?;
+    let books = apps::client::Books::new(&config.apps_url, config.services_authority.as_deref());
+    let books = books
+        .map_err(|source| StartError::File { path: config.services_authority.unwrap_or_default(), source })?;
+    let mut tasks = keep::start(&server).await?;
+    tasks.spawn(apps::run(Arc::clone(&server), books, url.as_str().to_owned()));
     let https = httpd::serve_tls(listener, tls, http::router(server), LIMITS).map_err(failed)?;
     tracing::info!(address = %https.address(), url = url.as_str(), "mdm answers iPads");
     Ok(Handle { https: Some(https), _tasks: tasks })

@@ -7,6 +7,7 @@
 mod actions;
 mod api;
 mod app;
+mod apps;
 mod bearer;
 mod config;
 mod exams;

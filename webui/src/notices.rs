@@ -77,6 +77,48 @@ const NOTICES: &[(&str, &str)] = &[
         "correct `interfaces` in the section [netd] of the configuration, or the interface",
         "`interfaces` im Abschnitt [netd] der Konfiguration berichtigen oder die Schnittstelle in Ordnung bringen",
     ),
+    ("Apps and Books is not reached: {}", "Apps und Bücher ist nicht erreichbar: {}"),
+    ("Apps and Books asks to wait", "Apps und Bücher bittet zu warten"),
+    (
+        "the content token of Apps and Books has expired",
+        "Das Inhaltstoken von Apps und Bücher ist abgelaufen",
+    ),
+    (
+        "the content token of Apps and Books was revoked",
+        "Das Inhaltstoken von Apps und Bücher wurde durch ein anderes ersetzt",
+    ),
+    ("Apps and Books does not accept the content token", "Apps und Bücher nimmt das Inhaltstoken nicht an"),
+    ("Apps and Books refuses: {} ({})", "Apps und Bücher lehnt ab: {} ({})"),
+    (
+        "the answer of Apps and Books makes no sense: {}",
+        "Die Antwort von Apps und Bücher ist nicht zu verstehen: {}",
+    ),
+    (
+        "another server, {}, manages the licences of this content token",
+        "Ein anderer Server, {}, verwaltet die Lizenzen dieses Inhaltstokens",
+    ),
+    (
+        "the content token cannot be read back; import it again",
+        "Das Inhaltstoken lässt sich nicht mehr lesen; es noch einmal einlesen",
+    ),
+    ("licences of this app cannot belong to iPads", "Lizenzen dieser App können keinem iPad gehören"),
+    ("{} iPads have no licence of the app {}", "{} iPads haben keine Lizenz der App {}"),
+    (
+        "download a new content token from Apple School Manager and import it on the page Apps",
+        "Im Apple School Manager ein neues Inhaltstoken laden und auf der Seite Apps einlesen",
+    ),
+    (
+        "let the other server go first, or take over on the page Apps",
+        "Zuerst den anderen Server abmelden, oder die Lizenzen auf der Seite Apps übernehmen",
+    ),
+    (
+        "this server tries again by itself; see whether it reaches the internet",
+        "Der Server versucht es von selbst wieder; prüfen, ob er das Internet erreicht",
+    ),
+    (
+        "get more licences in Apple School Manager, or give the app to fewer iPads",
+        "Im Apple School Manager weitere Lizenzen besorgen oder die App weniger iPads geben",
+    ),
     ("`hausmeister check` looks for the cause", "`hausmeister check` sucht nach der Ursache"),
     (
         "correct or remove this entry; everything else is served",

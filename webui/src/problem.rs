@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 use inventory::import::FileProblem;
 use inventory::{NetworkProblem, ParseError};
+use ipados::apps::{ConfigurationError, TokenError};
 use ipados::values::ValueError;
 
 use crate::lang::Lang;
@@ -76,6 +77,12 @@ pub(crate) enum Problem {
     NoMdm,
     /// Something that hurts was asked for where only harmless things are.
     NeedsReason,
+    /// What was given as the content token of Apps and Books is none.
+    ContentToken(TokenError),
+    /// A token whose time is over.
+    TokenOver,
+    /// The configuration of an app cannot be sent.
+    AppConfiguration(ConfigurationError),
     /// Not with oneself.
     Yourself,
     /// A role that is not given when somebody is added.
@@ -205,6 +212,33 @@ impl Problem {
             Self::NeedsReason => (
                 "Das geht nur mit Grund und Kennwort; dafür gibt es drastic-actions".into(),
                 "This takes a reason and the password; use drastic-actions".into(),
+            ),
+            Self::ContentToken(error) => (
+                match error {
+                    TokenError::TooLong => "Ein Inhaltstoken ist viel kürzer; es im Apple School Manager noch einmal laden",
+                    TokenError::NoToken => {
+                        "Das ist kein Inhaltstoken; es im Apple School Manager unter Einstellungen, Zahlungen und Rechnungen laden"
+                    }
+                }
+                .into(),
+                error.to_string(),
+            ),
+            Self::TokenOver => (
+                "Die Zeit dieses Tokens ist vorbei; im Apple School Manager ein neues laden".into(),
+                "The time of this token is over; download a new one from Apple School Manager".into(),
+            ),
+            Self::AppConfiguration(error) => (
+                match error {
+                    ConfigurationError::TooLong => "Die Konfiguration ist zu lang; höchstens 32 KiB",
+                    ConfigurationError::NoObject => {
+                        "Das ist kein JSON-Objekt; zum Beispiel {\"server\": \"https://schule.example\"}"
+                    }
+                    ConfigurationError::NoPropertyList => {
+                        "null, sehr große Zahlen, Steuerzeichen und mehr als zehn Ebenen kann ein iPad nicht lesen; sie weglassen"
+                    }
+                }
+                .into(),
+                error.to_string(),
             ),
             Self::Yourself => (
                 "Das geht nicht mit dem eigenen Konto; eine andere Person aus der Schuladministration darum bitten".into(),
@@ -369,6 +403,10 @@ const CONFLICTS: &[(&str, &str)] = &[
     ),
     ("there is a token named {} already", "Ein Token namens {} gibt es schon; einen anderen Namen wählen"),
     ("an invitation is for 1 to {} iPads", "Eine Einladung gilt für 1 bis {} iPads"),
+    (
+        "there are {} assignments of apps; remove one first",
+        "Es gibt schon {} Zuweisungen von Apps; zuerst eine zurücknehmen",
+    ),
     ("there are {} invitations; remove one first", "Es gibt schon {} Einladungen; zuerst eine löschen"),
     (
         "this iPad has neither serial number nor UDID",

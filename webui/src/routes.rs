@@ -141,9 +141,9 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        assets, changes, described, device, devices, exam, grid, groups, images, import, ipad_rules, ipads,
-        jobs, lesson, lists, networks, overview, own, people, person, pupils, rooms, rules, signin, strays,
-        tokens, waiting,
+        apps, assets, changes, described, device, devices, exam, grid, groups, images, import, ipad_rules,
+        ipads, jobs, lesson, lists, networks, overview, own, people, person, pupils, rooms, rules, signin,
+        strays, tokens, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -188,6 +188,14 @@ fn page_routes() -> Vec<Route> {
         post(Devices, "/ipads/{id}/ask", ipads::ask),
         post(Devices, "/ipads/{id}/insist", ipads::insist).fresh(),
         post(Devices, "/ipads/{id}/cancel", ipads::cancel),
+        get(Devices, "/apps", apps::list),
+        post(School, "/apps/token", apps::import).fresh(),
+        post(Devices, "/apps/sync", apps::sync),
+        post(School, "/apps/take-over", apps::take_over).fresh(),
+        get(Devices, "/apps/{id}", apps::show),
+        post(Devices, "/apps/{id}/give", apps::give),
+        post(Devices, "/apps/{id}/take-back", apps::take_back),
+        post(Devices, "/apps/{id}/configuration", apps::configure),
         get(Devices, "/rooms", rooms::show),
         post(Devices, "/rooms", rooms::create),
         post(Devices, "/rooms/{id}", rooms::rename),

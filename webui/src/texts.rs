@@ -250,6 +250,52 @@ texts! {
     supervised: "Betreut", "Supervised";
     passcode: "Gerätecode", "Passcode";
 
+    // Apps.
+    apps: "Apps", "Apps";
+    app: "App", "App";
+    apps_intro: "Apps, für die die Schule Lizenzen hat. Gekauft wird im Apple School Manager, auch was nichts kostet; hier steht, welche iPads sie bekommen.", "Apps that the school has licences for. They are bought in Apple School Manager, also those that cost nothing; which iPads get them is said here.";
+    apps_none: "Noch ist keine App bekannt. Unten das Inhaltstoken einlesen; danach stehen hier die Apps der Schule.", "No app is known yet. Import the content token below; then the school's apps stand here.";
+    apps_and_books: "Apps und Bücher", "Apps and Books";
+    organisation: "Organisation", "Organisation";
+    token_until: "Token gültig bis", "Token valid until";
+    last_compared: "Zuletzt mit Apple abgeglichen", "Last compared with Apple";
+    compare_now: "Jetzt abgleichen", "Compare now";
+    take_over_licences: "Lizenzen übernehmen", "Take the licences over";
+    take_over_hint: "Der andere Server darf danach keine Lizenzen mehr vergeben. Was er vergeben hat, bleibt.", "The other server must not give licences any more then. What it gave stays.";
+    licences: "Lizenzen", "Licences";
+    on_ipads: "Auf iPads", "On iPads";
+    lacking: "Fehlen", "Lacking";
+    lacking_hint: "So viele iPads warten auf eine Lizenz: im Apple School Manager weitere besorgen oder die App weniger iPads geben.", "So many iPads wait for a licence: get more in Apple School Manager, or give the app to fewer iPads.";
+    not_for_ipads: "Lizenzen dieser App können keinem iPad gehören.", "Licences of this app cannot belong to an iPad.";
+    import_token: "Inhaltstoken einlesen", "Import a content token";
+    import_token_hint: "Im Apple School Manager unter Einstellungen, Zahlungen und Rechnungen, Inhaltstoken laden. Die Datei mit einem Texteditor öffnen und ihren Inhalt hier einfügen. Es gilt ein Jahr.", "Download it in Apple School Manager, Preferences, Payments and Billing, Content Tokens. Open the file with a text editor and paste what is in it. It holds for a year.";
+    content_token: "Inhalt der Datei", "What is in the file";
+    who_gets_it: "Wer sie bekommt", "Who gets it";
+    give_to: "Für wen?", "For whom?";
+    one_ipad: "iPad", "iPad";
+    how_installed: "Wie?", "How?";
+    give_app: "App geben", "Give the app";
+    app_required: "muss da sein", "has to be there";
+    app_offered: "angeboten", "offered";
+    app_offered_hint: "Angeboten: Wer das iPad benutzt, installiert sie selbst, ab iPadOS 17.2. Ältere iPads bekommen nur, was da sein muss.", "Offered: whoever uses the iPad installs it, from iPadOS 17.2 on. Older iPads get only what has to be there.";
+    app_configuration: "Konfiguration", "Configuration";
+    app_configuration_hint: "Was die App auf jedem iPad vorfindet, als JSON-Objekt; welche Schlüssel es gibt, sagt ihr Hersteller. Die Werte werden verschlossen aufbewahrt und nicht wieder gezeigt. Leer speichern nimmt sie weg.", "What the app finds on every iPad, as a JSON object; its maker says which keys there are. The values are kept sealed and are not shown again. Saving nothing takes them away.";
+    app_configuration_keys: "Gesetzt", "Set";
+    licence_asked: "Lizenz wird geholt", "getting a licence";
+    licence_assigned: "hat eine Lizenz", "has a licence";
+    licence_lacking: "keine Lizenz", "no licence";
+    licence_refused: "Lizenz abgelehnt", "licence refused";
+    licence_returning: "Lizenz wird zurückgegeben", "licence is being given back";
+    licence_none: "noch nicht abgeglichen", "not compared yet";
+    app_there: "installiert", "installed";
+    app_working: "wird installiert", "is being installed";
+    app_asking: "wartet auf Zustimmung am iPad", "waits for consent on the iPad";
+    app_missing: "am iPad entfernt", "removed on the iPad";
+    app_failed: "Installation gescheitert", "installation failed";
+    said_token_imported: "Das Token ist eingelesen; die Apps erscheinen gleich.", "The token is imported; the apps appear in a moment.";
+    said_apple_asked: "Apple wird gefragt.", "Apple is being asked.";
+    said_taken_over: "Die Lizenzen werden übernommen.", "The licences are being taken over.";
+
     // Rules.
     rules: "Internetregeln", "Internet rules";
     rules_order: "Es entscheidet das Erste, was etwas sagt: Klausur, Sperre, Lehrkraft, Zeitplan, Raum, Klasse, Netz.", "The first that says something decides: exam, lock, teacher, timetable, room, class, network.";

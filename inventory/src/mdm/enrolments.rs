@@ -239,18 +239,26 @@ macro_rules! note_facts {
 }
 pub(super) use note_facts;
 
-/// What waited for an iPad that enrols anew, or left, is over.
+/// What waited for an iPad that enrols anew, or left, is over, and what it was told before means nothing.
 macro_rules! forget_commands {
     ($tx:expr, $by:expr, $id:expr) => {
-        sqlx::query(
-            "UPDATE mdm_commands SET state = 'cancelled', ended_at = $1
-             WHERE enrolment_id = $2 AND ended_at IS NULL",
-        )
-        .bind($by.at.0)
-        .bind($id)
-        .execute(&mut *$tx)
+        async {
+            sqlx::query(
+                "UPDATE mdm_commands SET state = 'cancelled', ended_at = $1
+                 WHERE enrolment_id = $2 AND ended_at IS NULL",
+            )
+            .bind($by.at.0)
+            .bind($id)
+            .execute(&mut *$tx)
+            .await
+            .map_err(Error::db("forget an iPad's commands"))?;
+            sqlx::query("DELETE FROM ipad_apps WHERE enrolment_id = $1")
+                .bind($id)
+                .execute(&mut *$tx)
+                .await
+                .map_err(Error::db("forget what an iPad was told"))
+        }
         .await
-        .map_err(Error::db("forget an iPad's commands"))
     };
 }
 

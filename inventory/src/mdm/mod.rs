@@ -3,15 +3,21 @@
 //! The daemon `mdm` speaks Apple's protocol; the pages ask for [`Action`]s. They meet here. What is secret (push tokens, unlock tokens, the
 //! commands themselves) arrives sealed and stays so: see [`crate::vault`].
 
+mod apps;
 mod commands;
 mod enrolments;
 mod invitations;
 mod rules;
+mod services;
 mod url;
 mod wlan;
 
 use serde::{Deserialize, Serialize};
 
+pub use apps::{
+    ASSIGNMENTS_MAX, App, AppAssignment, AppId, AppTarget, Asset, Install, Licence, LicenceChange,
+    LicenceState, Lookup, ToldApp, wishes,
+};
 pub use commands::{
     Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
 };
@@ -20,6 +26,7 @@ pub use invitations::{
     Certified, Challenge, INVITATIONS_MAX, Invitation, NewCertificate, NewInvitation, Opened, USES_MAX,
 };
 pub use rules::{Declared, Holding, IpadExam, IpadRule, Moment, NewIpadRule, RuledIpad, When};
+pub use services::{AppleKind, AppleService, NewAppleService};
 pub use url::ServerUrl;
 pub use wlan::WlanCertificate;
 

@@ -35,6 +35,7 @@ impl Server {
     async fn status(&self, ipad: EnrolmentId, data: &[u8], now: UnixMillis) -> inventory::Result<Answer> {
         match StatusReport::parse(data) {
             Ok(report) => {
+                self.note_apps(ipad, &report, now).await?;
                 if let Some(states) = &report.declarations {
                     let states: Vec<Value> = states.iter().map(state).collect();
                     self.inventory

@@ -1,5 +1,6 @@
 //! What the requests of iPads have in common: the inventory, what is remembered of it, keys and sealed secrets.
 
+mod apps;
 mod asked;
 mod declarations;
 pub(crate) mod facts;

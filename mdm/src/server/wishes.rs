@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use inventory::lessons::Grid;
-use inventory::mdm::{Declared, Holding, IpadExam, IpadRule, Moment, RuledIpad, When};
+use inventory::mdm::{AppId, Declared, Holding, Install, IpadExam, IpadRule, Moment, RuledIpad, When};
 use inventory::{Change, EnrolmentId, UnixMillis, clock};
 use ipados::os::DeviceFacts;
 use ipados::rules::{Layer, needs_identity};
@@ -17,8 +17,9 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::Server;
+use super::apps::desired_app;
 use crate::command::{Command, DeclarativeManagement};
-use crate::declarative::{DeclarationSet, DesiredApp};
+use crate::declarative::DeclarationSet;
 use crate::document::Data;
 use crate::wanted::{School, Wanted, WlanIdentity, is_own};
 
@@ -56,7 +57,7 @@ pub(crate) struct Wish {
 struct Ingredients {
     holding: Vec<(Uuid, i64)>,
     facts: DeviceFacts,
-    apps: Vec<DesiredApp>,
+    apps: Vec<(AppId, Install)>,
     /// Where a network needs an identity of the iPad's own.
     wlan: Option<WlanIdentity>,
 }
@@ -92,6 +93,11 @@ impl Wishes {
         if matters {
             self.changed.notify_one();
         }
+    }
+
+    /// Somebody has other apps.
+    pub(super) fn heed_apps(&self) {
+        self.changed.notify_one();
     }
 
     /// An iPad said what it is.
@@ -153,11 +159,13 @@ impl Server {
         for problem in problems {
             tracing::warn!(error = &problem as &dyn std::error::Error, "an iPad is left out of the rules");
         }
+        let apps = self.declared_apps().await?;
         let mut pot = Pot::default();
         let mut of = HashMap::with_capacity(ipads.len());
         let mut news = Vec::new();
         for ipad in &ipads {
-            let Some(wish) = self.wish_of(&book, ipad, Vec::new(), &mut pot) else { continue };
+            let apps = apps.get(&ipad.id).cloned().unwrap_or_default();
+            let Some(wish) = self.wish_of(&book, ipad, apps, &mut pot) else { continue };
             if ipad.declared.as_deref() != Some(wish.declarations.token()) {
                 news.extend(self.tell(ipad.id, &wish.declarations, now));
             }
@@ -189,7 +197,7 @@ impl Server {
         &self,
         book: &Book,
         ipad: &RuledIpad,
-        apps: Vec<DesiredApp>,
+        apps: Vec<(AppId, Install)>,
         pot: &mut Pot,
     ) -> Option<Arc<Wish>> {
         let holding = Holding::of(&book.rules, &book.exams, ipad, book.moment);
@@ -226,7 +234,8 @@ impl Server {
         wlan: &WlanIdentity,
         pot: &mut Pot,
     ) -> Option<Arc<Wish>> {
-        let wanted = self.wishes.school.wanted(&layers, ipad.facts, made_of.apps.clone(), wlan);
+        let apps = made_of.apps.iter().map(|(app, install)| desired_app(*app, *install)).collect();
+        let wanted = self.wishes.school.wanted(&layers, ipad.facts, apps, wlan);
         let wanted = wanted.inspect_err(|error| {
             tracing::error!(ipad.id = %ipad.id, error = error as &dyn std::error::Error, "the rules of an iPad cannot be written");
         });

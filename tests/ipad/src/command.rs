@@ -55,15 +55,14 @@ impl Ipad {
                     return error("MCProfileErrorDomain", 1005, "The profile is not installed");
                 }
             }
-            "InstallApplication" => {
-                let id = text("Identifier");
-                let app = App { name: id.clone(), version: "1.0".into(), managed: true };
-                self.state.apps.insert(id.clone(), app);
-                found.insert("Identifier".into(), id.into());
-                found.insert("State".into(), "Managed".into());
-            }
+            "InstallApplication" => match self.install_application(command) {
+                Ok(installed) => found = installed,
+                Err(why) => return error("MCMDMErrorDomain", 12064, why),
+            },
             "RemoveApplication" => {
-                self.state.apps.remove(&text("Identifier"));
+                if let Err(why) = self.remove_application(&text("Identifier")) {
+                    return error("MCMDMErrorDomain", 12026, why);
+                }
             }
             "DeviceLock" => self.state.locks += 1,
             "RestartDevice" if self.facts.supervised => self.state.restarts += 1,
@@ -73,7 +72,9 @@ impl Ipad {
             "PlayLostModeSound" if self.state.lost.is_some() => {}
             "DeviceConfigured" => self.state.awaiting = false,
             "EraseDevice" => self.state.erased = true,
-            "Settings" => {}
+            "Settings" => {
+                found.insert("Settings".into(), Value::Array(self.settings(command)));
+            }
             "DeclarativeManagement" => {
                 if self.synchronise().is_err() {
                     return error("RMErrorDomain", 1, "The declarations cannot be fetched");
@@ -116,9 +117,10 @@ impl Ipad {
 
     fn managed_apps(&self) -> Dictionary {
         let mut out = Dictionary::new();
-        for (id, _) in self.state.apps.iter().filter(|(_, app)| app.managed) {
+        for (id, known) in self.state.apps.iter().filter(|(_, app)| app.managed) {
             let mut app = Dictionary::new();
             app.insert("Status".into(), "Managed".into());
+            app.insert("HasConfiguration".into(), known.configuration.is_some().into());
             out.insert(id.clone(), Value::Dictionary(app));
         }
         out

@@ -39,6 +39,10 @@ impl Ipad {
                             "reasons": [{ "code": "Error.ConfigurationCannotBeApplied", "description": reason }],
                         });
                     }
+                    if text(&declaration, "/Type") == Some("com.apple.configuration.app.managed") {
+                        let payload = declaration.get("Payload").cloned().unwrap_or_default();
+                        self.state.declared_apps.insert(id.to_owned(), payload);
+                    }
                 }
                 now.insert(id.to_owned(), token.to_owned());
                 states.push(state);
@@ -49,12 +53,30 @@ impl Ipad {
         self.state
             .profiles
             .retain(|_, profile| profile.declaration.as_ref().is_none_or(|id| now.contains_key(id)));
+        self.state.declared_apps.retain(|id, _| now.contains_key(id));
         self.state.declarations = now;
-        let report = json!({
-            "StatusItems": { "management": { "declarations": reported } },
-            "Errors": [],
-            "FullReport": true,
-        });
+        let management = json!({ "declarations": reported });
+        let mut items = json!({ "management": management });
+        if self.declares_apps() {
+            self.apply_declared_apps();
+            let list = self.declared_app_states();
+            items = json!({ "management": management, "app": { "managed": { "list": list } } });
+        }
+        self.report(&items)
+    }
+
+    /// Sends a status report. A real iPad does it when something changed.
+    ///
+    /// # Errors
+    /// The server is not reached, or refuses.
+    pub fn report_apps(&self) -> Result<(), HttpError> {
+        self.report(&json!({ "app": { "managed": { "list": self.declared_app_states() } } }))
+    }
+
+    fn report(&self, items: &Json) -> Result<(), HttpError> {
+        // Only one that says something of declarations says everything.
+        let full = items.get("management").is_some();
+        let report = json!({ "StatusItems": items, "Errors": [], "FullReport": full });
         let fields = [("Endpoint", "status".into()), ("Data", Value::Data(report.to_string().into_bytes()))];
         self.check_in("DeclarativeManagement", fields).map(|_| ())
     }

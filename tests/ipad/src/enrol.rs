@@ -60,6 +60,7 @@ impl Ipad {
             facts,
             state: State { passcode: true, ..State::default() },
             busy: false,
+            store: crate::Store::default(),
             trust: trust.clone(),
             identity: Arc::new(identity),
             topic: wishes.topic,

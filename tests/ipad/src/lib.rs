@@ -2,8 +2,9 @@
 //!
 //! It does what iPadOS does at the wire: opens an enrolment link, takes the profile apart, gets its certificate by SCEP with a key of its
 //! own, checks in, signs every message (`Mdm-Signature`), and answers commands from a state that they change: apps, profiles, passcode,
-//! lost mode. It can be busy (`NotNow`), be wiped, and enrol again. It shows no screen and knows nothing of Apple's services.
+//! lost mode. It can be busy (`NotNow`), be wiped, and enrol again. It shows no screen, and its App Store is a list.
 
+mod apps;
 mod command;
 mod declarations;
 mod enrol;
@@ -15,6 +16,7 @@ use mdm::cms::Identity;
 use plist::{Dictionary, Value};
 use std::sync::Arc;
 
+pub use apps::{Licensed, Store};
 pub use enrol::EnrolError;
 pub use http::{HttpError, Trust};
 pub use profile::Profile;
@@ -28,6 +30,8 @@ pub struct Ipad {
     pub state: State,
     /// It is locked, or in use: it answers `NotNow` to what changes something.
     pub busy: bool,
+    /// Where its apps come from.
+    pub store: Store,
     trust: Trust,
     identity: Arc<Identity>,
     topic: String,
@@ -77,6 +81,8 @@ impl Ipad {
     /// # Errors
     /// The server is not reached, or refuses.
     pub fn leave(&mut self) -> Result<(), HttpError> {
+        // What the server installed leaves with it.
+        self.state.apps.retain(|_, app| !app.managed);
         self.check_in("CheckOut", [("Topic", self.topic.clone().into())]).map(|_| ())
     }
 

@@ -68,6 +68,10 @@ pub struct State {
     pub awaiting: bool,
     /// Declarations by identifier, with their server token.
     pub declarations: BTreeMap<String, String>,
+    /// What the declarations of apps say, by identifier.
+    pub declared_apps: BTreeMap<String, serde_json::Value>,
+    /// Managed apps that could not be installed, with Apple's word for the reason.
+    pub refused_apps: BTreeMap<String, &'static str>,
 }
 
 /// An installed app.
@@ -79,4 +83,8 @@ pub struct App {
     pub version: String,
     /// Whether the server installed it.
     pub managed: bool,
+    /// The declaration that it belongs to, where it came by one.
+    pub declaration: Option<String>,
+    /// What it finds as its configuration.
+    pub configuration: Option<serde_json::Value>,
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::read::List;
 use crate::api::{Created, Me};
 use crate::app::{App, SignedIn};
+use crate::apps::{self, OnIpad};
 use crate::failure::{Answer, Failure};
 use crate::fields::{Body, Id};
 use crate::ipads::{self, Wish};
@@ -26,6 +27,8 @@ pub(crate) struct IpadJson {
     ipad: Enrolment,
     reports: Vec<Report>,
     commands: Vec<Command>,
+    /// The apps that it should have or has a licence for.
+    apps: Vec<OnIpad>,
 }
 
 pub(crate) async fn show(State(app): State<App>, Id(id): Id<EnrolmentId>) -> Answer<Json<IpadJson>> {
@@ -33,6 +36,7 @@ pub(crate) async fn show(State(app): State<App>, Id(id): Id<EnrolmentId>) -> Ans
         ipad: app.inventory.enrolment(id).await?.ok_or(Failure::Gone)?,
         reports: app.inventory.ipad_reports(id).await?,
         commands: app.inventory.commands_of(id, COMMANDS_SHOWN).await?,
+        apps: apps::on_ipad(&app, id).await?,
     }))
 }
 

@@ -9,6 +9,7 @@ use inventory::import::Kind;
 use inventory::{Change, Inventory, Role, UnixMillis, clock};
 
 use crate::app::App;
+use crate::apps::called;
 use crate::failure::Answer;
 use crate::fields::Asked;
 use crate::page::{Here, Page, Visit};
@@ -108,6 +109,10 @@ impl Names {
                 room.id.to_string(),
                 (room.name, link(Devices, format!("/devices?room={}", room.id))),
             );
+        }
+        for app in inventory.apps().await? {
+            let entry = (called(&app), link(Devices, format!("/apps/{}", app.id)));
+            names.insert(app.id.to_string(), entry);
         }
         for image in inventory.images().await? {
             names.insert(image.id.to_string(), (image.name, link(Devices, "/images".into())));

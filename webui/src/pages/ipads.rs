@@ -10,11 +10,14 @@ use inventory::{CommandId, Device, DeviceId, EnrolmentId, InvitationId, clock};
 use serde_json::Value;
 
 use crate::app::App;
+use crate::apps::{self, OnIpad};
 use crate::failure::{Answer, Failure};
 use crate::fields::{Fields, Id};
 use crate::format;
 use crate::ipads::{self, DAYS_MAX, Wish};
+use crate::notices;
 use crate::page::{Here, Page, Shown, Visit};
+use crate::pages;
 use crate::pages::{Choice, Me, texts_of};
 use crate::problem::Problem;
 use crate::qr::{Qr, qr};
@@ -79,6 +82,8 @@ pub(crate) struct IpadPage {
     pub(crate) device: Option<String>,
     pub(crate) facts: Vec<(&'static str, String)>,
     pub(crate) apps: Vec<String>,
+    /// Those that the school gives it.
+    pub(crate) managed: Vec<ManagedApp>,
     pub(crate) profiles: Vec<String>,
     /// What it should have, and how far that is.
     pub(crate) declared: Vec<DeclaredRow>,
@@ -94,6 +99,15 @@ pub(crate) struct DeclaredRow {
     pub(crate) state: Badge,
     /// Why not; may be empty.
     pub(crate) detail: String,
+}
+
+/// An app that the school gives an iPad.
+pub(crate) struct ManagedApp {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) install: &'static str,
+    pub(crate) state: Badge,
+    pub(crate) problem: String,
 }
 
 /// A command in the list.
@@ -323,6 +337,7 @@ async fn one(app: &App, visit: &Visit, id: EnrolmentId) -> Answer<IpadPage> {
         p: visit.page(Here::Ipads),
         facts,
         apps: names(&reports, "apps", &["name", "version"]),
+        managed: apps::on_ipad(app, id).await?.into_iter().map(|app| managed(visit, app)).collect(),
         profiles: names(&reports, "profiles", &["name", "id"]),
         declared: declared(t, &reports),
         commands: commands.into_iter().map(command).collect(),
@@ -361,10 +376,20 @@ impl Texts {
             ("profile", "rules") => Some(self.restrictions.to_owned()),
             ("profile", "screen") => Some(self.screen_and_system.to_owned()),
             ("profile", "lock") => Some(self.an_exam.to_owned()),
-            ("app", name) => Some(format!("App {name}")),
             ("update", _) => Some("iPadOS".to_owned()),
             _ => None,
         }
+    }
+}
+
+fn managed(visit: &Visit, app: OnIpad) -> ManagedApp {
+    let t = Texts::of(visit.lang);
+    ManagedApp {
+        id: app.app.to_string(),
+        install: app.install.map_or("", |install| pages::apps::install(t, install)),
+        state: pages::apps::app_badge(t, &app),
+        problem: app.problem.map(|problem| notices::said(visit.lang, &problem, "").0).unwrap_or_default(),
+        name: app.name,
     }
 }
 

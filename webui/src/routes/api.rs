@@ -3,7 +3,7 @@
 use inventory::gate::{Exam, Rule, Slot};
 use inventory::import::{Import, Undone};
 use inventory::lessons::Grid;
-use inventory::mdm::{Enrolment, Invitation};
+use inventory::mdm::{App, Enrolment, Invitation};
 use inventory::{
     Change, Device, Filter, Group, Image, Job, NameList, Network, Notice, Room, Stray, Token, Waiting,
 };
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
-    exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, tokens, write,
+    apps, exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, tokens, write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
@@ -26,6 +26,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(people_api());
     routes.extend(import_api());
     routes.extend(ipad_api());
+    routes.extend(app_api());
     routes
 }
 
@@ -188,6 +189,39 @@ fn ipad_api() -> Vec<Route> {
             .creates::<ipads::InvitedJson>(),
         delete(Devices, "/api/v1/invitations/{id}", ipads::uninvite)
             .says("Eine Einladung zurücknehmen", "Take an invitation back"),
+    ]
+}
+
+fn app_api() -> Vec<Route> {
+    vec![
+        get(Devices, "/api/v1/apps", apps::list)
+            .says("Apps der Schule mit ihren Lizenzen", "The school's apps with their licences")
+            .gives::<List<App>>(),
+        get(Devices, "/api/v1/apps/{id}", apps::show)
+            .says("Eine App: wer sie bekommt, wer Lizenzen hat", "An app: who gets it, who has licences")
+            .gives::<apps::AppJson>(),
+        post(Devices, "/api/v1/apps/{id}/assignments", apps::give)
+            .says(
+                "Sagen, dass Schule, Raum, Klasse oder iPad eine App bekommt",
+                "Say that school, room, class or iPad gets an app",
+            )
+            .creates::<apps::GivenJson>(),
+        delete(Devices, "/api/v1/app-assignments/{id}", apps::take_back)
+            .says("Zurücknehmen, dass jemand eine App bekommt", "Take back that somebody gets an app"),
+        put(Devices, "/api/v1/apps/{id}/configuration", apps::configure).says(
+            "Setzen, was eine App als Konfiguration vorfindet",
+            "Set what an app finds as its configuration",
+        ),
+        post(School, "/api/v1/apps/token", apps::import).fresh().says(
+            "Das Inhaltstoken von Apps und Bücher einlesen",
+            "Import the content token of Apps and Books",
+        ),
+        post(Devices, "/api/v1/apps/sync", apps::sync)
+            .says("Jetzt mit Apple abgleichen", "Compare with Apple now"),
+        post(School, "/api/v1/apps/take-over", apps::take_over).fresh().says(
+            "Die Lizenzen von einem anderen Server übernehmen",
+            "Take the licences over from another server",
+        ),
     ]
 }
 

@@ -8,14 +8,16 @@ use inventory::import::people::read_people;
 use inventory::import::{Options, plan_devices, plan_people};
 use inventory::lessons::Grid;
 use inventory::mdm::{
-    Action, Arrival, Found, NewCertificate, NewCommand, NewInvitation, NewIpadRule, Outcome, Reachable, When,
+    Action, AppId, AppTarget, AppleKind, Arrival, Asset, Found, Install, Licence, LicenceChange,
+    LicenceState, Lookup, NewAppleService, NewCertificate, NewCommand, NewInvitation, NewIpadRule, Outcome,
+    Reachable, When,
 };
 use inventory::vault::Vault;
 use inventory::{
-    By, DeviceId, DhcpMode, EnrolmentId, ExamId, Filter, FilterId, GroupId, ImageId, ImportId, Interface,
-    InterfaceKind, Inventory, InvitationId, IpadRuleId, JobId, JobProgress, JobResult, JobTask, Level,
-    ListAction, ListId, Network, NetworkId, NewDevice, NewList, NewToken, Observed, Result, Role, RoomId,
-    RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId, WaitingId, YouTube, clock,
+    AppAssignmentId, By, DeviceId, DhcpMode, EnrolmentId, ExamId, Filter, FilterId, GroupId, ImageId,
+    ImportId, Interface, InterfaceKind, Inventory, InvitationId, IpadRuleId, JobId, JobProgress, JobResult,
+    JobTask, Level, ListAction, ListId, Network, NetworkId, NewDevice, NewList, NewToken, Observed, Result,
+    Role, RoomId, RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId, WaitingId, YouTube, clock,
 };
 use ipados::catalogue::Setting;
 use ipados::rules::{Content, Preset};
@@ -70,6 +72,10 @@ pub(crate) struct School {
     pub(crate) ipad: EnrolmentId,
     /// A rule for iPads that contradicts another.
     pub(crate) ipad_rule: IpadRuleId,
+    /// An app that an iPad has no licence for.
+    pub(crate) app: AppId,
+    /// That all iPads get it.
+    pub(crate) app_assignment: AppAssignmentId,
     /// A link that enrols iPads.
     pub(crate) invitation: InvitationId,
 }
@@ -231,6 +237,7 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
     let (pupil, teacher, token) = people(inventory, by, class).await?;
     let (ipad, invitation) = ipads(inventory, by, library).await?;
     let ipad_rule = ipad_rules(inventory, vault, by, library).await?;
+    let (app, app_assignment) = apps(inventory, by).await?;
     Ok(School {
         device_import,
         filter,
@@ -244,6 +251,8 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
         token,
         ipad,
         ipad_rule,
+        app,
+        app_assignment,
         invitation,
         class,
         room,
@@ -325,6 +334,39 @@ async fn ipads(inventory: &Inventory, by: By<'_>, room: RoomId) -> Result<(Enrol
         .ask_ipads(by, &[ipad], &Action::Lock { message: "Bitte <abgeben>".into() }, "", ends_at)
         .await?;
     Ok((ipad, invitation))
+}
+
+/// An app that one iPad has no licence for, a content token of a place that another server manages.
+async fn apps(inventory: &Inventory, by: By<'_>) -> Result<(AppId, AppAssignmentId)> {
+    let Ok(id) = "361309726".parse::<AppId>() else { unreachable_sample() };
+    let asset = Asset { id, pricing: "STDQ".into(), total: 30, available: 0, usable: true };
+    inventory.keep_app_catalogue(by, &[asset]).await?;
+    let named =
+        Lookup { id, name: "Rechnen <&>".into(), bundle_id: "de.rechnen".into(), version: "2.1".into() };
+    inventory.name_apps(by, &[named]).await?;
+    let given = inventory.assign_app(by, id, AppTarget::School, Install::Required).await?;
+    let keys = ["server".to_owned()];
+    inventory.configure_app(by, id, Some(("sealed", &keys))).await?;
+    let licence = Licence {
+        app: id,
+        serial: "DMPX4Q7WQ1".into(),
+        location: "1".into(),
+        state: LicenceState::Lacking,
+        event: None,
+        problem: None,
+        tries: 0,
+        not_before: by.at,
+        changed_at: by.at,
+    };
+    inventory.note_app_licences(by, &[LicenceChange::Is(licence)]).await?;
+    let about = json!({ "organisation": "Testschule <&>" });
+    let ends_at = Some(by.at.plus_secs(300 * 86_400));
+    let new = NewAppleService { secret: "sealed", about: &about, ends_at };
+    inventory.import_apple_service(by, AppleKind::Apps, new).await?;
+    let state = json!({ "location": { "id": "1", "name": "Standort" }, "other": { "id": "x", "name": "Anderer <&>" } });
+    let problem = "another server, Anderer <&>, manages the licences of this content token";
+    inventory.note_apple_service(by, AppleKind::Apps, &state, Some(problem)).await?;
+    Ok((id, given))
 }
 
 /// A class of two pupils and their teacher, a pupil elsewhere, and a program that reads.

@@ -78,6 +78,7 @@ async fn every_page_exists_in_german_and_english() {
         paths.push(got.header("location").to_owned());
     }
     paths.extend(["/ipads".to_owned(), format!("/ipads/{}", school.ipad)]);
+    paths.extend(["/apps".to_owned(), format!("/apps/{}", school.app)]);
     paths.push(format!("/room/{}", school.room));
     paths.push(format!("/room/{}", school.empty_room));
     paths.push(format!("/class/{}", school.class));
@@ -110,6 +111,8 @@ async fn every_page_exists_in_german_and_english() {
         }
     }
     let refused = [
+        (format!("/apps/{}/configuration", school.app), vec![("configuration", "[<&>]")]),
+        ("/apps/token".to_owned(), vec![("token", "<&>")]),
         (format!("/waiting/{}/approve", school.waiting), vec![("name", "Büro"), ("room", "Raum 204")]),
         (format!("/devices/{device}"), vec![("name", "-"), ("room", "Raum 204")]),
         (format!("/devices/{device}/reservation"), vec![("mac", "90:1b:0e:12:34:01"), ("ip", "10.77.0.1")]),

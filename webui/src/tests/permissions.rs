@@ -38,6 +38,8 @@ pub(super) fn path(desk: &Desk, route: &Route) -> String {
         Some("people") => school.pupil.to_string(),
         Some("tokens") => school.token.to_string(),
         Some("invitations") => school.invitation.to_string(),
+        Some("apps") => school.app.to_string(),
+        Some("app-assignments") => school.app_assignment.to_string(),
         Some("ipads") if route.path.contains("invitations") => school.invitation.to_string(),
         Some("ipad-rules") => school.ipad_rule.to_string(),
         Some("ipads") if route.path.contains("rules/{id}") => school.ipad_rule.to_string(),
@@ -225,6 +227,8 @@ async fn what_hurts_needs_a_password_that_was_just_given() {
     }
     let expected = [
         "POST /ipads/{id}/insist",
+        "POST /apps/token",
+        "POST /apps/take-over",
         "POST /people/{id}/role",
         "POST /people/{id}/password",
         "POST /people/{id}/second-factor",
@@ -238,6 +242,8 @@ async fn what_hurts_needs_a_password_that_was_just_given() {
         "DELETE /api/v1/people/{id}/second-factor",
         "POST /api/v1/tokens",
         "POST /api/v1/ipads/{id}/drastic-actions",
+        "POST /api/v1/apps/token",
+        "POST /api/v1/apps/take-over",
     ];
     assert_eq!(fresh, expected);
 }

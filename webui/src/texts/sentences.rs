@@ -563,6 +563,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("exam", "Klausur", "Exam"),
     ("timetable", "Zeitplan", "Timetable"),
     ("token", "API-Token", "API token"),
+    ("app", "App", "App"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
@@ -605,5 +606,8 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("role set", "Rolle geändert", "role changed"),
     ("second factor set", "zweiter Faktor eingerichtet", "second factor set up"),
     ("second factor cleared", "zweiter Faktor abgeschaltet", "second factor switched off"),
+    ("given", "gegeben", "given"),
+    ("taken back", "zurückgenommen", "taken back"),
+    ("configured", "konfiguriert", "configured"),
     ("recovery code used", "mit Ersatzcode angemeldet", "signed in with a recovery code"),
 ];

@@ -1,0 +1,233 @@
+//! When there is a round with Apps and Books, and what comes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use inventory::mdm::{App, AppleKind, AppleService};
+use inventory::{UnixMillis, clock};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::client::Books;
+use super::plan;
+use super::round::{self, Found, Trouble};
+use super::wire::{AppsError, MdmInfo};
+use crate::server::Server;
+
+/// Keeps licences and iPads as they should be. `url` is where iPads reach this server.
+pub(crate) async fn run(server: Arc<Server>, books: Books, url: String) {
+    let mut changed = server.inventory.follow();
+    let mut keeper = Keeper {
+        ours: round::ours(&url),
+        books,
+        next: UnixMillis(0),
+        not_before: UnixMillis(0),
+        open: false,
+        failures: 0,
+        gather: GATHER,
+        seq: 0,
+    };
+    loop {
+        if let Err(error) = keeper.look(&server).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot look after apps; trying again");
+        }
+        keeper.wait(&server, &mut changed).await;
+        if changed.has_changed().is_err() {
+            return;
+        }
+    }
+}
+
+struct Keeper {
+    books: Books,
+    ours: MdmInfo,
+    /// Apple is not asked before; at that time it is asked in any case.
+    next: UnixMillis,
+    /// Apple asked to be left alone until then.
+    not_before: UnixMillis,
+    /// Something is under way at Apple.
+    open: bool,
+    /// How often Apple did not answer in a row.
+    failures: u32,
+    /// How long changes are gathered before they are looked at.
+    gather: Duration,
+    /// The last change that was looked at.
+    seq: i64,
+}
+
+impl Keeper {
+    /// Waits until something changed that has to do with apps, or it is time to look anyway.
+    async fn wait(&mut self, server: &Server, changed: &mut watch::Receiver<u64>) {
+        let look = tokio::time::sleep(self.pause(clock::now()));
+        tokio::pin!(look);
+        loop {
+            tokio::time::sleep(self.gather).await;
+            tokio::select! {
+                () = &mut look => return,
+                changed = changed.changed() => if changed.is_err() { return },
+            }
+            match server.inventory.changes_since(self.seq, CHANGES_MAX).await {
+                Ok(changes) => {
+                    self.seq = changes.last().map_or(self.seq, |change| change.seq);
+                    if changes.iter().any(|change| is_ours(&change.entity, &change.action)) {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// How long nothing has to be done if nothing changes.
+    fn pause(&self, now: UnixMillis) -> Duration {
+        let to_next = u64::try_from(self.next.0.saturating_sub(now.0)).ok().filter(|millis| *millis > 0);
+        let look = if self.open { OPEN } else { LOOK_ANYWAY };
+        to_next.map_or(look, |millis| look.min(Duration::from_millis(millis)))
+    }
+
+    async fn look(&mut self, server: &Server) -> inventory::Result<()> {
+        self.seq = self.seq.max(server.inventory.last_change().await?);
+        let now = clock::now();
+        let service = server.inventory.apple_service(AppleKind::Apps).await?;
+        if let Some(service) = service.filter(|service| service.imported)
+            && self.is_time(server, &service, now).await?
+        {
+            let ended = round::round(server, &self.books, &self.ours, &service).await;
+            self.note(server, &service, ended).await?;
+        }
+        let before = clock::now();
+        server.tell_apps(before).await?;
+        // A large school is looked at less often, so that this stays a small part of the work.
+        let took = u64::try_from(clock::now().0.saturating_sub(before.0)).unwrap_or(0);
+        self.gather = Duration::from_millis(took.saturating_mul(SHARE)).clamp(GATHER, GATHER_MAX);
+        notice(server).await
+    }
+
+    /// Apple is asked when something is to be done, when a person wants it, and now and then; not while it asks to wait.
+    async fn is_time(
+        &self,
+        server: &Server,
+        service: &AppleService,
+        now: UnixMillis,
+    ) -> inventory::Result<bool> {
+        let since = |name: &str| service.settings.get(name).and_then(Value::as_i64).unwrap_or(0);
+        let checked = service.checked_at.unwrap_or(UnixMillis(0));
+        if now < self.not_before {
+            return Ok(false);
+        }
+        if service.checked_at.is_none() || since("asked_at") > checked.0 || now >= self.next {
+            return Ok(true);
+        }
+        if self.failures > 0 {
+            return Ok(false);
+        }
+        let (licences, _) = server.inventory.app_licences().await?;
+        Ok(plan::is_unsettled(&server.app_wishes().await?, &licences, now))
+    }
+
+    async fn note(
+        &mut self,
+        server: &Server,
+        service: &AppleService,
+        ended: Result<Found, Trouble>,
+    ) -> inventory::Result<()> {
+        let now = clock::now();
+        let other = match &ended {
+            Err(Trouble::Conflict(other)) => {
+                json!({ "id": other.id, "name": other.name, "metadata": other.metadata })
+            }
+            _ => Value::Null,
+        };
+        self.open = ended.as_ref().is_ok_and(|found| found.open);
+        let (location, problem) = match ended {
+            Ok(found) => {
+                (self.failures, self.next) = (0, now.plus_secs(SYNC_SECS));
+                let (id, name) = found.location;
+                (json!({ "id": id, "name": name }), None)
+            }
+            Err(Trouble::Inventory(error)) => return Err(error),
+            Err(trouble) => {
+                self.failures = self.failures.saturating_add(1);
+                self.next = now.plus_secs(pause(&trouble, self.failures));
+                if matches!(trouble, Trouble::Apps(AppsError::Busy(Some(_)))) {
+                    self.not_before = self.next;
+                }
+                tracing::warn!(
+                    error = &trouble as &dyn std::error::Error,
+                    "licences of apps are not up to date"
+                );
+                (service.state.get("location").cloned().unwrap_or(Value::Null), Some(trouble.to_string()))
+            }
+        };
+        let state = json!({ "location": location, "other": other });
+        server.inventory.note_apple_service(server.by(now), AppleKind::Apps, &state, problem.as_deref()).await
+    }
+}
+
+/// How long Apple is left alone: as long as it asks for, a minute and twice as long each time, or until a person did something.
+fn pause(trouble: &Trouble, failures: u32) -> u64 {
+    let again = AGAIN_SECS.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(SYNC_SECS_MAX);
+    match trouble {
+        Trouble::Apps(AppsError::Busy(Some(wait))) => wait.as_secs().max(1),
+        Trouble::Apps(AppsError::Expired | AppsError::Revoked | AppsError::Unauthorized)
+        | Trouble::Conflict(_)
+        | Trouble::Token => SYNC_SECS_MAX,
+        _ => again,
+    }
+}
+
+/// Whether a change has to do with apps. What iPads say of their commands does not.
+fn is_ours(entity: &str, action: &str) -> bool {
+    match entity {
+        "app" | "apple_service" | "device" | "room" | "group" | "user" => true,
+        "ipad" => matches!(action, "reachable" | "left" | "reported" | "authenticated"),
+        _ => false,
+    }
+}
+
+/// Says what a person has to look at.
+async fn notice(server: &Server) -> inventory::Result<()> {
+    let service = server.inventory.apple_service(AppleKind::Apps).await?;
+    let mut found: Vec<(String, String, String)> = Vec::new();
+    if let Some(problem) = service.as_ref().and_then(|service| service.problem.clone()) {
+        let other =
+            service.as_ref().is_some_and(|service| !service.state.get("other").is_none_or(Value::is_null));
+        let remedy = if other {
+            REMEDY_OTHER
+        } else if problem.contains("token") {
+            REMEDY_TOKEN
+        } else {
+            REMEDY_WAIT
+        };
+        found.push(("apple/apps".to_owned(), problem, remedy.to_owned()));
+    }
+    for app in server.inventory.apps().await?.iter().filter(|app| app.lacking > 0) {
+        let text = format!("{} iPads have no licence of the app {}", app.lacking, called(app));
+        found.push((format!("apps/{}", app.id), text, REMEDY_LACKING.to_owned()));
+    }
+    server.inventory.set_notices(server.by(clock::now()), SOURCE, &found).await
+}
+
+fn called(app: &App) -> String {
+    if app.name.is_empty() { app.id.to_string() } else { app.name.clone() }
+}
+
+/// Name in the notices.
+const SOURCE: &str = "mdm/apps";
+const REMEDY_TOKEN: &str =
+    "download a new content token from Apple School Manager and import it on the page Apps";
+const REMEDY_OTHER: &str = "let the other server go first, or take over on the page Apps";
+const REMEDY_WAIT: &str = "this server tries again by itself; see whether it reaches the internet";
+const REMEDY_LACKING: &str = "get more licences in Apple School Manager, or give the app to fewer iPads";
+/// Apple's counts are looked at so often when nothing is to be done.
+const SYNC_SECS: u64 = 900;
+const SYNC_SECS_MAX: u64 = 3600;
+const AGAIN_SECS: u64 = 60;
+/// A class that is moved is one round.
+const GATHER: Duration = Duration::from_millis(300);
+const GATHER_MAX: Duration = Duration::from_secs(5);
+/// One look in so many times its duration.
+const SHARE: u64 = 20;
+const OPEN: Duration = Duration::from_secs(5);
+const LOOK_ANYWAY: Duration = Duration::from_secs(60);
+const CHANGES_MAX: u32 = 2000;
