@@ -54,7 +54,8 @@ use ipads::{
     a_certificate_belongs_to_one_ipad, a_challenge_gets_one_key_a_certificate_and_only_in_time,
     a_newer_command_holds_an_older_one_back_that_was_sent, an_invitation_is_for_so_many_ipads_and_no_more,
     an_ipad_that_enrols_anew_is_the_same_device, commands_end_in_time_and_are_forgotten,
-    commands_go_out_in_order_and_end_once, the_card_of_an_ipad_belongs_to_its_device,
+    commands_go_out_in_order_and_end_once, many_ipads_share_a_commit,
+    the_card_of_an_ipad_belongs_to_its_device, the_tables_stay_flat_over_a_hundred_days,
     what_is_asked_of_an_ipad_becomes_a_command, what_must_not_happen_twice_is_handed_out_once,
     whoever_says_to_be_a_known_device_needs_its_numbers,
 };
@@ -140,6 +141,8 @@ const PROMISES: &[(&str, Promise)] = promises![
     rules_for_ipads_are_kept_sealed,
     rules_hold_for_whom_and_when_they_say,
     an_ipad_is_told_once_of_what_it_should_have,
+    many_ipads_share_a_commit,
+    the_tables_stay_flat_over_a_hundred_days,
 ];
 
 const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };

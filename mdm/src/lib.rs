@@ -162,10 +162,13 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         Profiles::new(&site.name, &topic, url.as_str(), authority_der(&authority), (&certificate, &key))?;
     let push = Push::new(&config, &topic)?;
     let school = wanted::School { name: profiles.organization()?, base: url.as_str().to_owned() };
-    let server = Arc::new(Server::new(inventory, vault, ca, scep, profiles, push, Wishes::new(school)));
+    let wishes = Wishes::new(school);
+    let (server, committer) = Server::new(inventory, vault, ca, scep, profiles, push, wishes);
+    let server = Arc::new(server);
     let failed = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-    let tasks = keep::start(&server).await?;
+    let mut tasks = keep::start(&server).await?;
+    tasks.spawn(committer.run());
     let https = httpd::serve_tls(listener, tls, http::router(server), LIMITS).map_err(failed)?;
     tracing::info!(address = %https.address(), url = url.as_str(), "mdm answers iPads");
     Ok(Handle { https: Some(https), _tasks: tasks })

@@ -7,18 +7,20 @@ mod commands;
 mod enrolments;
 mod invitations;
 mod rules;
+mod turns;
 mod url;
 
 use serde::{Deserialize, Serialize};
 
 pub use commands::{
-    Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
+    Answered, Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
 };
 pub use enrolments::{Arrival, Arrived, Enrolment, EnrolmentState, Reachable, Report};
 pub use invitations::{
     Certified, Challenge, INVITATIONS_MAX, Invitation, NewCertificate, NewInvitation, Opened, USES_MAX,
 };
 pub use rules::{Declared, Holding, IpadExam, IpadRule, Moment, NewIpadRule, RuledIpad, When};
+pub use turns::{Next, Turn};
 pub use url::ServerUrl;
 
 /// What the database keeps of a link's token or of a challenge.

@@ -170,7 +170,7 @@ fn an_ipad_that_was_told_is_not_told_again_after_a_restart() {
     until(&mut ipad, "the rule", |ipad| says(ipad, "allowCamera") == Some(false));
     eventually("it is idle", || ipad.connect().unwrap().is_empty());
     let told = lab.runtime.block_on(lab.inventory.commands_of(lab.id(&ipad), 100)).unwrap().len();
-    lab.server = None;
+    lab.stop();
     lab.start();
     // What comes next is told of, so the daemon has computed everything anew by then.
     lab.rule(None, Some(Target::Room(lab.room)), When::Always, forbids("allowAirDrop"));
