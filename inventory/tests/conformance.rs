@@ -82,6 +82,7 @@ macro_rules! promises {
 }
 
 const PROMISES: &[(&str, Promise)] = promises![
+    daemons_that_start_at_once_share_a_new_database,
     a_change_of_another_process_is_seen_within_100_ms,
     rooms_have_unique_names_and_go_only_when_empty,
     a_waiting_pc_is_approved_once_and_gets_its_job,
@@ -558,6 +559,18 @@ async fn a_filter_is_kept_with_its_lists(open: Open) {
     assert_eq!(inventory.filters().await.unwrap().0, [filter.clone()], "a refused change changes nothing");
     inventory.delete_filter(BY, filter.id).await.unwrap();
     assert!(matches!(inventory.delete_filter(BY, filter.id).await, Err(Error::NotFound { .. })));
+}
+
+async fn daemons_that_start_at_once_share_a_new_database(open: Open) {
+    let opening: Vec<_> = (0..4)
+        .map(|_| {
+            let open = open.clone();
+            tokio::spawn(async move { open.inventory().await.last_change().await.unwrap() })
+        })
+        .collect();
+    for daemon in opening {
+        assert_eq!(daemon.await.unwrap(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ def main():
         with open(lab.config(), "a") as out:
             out.write('\n[mdm]\ntopic = "com.apple.mgmt.External.bench"\n')
         lab.start(lab.server, os.path.join(BIN, "webui"), "--config", lab.config(), log="webui.log")
+        wait_until(lambda: "serves the pages" in open(os.path.join(lab.dir, "webui.log")).read(), 20, "webui")
         server = start(lab, url)
         # Page and iPads are on the server's own host.
         enter(lab.server)
@@ -100,16 +101,20 @@ def measure(lab, room, server, url):
 
 def idle(fleet, server):
     """Sessions without work: on connections that are open, and on new ones, which cost a TLS handshake each."""
-    for word, name, target in (("session", "mdm_cpu_ms_per_idle", 0.5), ("fresh", "mdm_cpu_ms_per_idle_new_tls", 1.0)):
+    for word, name in (("session", "mdm_cpu_ms_per_idle"), ("fresh", "mdm_cpu_ms_per_idle_new_tls")):
         rounds = [timed(server, lambda: fleet.all(word)) for _ in range(IDLE_ROUNDS)]
         costs = sorted(1000 * ours / IPADS for _, _, ours in rounds)
         rates = ", ".join(f"{IPADS / took:.0f}/s" for _, took, _ in rounds)
         note(f"{word}: CPU of mdm for each without work {', '.join(f'{c:.3f}' for c in costs)} ms; {rates}")
-        report(name=name, ours=round(costs[IDLE_ROUNDS // 2], 3), peer=NANOMDM_CPU_MS, peer_name="NanoMDM (not in this run; plain HTTP)",
-               better="lower", target=target, unit="ms")
+        ours = round(costs[IDLE_ROUNDS // 2], 3)
+        if word == "session":
+            report(name=name, ours=ours, peer=NANOMDM_CPU_MS, peer_name="NanoMDM (not in this run; plain HTTP)", better="lower",
+                   target=0.5, unit="ms")
+        else:
+            report(name=name, ours=ours, peer=None, peer_name=None, better="lower", target=0.5, unit="ms")
 
 
-def lock(fleet, Api(lab), server):
+def lock(fleet, api, server):
     ids = [ipad["id"] for ipad in json.loads(api.call("GET", "/api/v1/ipads"))["items"]]
     _, asked, _ = timed(server, lambda: ask(api, ids, {"action": "lock", "message": ""}))
     answer, took, ours = timed(server, lambda: fleet.all("session"))

@@ -375,7 +375,7 @@ impl Inventory {
     pub fn ipads_with_commands(&self, now: UnixMillis) -> Answer<'_, HashSet<EnrolmentId>> {
         Box::pin(async move {
             let rows: Vec<Uuid> = on_pool!(self, pool => sqlx::query_scalar(concat!(
-                "SELECT DISTINCT c.enrolment_id FROM mdm_commands c WHERE c.not_before <= $1 AND ", fetchable!("$2")))
+                "SELECT c.enrolment_id FROM mdm_commands c WHERE c.not_before <= $1 AND ", fetchable!("$2")))
                 .bind(now.0).bind(TRIES_MAX).fetch_all(pool).await)
             .map_err(Error::db("look for waiting commands"))?;
             Ok(rows.into_iter().map(EnrolmentId).collect())

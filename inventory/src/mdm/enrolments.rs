@@ -343,7 +343,7 @@ impl Inventory {
                 }
                 // Who was this hardware before?
                 let before: Option<(Uuid, Option<Uuid>, String)> = sqlx::query_as(
-                    "SELECT id, device_id, serial FROM mdm_enrolments WHERE udid = $1 AND id <> $2 AND state <> 'left'")
+                    "SELECT id, device_id, serial FROM mdm_enrolments WHERE udid = $1 AND id <> $2 AND state IN ('authenticated', 'enrolled')")
                     .bind(new.udid.to_owned()).bind(id).fetch_optional(&mut *tx).await
                     .map_err(Error::db("find an iPad"))?;
                 // Whoever has a link can say to be any iPad. To take the place of one it takes both of its numbers.

@@ -10,7 +10,7 @@
 
 mod lab;
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -61,7 +61,8 @@ fn killed_between_asking_and_fetching_it_hands_out_what_was_asked() {
     lab.stop();
     // Asked while nobody is there to hear of it.
     let ends = clock::now().plus_secs(600);
-    let asked = lab.inventory.ask_ipads(by(), &[lab.id(&ipad)], &Action::Restart, "", ends);
+    let id = [lab.id(&ipad)];
+    let asked = lab.inventory.ask_ipads(by(), &id, &Action::Restart, "", ends);
     assert_eq!(lab.runtime.block_on(asked).unwrap(), 1);
     lab.start();
     eventually("both were carried out", || {
@@ -255,8 +256,9 @@ fn a_challenge_that_was_used_certifies_no_other_key() {
     let (profile, _) = mdm::cms::verify(&get(&lab.invite(1))).unwrap();
     let profile = Value::from_reader_xml(profile.as_slice()).unwrap();
     let payloads = profile.as_dictionary().unwrap()["PayloadContent"].as_array().unwrap();
-    let scep = payloads.iter().filter_map(Value::as_dictionary).find_map(|it| it.get("PayloadContent"));
-    let challenge = scep.unwrap().as_dictionary().unwrap()["Challenge"].as_string().unwrap();
+    let contents =
+        payloads.iter().filter_map(|it| it.as_dictionary()?.get("PayloadContent")?.as_dictionary());
+    let challenge = contents.filter_map(|it| it.get("Challenge")?.as_string()).next().unwrap();
     let ra = get(&format!("{}/scep?operation=GetCACert", lab.address));
     let ra = ra_certificate("application/x-x509-ca-ra-cert", &ra).unwrap();
     let certify = |key| {

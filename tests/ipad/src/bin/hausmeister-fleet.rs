@@ -11,7 +11,6 @@
 //! Prints a JSON line for each: how many commands were carried out, how long it took, and the 50th and 99th percentile of a session.
 
 use std::io::BufRead as _;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Context as _;
