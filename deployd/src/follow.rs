@@ -44,8 +44,7 @@ struct Follower {
     wake: watch::Sender<u64>,
     /// The newest change that was looked at.
     seq: i64,
-    /// Changes that were looked at, of the last [`OVERLAP`] at least. With several writers a change can appear after one
-    /// with a greater number.
+    /// Changes that were looked at, of the last [`Inventory::changes_overlap`] at least.
     seen: HashSet<i64>,
 }
 
@@ -83,7 +82,10 @@ impl Follower {
     }
 
     async fn refresh(&mut self) -> inventory::Result<()> {
-        let changes = self.inventory.changes_since(self.seq.saturating_sub(OVERLAP), CHANGES_MAX).await?;
+        let changes = self
+            .inventory
+            .changes_since(self.seq.saturating_sub(self.inventory.changes_overlap()), CHANGES_MAX)
+            .await?;
         let fresh: Vec<&Change> = changes.iter().filter(|change| !self.seen.contains(&change.seq)).collect();
         if fresh.is_empty() {
             return Ok(());
@@ -115,4 +117,3 @@ const GATHER: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_secs(1);
 const LOOK_ANYWAY: Duration = Duration::from_secs(10);
 const CHANGES_MAX: u32 = 500;
-const OVERLAP: i64 = 64;

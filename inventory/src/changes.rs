@@ -71,6 +71,16 @@ impl Inventory {
         })
     }
 
+    /// How many of the last changes a follower looks at again: with several writers a change can appear after one with a greater
+    /// number. SQLite has one writer at a time.
+    #[must_use]
+    pub fn changes_overlap(&self) -> i64 {
+        match &self.pools {
+            crate::db::Pools::Sqlite { .. } => 0,
+            crate::db::Pools::Postgres(_) => 64,
+        }
+    }
+
     /// Number of the newest change; 0 when there is none.
     ///
     /// # Errors

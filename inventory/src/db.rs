@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -192,7 +193,8 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
         // When the disk is full SQLite rolls back by itself; sqlx then counts a transaction that is not there, and the
         // connection would refuse every later one.
         .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-        .connect_with(options.clone())
+        // Writers look up what they change: a page that is not at hand is a call to the kernel.
+        .connect_with(options.clone().pragma("cache_size", WRITE_CACHE_KIB))
         .await
         .map_err(Error::db("open the database"))?;
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
@@ -204,16 +206,30 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
             "this program was built with SQLite {version}; at least {SQLITE_MIN} is needed, older ones can damage the database"
         )));
     }
-    sqlx::migrate!("migrations/sqlite")
-        .run(&write)
-        .await
-        .map_err(|e| Error::db("migrate the database")(e.into()))?;
+    migrate_sqlite(&write).await?;
     let read = SqlitePoolOptions::new()
         .max_connections(4)
         .connect_with(options)
         .await
         .map_err(Error::db("open the database"))?;
     Ok(Pools::Sqlite { write, read })
+}
+
+/// Daemons that start at the same time all find the same migrations pending, and SQLite knows no lock for that: whoever comes second sees
+/// one fail that the first has done meanwhile.
+async fn migrate_sqlite(write: &SqlitePool) -> Result<()> {
+    let migrations = sqlx::migrate!("migrations/sqlite");
+    let mut tries = 0;
+    loop {
+        match migrations.run(write).await {
+            Ok(()) => return Ok(()),
+            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if tries < MIGRATE_TRIES => {
+                tries += 1;
+                tokio::time::sleep(POLL).await;
+            }
+            Err(error) => return Err(Error::db("migrate the database")(error.into())),
+        }
+    }
 }
 
 async fn open_postgres(url: &str) -> Result<Pools> {
@@ -236,5 +252,9 @@ fn numbers(version: &str) -> Vec<u32> {
 
 /// How often another process's commits are looked for on SQLite.
 const POLL: Duration = Duration::from_millis(50);
+/// Two seconds: longer than all migrations take.
+const MIGRATE_TRIES: u32 = 40;
+/// 16 MiB; negative, since a positive number counts pages.
+const WRITE_CACHE_KIB: &str = "-16384";
 const CHANNEL: &str = "hausmeister_changes";
 const SQLITE_MIN: &str = "3.51.3";

@@ -61,7 +61,8 @@ use ipads::{
     a_certificate_belongs_to_one_ipad, a_challenge_gets_one_key_a_certificate_and_only_in_time,
     a_newer_command_holds_an_older_one_back_that_was_sent, an_invitation_is_for_so_many_ipads_and_no_more,
     an_ipad_that_enrols_anew_is_the_same_device, commands_end_in_time_and_are_forgotten,
-    commands_go_out_in_order_and_end_once, the_card_of_an_ipad_belongs_to_its_device,
+    commands_go_out_in_order_and_end_once, many_ipads_share_a_commit,
+    the_card_of_an_ipad_belongs_to_its_device, the_tables_stay_flat_over_a_hundred_days,
     what_is_asked_of_an_ipad_becomes_a_command, what_must_not_happen_twice_is_handed_out_once,
     whoever_says_to_be_a_known_device_needs_its_numbers,
 };
@@ -88,6 +89,7 @@ macro_rules! promises {
 }
 
 const PROMISES: &[(&str, Promise)] = promises![
+    daemons_that_start_at_once_share_a_new_database,
     a_change_of_another_process_is_seen_within_100_ms,
     rooms_have_unique_names_and_go_only_when_empty,
     a_waiting_pc_is_approved_once_and_gets_its_job,
@@ -151,6 +153,8 @@ const PROMISES: &[(&str, Promise)] = promises![
     an_app_is_given_to_a_target_once_and_goes_with_it,
     a_licence_outlives_app_and_ipad_until_it_is_given_back,
     what_an_ipad_is_told_and_the_commands_for_it_are_one_step,
+    many_ipads_share_a_commit,
+    the_tables_stay_flat_over_a_hundred_days,
 ];
 
 const BY: By<'static> = By { actor: "test", at: UnixMillis(1_763_000_000_000) };
@@ -566,6 +570,18 @@ async fn a_filter_is_kept_with_its_lists(open: Open) {
     assert_eq!(inventory.filters().await.unwrap().0, [filter.clone()], "a refused change changes nothing");
     inventory.delete_filter(BY, filter.id).await.unwrap();
     assert!(matches!(inventory.delete_filter(BY, filter.id).await, Err(Error::NotFound { .. })));
+}
+
+async fn daemons_that_start_at_once_share_a_new_database(open: Open) {
+    let opening: Vec<_> = (0..4)
+        .map(|_| {
+            let open = open.clone();
+            tokio::spawn(async move { open.inventory().await.last_change().await.unwrap() })
+        })
+        .collect();
+    for daemon in opening {
+        assert_eq!(daemon.await.unwrap(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,15 +33,42 @@ pub(crate) type Fingerprint = [u8; 32];
 /// What is remembered, until the inventory changes.
 #[derive(Debug, Default)]
 pub(crate) struct Ipads {
-    known: Mutex<HashMap<Fingerprint, (Known, UnixMillis)>>,
+    known: Mutex<Certificates>,
     /// For whom nothing waits.
     idle: Mutex<HashMap<EnrolmentId, UnixMillis>>,
-    /// Grows with everything that is forgotten: what was read before that is not remembered after it.
-    epoch: AtomicU64,
+    /// Each iPad has one of them, which grows with everything that is forgotten about it: what was read before that is not remembered
+    /// after it.
+    epochs: [AtomicU64; 32],
     /// For whom something new waits since whoever wakes them asked last.
     work: Mutex<HashSet<EnrolmentId>>,
     /// Who spoke since the last time that it was written down.
     seen: Mutex<HashMap<EnrolmentId, UnixMillis>>,
+}
+
+/// Whose certificates are known, and until when that is believed.
+#[derive(Debug, Default)]
+struct Certificates {
+    all: HashMap<Fingerprint, (Known, UnixMillis)>,
+    /// Those of each iPad.
+    of: HashMap<EnrolmentId, Vec<Fingerprint>>,
+}
+
+impl Certificates {
+    fn insert(&mut self, fingerprint: Fingerprint, known: Known, until: UnixMillis) {
+        if self.all.len() >= KNOWN_MAX {
+            *self = Self::default();
+        }
+        let of = self.of.entry(known.id).or_default();
+        if self.all.insert(fingerprint, (known, until)).is_none() {
+            of.push(fingerprint);
+        }
+    }
+
+    fn forget(&mut self, id: EnrolmentId) {
+        for fingerprint in self.of.remove(&id).into_iter().flatten() {
+            self.all.remove(&fingerprint);
+        }
+    }
 }
 
 impl Ipads {
@@ -55,62 +82,70 @@ impl Ipads {
         fingerprint: &Fingerprint,
         now: UnixMillis,
     ) -> inventory::Result<Option<Known>> {
-        if let Some((known, until)) = lock(&self.known).get(fingerprint)
+        if let Some((known, until)) = lock(&self.known).all.get(fingerprint)
             && now < *until
         {
             return Ok(Some(known.clone()));
         }
-        let (text, epoch) = (hex(fingerprint), self.epoch());
+        let text = hex(fingerprint);
         let Some(id) = inventory.enrolment_of_certificate(&text, now).await? else { return Ok(None) };
+        let epoch = self.epoch(id);
         let enrolment = inventory.enrolment(id).await?;
+        // Read after the epoch, and so still true of its newest certificate; of an older one it need not be.
+        let newest = enrolment.as_ref().is_some_and(|it| it.certificate.as_deref() == Some(text.as_str()));
         let enrolled = enrolment.and_then(|enrolment| {
             Some(Enrolled {
                 udid: enrolment.udid?,
                 state: enrolment.state,
-                renewed: enrolment.certificates > 1
-                    && enrolment.certificate.as_deref() == Some(text.as_str()),
+                renewed: enrolment.certificates > 1 && newest,
             })
         });
         let known = Known { id, enrolled };
         let mut all = lock(&self.known);
-        if epoch != self.epoch() {
-            return Ok(Some(known));
+        if newest && epoch == self.epoch(id) {
+            all.insert(*fingerprint, known.clone(), now.plus_secs(KNOWN_SECS));
         }
-        if all.len() >= KNOWN_MAX {
-            all.clear();
-        }
-        all.insert(*fingerprint, (known.clone(), now.plus_secs(KNOWN_SECS)));
         Ok(Some(known))
     }
 
-    /// What was read when this number was another one may be out of date.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::SeqCst)
+    /// What was read of an iPad when this number was another one may be out of date.
+    pub(crate) fn epoch(&self, id: EnrolmentId) -> u64 {
+        self.epoch_of(id).map_or(0, |epoch| epoch.load(Ordering::SeqCst))
     }
 
-    fn next_epoch(&self) {
-        self.epoch.fetch_add(1, Ordering::SeqCst);
+    fn next_epoch(&self, id: EnrolmentId) {
+        if let Some(epoch) = self.epoch_of(id) {
+            epoch.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn epoch_of(&self, id: EnrolmentId) -> Option<&AtomicU64> {
+        let [first, ..] = id.0.as_bytes();
+        self.epochs.get(usize::from(*first) % self.epochs.len())
     }
 
     /// Something changed about an iPad.
     pub(crate) fn forget(&self, id: EnrolmentId) {
-        self.next_epoch();
-        lock(&self.known).retain(|_, (known, _)| known.id != id);
+        self.next_epoch(id);
+        lock(&self.known).forget(id);
         lock(&self.idle).remove(&id);
     }
 
     /// An iPad arrived: who it is now, and who the same hardware was before, is read anew.
     pub(crate) fn forget_hardware(&self, id: EnrolmentId, udid: &str) {
-        self.next_epoch();
-        let same =
-            |known: &Known| known.id == id || known.enrolled.as_ref().is_some_and(|it| it.udid == udid);
-        lock(&self.known).retain(|_, (known, _)| !same(known));
-        lock(&self.idle).remove(&id);
+        let same = |known: &Known| known.enrolled.as_ref().is_some_and(|it| it.udid == udid);
+        let known = lock(&self.known);
+        let before: Vec<_> =
+            known.all.values().filter(|(known, _)| same(known)).map(|(known, _)| known.id).collect();
+        drop(known);
+        for id in before.into_iter().chain([id]) {
+            self.forget(id);
+        }
     }
 
     /// Something waits for an iPad.
     pub(crate) fn note_work(&self, id: EnrolmentId) {
-        self.next_epoch();
+        self.next_epoch(id);
         lock(&self.idle).remove(&id);
         lock(&self.work).insert(id);
     }
@@ -122,15 +157,17 @@ impl Ipads {
 
     /// Too much changed to say about whom.
     pub(crate) fn forget_all(&self) {
-        self.next_epoch();
-        lock(&self.known).clear();
+        for epoch in &self.epochs {
+            epoch.fetch_add(1, Ordering::SeqCst);
+        }
+        *lock(&self.known) = Certificates::default();
         lock(&self.idle).clear();
     }
 
     /// Nothing waits for an iPad until then, as was read in that epoch.
     pub(crate) fn note_idle(&self, id: EnrolmentId, until: UnixMillis, epoch: u64) {
         let mut idle = lock(&self.idle);
-        if epoch != self.epoch() {
+        if epoch != self.epoch(id) {
             return;
         }
         if idle.len() >= KNOWN_MAX {

@@ -52,8 +52,8 @@ async fn follow(server: Arc<Server>, mut changed: watch::Receiver<u64>, mut seq:
 
 async fn read_changes(server: &Server, seq: &mut i64) -> inventory::Result<()> {
     loop {
-        // With several writers a change can appear after one with a greater number: the last ones are looked at again.
-        let changes = server.inventory.changes_since(seq.saturating_sub(OVERLAP), CHANGES_MAX).await?;
+        let from = seq.saturating_sub(server.inventory.changes_overlap());
+        let changes = server.inventory.changes_since(from, CHANGES_MAX).await?;
         for change in &changes {
             let is_new = change.seq > *seq;
             if change.entity == "ipad" {
@@ -88,8 +88,9 @@ async fn wake_all(server: Arc<Server>, mut changed: watch::Receiver<u64>) {
         return;
     }
     let mut woken: HashMap<EnrolmentId, Wakes> = HashMap::new();
+    let mut look_at = UnixMillis(0);
     loop {
-        if let Err(error) = wake_due(&server, &mut woken, clock::now()).await {
+        if let Err(error) = wake_due(&server, &mut woken, &mut look_at, clock::now()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot see whom to wake; trying again");
         }
         tokio::time::sleep(WAKE_GATHER).await;
@@ -117,15 +118,20 @@ impl Wakes {
 async fn wake_due(
     server: &Arc<Server>,
     woken: &mut HashMap<EnrolmentId, Wakes>,
+    look_at: &mut UnixMillis,
     now: UnixMillis,
 ) -> inventory::Result<()> {
-    for ipad in server.ipads.take_work() {
-        woken.remove(&ipad);
+    let mut due = server.ipads.take_work();
+    for ipad in &due {
+        woken.remove(ipad);
     }
-    let waiting = server.inventory.ipads_with_commands(now).await?;
-    woken.retain(|ipad, _| waiting.contains(ipad));
-    let due: Vec<_> =
-        waiting.into_iter().filter(|ipad| woken.get(ipad).is_none_or(|w| w.is_due(now))).collect();
+    // Who is due again is found by looking at all, which is not done for every answer of some iPad.
+    if now >= *look_at {
+        let waiting = server.inventory.ipads_with_commands(now).await?;
+        woken.retain(|ipad, _| waiting.contains(ipad));
+        due.extend(waiting.into_iter().filter(|ipad| woken.get(ipad).is_none_or(|w| w.is_due(now))));
+        *look_at = now.plus_secs(LOOK_ANYWAY.as_secs());
+    }
     let mut pushes = JoinSet::new();
     for ipad in due {
         while pushes.len() >= PUSHES_AT_ONCE {
@@ -214,7 +220,6 @@ const TIDY_ROUNDS: u32 = 6;
 /// Commands that ended stay for looking at for thirty days.
 const KEPT_MILLIS: i64 = 30 * 86_400_000;
 const CHANGES_MAX: u32 = 2000;
-const OVERLAP: i64 = 64;
 const WAKE_SECS: u64 = 60;
 const WAKE_SECS_MAX: u64 = 6 * 3600;
 const PUSHES_AT_ONCE: usize = 100;

@@ -164,13 +164,16 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let profiles = Profiles::new(&site.name, &topic, url.as_str(), authority.clone(), (&certificate, &key))?;
     let push = Push::new(&config, &topic)?;
     let school = wanted::School { name: profiles.organization()?, base: url.as_str().to_owned(), authority };
-    let server = Arc::new(Server::new(inventory, vault, ca, scep, profiles, push, Wishes::new(school)));
+    let wishes = Wishes::new(school);
+    let (server, committer) = Server::new(inventory, vault, ca, scep, profiles, push, wishes);
+    let server = Arc::new(server);
     let failed = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let books = apps::client::Books::new(&config.apps_url, config.services_authority.as_deref());
     let books = books
         .map_err(|source| StartError::File { path: config.services_authority.unwrap_or_default(), source })?;
     let mut tasks = keep::start(&server).await?;
+    tasks.spawn(committer.run());
     tasks.spawn(apps::run(Arc::clone(&server), books, url.as_str().to_owned()));
     let https = httpd::serve_tls(listener, tls, http::router(server), LIMITS).map_err(failed)?;
     tracing::info!(address = %https.address(), url = url.as_str(), "mdm answers iPads");

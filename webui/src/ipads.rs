@@ -57,7 +57,26 @@ pub(crate) async fn ask(
     Ok(app.inventory.ask_ipads(by, &[ipad], action, reason.trim(), ends_at).await? > 0)
 }
 
+/// Asks something harmless of several iPads, as of a class; returns how many will hear of it.
+pub(crate) async fn ask_all(
+    app: &App,
+    me: &SignedIn,
+    ipads: &[EnrolmentId],
+    action: &Action,
+) -> Answer<usize> {
+    if action.needs_reason() {
+        return Err(Failure::field("action", Problem::NeedsReason));
+    }
+    if ipads.len() > ASKED_MAX {
+        return Err(Failure::field("ipads", Problem::NoChoice(ipads.len().to_string())));
+    }
+    let by = me.by();
+    Ok(app.inventory.ask_ipads(by, ipads, action, "", by.at.plus_secs(ASKED_SECS)).await?)
+}
+
 /// Longest life of an invitation.
 pub(crate) const DAYS_MAX: u32 = 60;
+/// Most iPads of one question.
+const ASKED_MAX: usize = 1000;
 /// How long the MDM server may take to make a command of what is asked. How long the command lives is another question.
 const ASKED_SECS: u64 = 86_400;

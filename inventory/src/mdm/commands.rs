@@ -14,7 +14,6 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::Action;
-use super::enrolments::{note_facts, put_report};
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, CommandId, EnrolmentId, Error, Inventory, MacAddr, UnixMillis};
@@ -213,6 +212,7 @@ macro_rules! newer {
         )
     };
 }
+pub(super) use newer;
 
 /// Whether a command `c` goes out when its iPad asks: $1 is the time, $3 (or the parameter given) [`TRIES_MAX`]. A newer one with the same
 /// word in `replaces` holds an older one back, which may have been sent already.
@@ -229,61 +229,7 @@ macro_rules! fetchable {
         )
     };
 }
-
-/// Takes down what an iPad said of a command.
-macro_rules! note_outcome {
-    ($tx:expr, $by:expr, $ipad:expr, $id:expr, $outcome:expr) => {
-        async {
-            let (state, problem) = match $outcome {
-                Outcome::Done(_) => ("done", None),
-                Outcome::Failed(problem) => ("failed", Some(problem.clone())),
-                Outcome::NotNow => ("not_now", None),
-                Outcome::Unreadable(problem) => ("unreadable", Some(problem.clone())),
-            };
-            let known: Option<(String, i64, i64)> = sqlx::query_as(
-                "SELECT kind, tries, deferred FROM mdm_commands
-                 WHERE id = $1 AND enrolment_id = $2 AND ended_at IS NULL AND state <> 'asked'")
-                .bind($id.0).bind($ipad.0).fetch_optional(&mut *$tx).await.map_err(Error::db("find a command"))?;
-            let Some((kind, tries, deferred)) = known else { return Ok(()) };
-            let state = match state {
-                "unreadable" if tries >= TRIES_MAX => "failed",
-                "unreadable" => "queued",
-                state => state,
-            };
-            // Whoever is busy is left alone for five minutes, then for twice as long each time, to six hours.
-            let pause = NOT_NOW_SECS.saturating_mul(1 << deferred.clamp(0, 7)).min(NOT_NOW_SECS_MAX);
-            let (tries, deferred, not_before) = match $outcome {
-                Outcome::NotNow => (0, deferred + 1, $by.at.plus_secs(pause).0),
-                _ => (tries, deferred, 0),
-            };
-            let ended = matches!(state, "done" | "failed").then_some($by.at.0);
-            sqlx::query("UPDATE mdm_commands SET state = $1, problem = $2, not_before = $3, ended_at = $4, tries = $5, deferred = $6 WHERE id = $7")
-                .bind(state).bind(problem).bind(not_before).bind(ended).bind(tries).bind(deferred).bind($id.0)
-                .execute(&mut *$tx).await.map_err(Error::db("note what became of a command"))?;
-            // It could wait, and a newer one came meanwhile.
-            sqlx::query(concat!(
-                "UPDATE mdm_commands SET state = 'superseded', ended_at = $1 WHERE id = $2 AND ended_at IS NULL AND ",
-                newer!("mdm_commands")))
-                .bind($by.at.0).bind($id.0).execute(&mut *$tx).await.map_err(Error::db("take the place of older commands"))?;
-            // The followers hear of work only when there is some.
-            record!($tx, $by, "ipad", $ipad, if ended.is_some() { state } else { "not_now" })?;
-            if let (Outcome::Done(found), "done") = ($outcome, state) {
-                if kind == "DeviceConfigured" {
-                    sqlx::query("UPDATE mdm_enrolments SET awaiting = $1 WHERE id = $2").bind(false).bind($ipad.0)
-                        .execute(&mut *$tx).await.map_err(Error::db("let an iPad go on"))?;
-                }
-                if let Some(found) = found {
-                    put_report!($tx, $by, $ipad.0, found.kind, found.body)?;
-                    if let (Some(facts), "DeviceInformation") = (&found.facts, kind.as_str()) {
-                        note_facts!($tx, $by, $ipad, facts)?;
-                    }
-                }
-            }
-            Ok::<(), Error>(())
-        }
-        .await
-    };
-}
+pub(super) use fetchable;
 
 impl Inventory {
     /// Asks something of iPads; returns how many will hear of it. What is asked already is not asked twice.
@@ -347,43 +293,41 @@ impl Inventory {
         })
     }
 
-    /// Makes commands of what was asked for, the first in its place; or refuses it, for the reason given.
+    /// Makes commands of what was asked for, the first in its place; or refuses it, for the reason given. All or nothing.
     ///
     /// # Errors
     /// The database failed.
-    pub fn answer_asked<'a>(
-        &'a self,
-        by: By<'a>,
-        asked: &'a Asked,
-        commands: Result<&'a [NewCommand], &'a str>,
-    ) -> Answer<'a, ()> {
+    pub fn answer_asked<'a>(&'a self, by: By<'a>, answers: &'a [Answered]) -> Answer<'a, ()> {
         Box::pin(async move {
-            let first = commands.and_then(|new| new.split_first().ok_or("there is nothing to do"));
-            in_transaction!(self, "make a command", tx => {
-                let (state, done) = match first {
-                    Ok((new, rest)) => {
-                        supersede!(tx, by, new)?;
-                        let done = sqlx::query("UPDATE mdm_commands SET state = 'queued', kind = $1, body = $2, replaces = $3, priority = $4,
-                                                  repeatable = $5, ends_at = $6 WHERE id = $7 AND state = 'asked'")
-                            .bind(new.kind.clone()).bind(new.body.clone()).bind(new.replaces.clone())
-                            .bind(i64::from(new.priority)).bind(new.repeatable).bind(new.ends_at.0).bind(asked.id.0)
-                            .execute(&mut *tx).await.map_err(Error::db("make a command"))?;
-                        for new in rest.iter().filter(|_| done.rows_affected() == 1) {
+            in_transaction!(self, "make commands", tx => {
+                for (asked, commands) in answers {
+                    let first = commands.as_deref().map_err(|why| *why);
+                    let first = first.and_then(|new| new.split_first().ok_or("there is nothing to do"));
+                    let (state, done) = match first {
+                        Ok((new, rest)) => {
                             supersede!(tx, by, new)?;
-                            insert_command!(tx, by, CommandId::random(), new)?;
+                            let done = sqlx::query("UPDATE mdm_commands SET state = 'queued', kind = $1, body = $2, replaces = $3, priority = $4,
+                                                      repeatable = $5, ends_at = $6 WHERE id = $7 AND state = 'asked'")
+                                .bind(new.kind.clone()).bind(new.body.clone()).bind(new.replaces.clone())
+                                .bind(i64::from(new.priority)).bind(new.repeatable).bind(new.ends_at.0).bind(asked.id.0)
+                                .execute(&mut *tx).await.map_err(Error::db("make a command"))?;
+                            for new in rest.iter().filter(|_| done.rows_affected() == 1) {
+                                supersede!(tx, by, new)?;
+                                insert_command!(tx, by, CommandId::random(), new)?;
+                            }
+                            ("queued", done)
                         }
-                        ("queued", done)
+                        Err(problem) => {
+                            let done = sqlx::query("UPDATE mdm_commands SET state = 'failed', problem = $1, ended_at = $2
+                                                    WHERE id = $3 AND state = 'asked'")
+                                .bind(problem.to_owned()).bind(by.at.0).bind(asked.id.0)
+                                .execute(&mut *tx).await.map_err(Error::db("refuse a command"))?;
+                            ("failed", done)
+                        }
+                    };
+                    if done.rows_affected() == 1 {
+                        record!(tx, by, "ipad", asked.ipad, state)?;
                     }
-                    Err(problem) => {
-                        let done = sqlx::query("UPDATE mdm_commands SET state = 'failed', problem = $1, ended_at = $2
-                                                WHERE id = $3 AND state = 'asked'")
-                            .bind(problem.to_owned()).bind(by.at.0).bind(asked.id.0)
-                            .execute(&mut *tx).await.map_err(Error::db("refuse a command"))?;
-                        ("failed", done)
-                    }
-                };
-                if done.rows_affected() == 1 {
-                    record!(tx, by, "ipad", asked.ipad, state)?;
                 }
                 Ok(())
             })
@@ -410,40 +354,6 @@ impl Inventory {
         })
     }
 
-    /// What an iPad said of a command, and the next one for it, in one step: after a crash either both happened or none. An outcome that came
-    /// before, or is about a command that is over, changes nothing. Without an outcome a session begins: then what the iPad was too busy for
-    /// is handed out again as well.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn next_command<'a>(
-        &'a self,
-        by: By<'a>,
-        ipad: EnrolmentId,
-        outcome: Option<(CommandId, Outcome)>,
-    ) -> Answer<'a, Option<Queued>> {
-        Box::pin(async move {
-            let begins = outcome.is_none();
-            if begins && !self.has_commands(ipad, by.at).await? {
-                return Ok(None);
-            }
-            in_transaction!(self, "go on with an iPad", tx => {
-                if let Some((id, outcome)) = &outcome {
-                    note_outcome!(tx, by, ipad, id, outcome)?;
-                }
-                let next: Option<(Uuid, String, String)> = sqlx::query_as(concat!(
-                    "UPDATE mdm_commands SET state = 'sent', sent_at = $1, tries = tries + 1
-                     WHERE seq = (SELECT c.seq FROM mdm_commands c WHERE c.enrolment_id = $2 AND ", fetchable!(),
-                    " AND ($4 OR c.state <> 'not_now') ORDER BY c.priority DESC, c.seq LIMIT 1)
-                       AND (state IN ('queued', 'not_now') OR (state = 'sent' AND repeatable))
-                     RETURNING id, kind, body"))
-                    .bind(by.at.0).bind(ipad.0).bind(TRIES_MAX).bind(begins)
-                    .fetch_optional(&mut *tx).await.map_err(Error::db("find the next command"))?;
-                Ok(next.map(|(id, kind, body)| Queued { id: CommandId(id), kind, body }))
-            })
-        })
-    }
-
     /// Whether an iPad gets something when it asks for work.
     ///
     /// # Errors
@@ -465,7 +375,7 @@ impl Inventory {
     pub fn ipads_with_commands(&self, now: UnixMillis) -> Answer<'_, HashSet<EnrolmentId>> {
         Box::pin(async move {
             let rows: Vec<Uuid> = on_pool!(self, pool => sqlx::query_scalar(concat!(
-                "SELECT DISTINCT c.enrolment_id FROM mdm_commands c WHERE c.not_before <= $1 AND ", fetchable!("$2")))
+                "SELECT c.enrolment_id FROM mdm_commands c WHERE c.not_before <= $1 AND ", fetchable!("$2")))
                 .bind(now.0).bind(TRIES_MAX).fetch_all(pool).await)
             .map_err(Error::db("look for waiting commands"))?;
             Ok(rows.into_iter().map(EnrolmentId).collect())
@@ -507,7 +417,7 @@ impl Inventory {
     }
 
     /// Ends commands whose time is over or that an iPad never answers, and forgets those that ended before `forget`, with certificates that
-    /// ended and iPads that left by then.
+    /// ended, iPads that left, and what the change log says of answers by then.
     ///
     /// # Errors
     /// The database failed.
@@ -523,9 +433,12 @@ impl Inventory {
                 let forgotten = sqlx::query("DELETE FROM mdm_commands WHERE ended_at < $1")
                     .bind(forget.0).execute(&mut *tx).await.map_err(Error::db("forget old commands"))?;
                 for old in [
-                    "DELETE FROM mdm_certificates WHERE ends_at < $1",
+                    "DELETE FROM mdm_certificates WHERE ends_at < $1 OR revoked_at < $1",
                     "DELETE FROM mdm_challenges WHERE ends_at < $1",
                     "DELETE FROM mdm_enrolments WHERE state = 'left' AND COALESCE(last_seen, 0) < $1",
+                    // What people did and who came and went stays; what iPads answer every day would be most of the log.
+                    "DELETE FROM changes WHERE at < $1 AND entity = 'ipad'
+                       AND action IN ('queued', 'not_now', 'done', 'failed', 'reported', 'reachable')",
                 ] {
                     sqlx::query(old).bind(forget.0).execute(&mut *tx).await.map_err(Error::db("forget old iPads"))?;
                 }
@@ -563,11 +476,12 @@ pub struct Asked {
     pub at: UnixMillis,
 }
 
+/// What was asked for, and the commands that are made of it, or why there are none.
+pub type Answered = (Asked, Result<Vec<NewCommand>, &'static str>);
+
 /// How often a command is handed out without a sensible answer before it is given up, so that it stops nobody.
 pub const TRIES_MAX: i64 = 5;
 const REASON_CHARS_MAX: usize = 300;
-const NOT_NOW_SECS: u64 = 300;
-const NOT_NOW_SECS_MAX: u64 = 6 * 3600;
 
 type Row = (Uuid, Uuid, String, String, Option<String>, String, String, i64, Option<i64>, Option<i64>);
 

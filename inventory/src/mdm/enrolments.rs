@@ -135,24 +135,6 @@ macro_rules! select {
     };
 }
 
-/// Puts what an iPad said in the place of what it said before.
-macro_rules! put_report {
-    ($tx:expr, $by:expr, $id:expr, $kind:expr, $body:expr) => {
-        sqlx::query(
-            "INSERT INTO mdm_reports (enrolment_id, kind, body, at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (enrolment_id, kind) DO UPDATE SET body = excluded.body, at = excluded.at",
-        )
-        .bind($id)
-        .bind($kind.to_owned())
-        .bind($body.to_string())
-        .bind($by.at.0)
-        .execute(&mut *$tx)
-        .await
-        .map_err($crate::Error::reference("keep an iPad's report"))
-    };
-}
-pub(super) use put_report;
-
 /// Uses an invitation for an iPad that arrives for the first time. Gives the device it is: the one that the invitation names, the one it
 /// was before, the one that was announced by its serial number, or a new one; or why it may not come.
 macro_rules! admit {
@@ -213,18 +195,21 @@ macro_rules! note_facts {
     ($tx:expr, $by:expr, $ipad:expr, $facts:expr) => {
         async {
             let card = $facts.card.map(|card| card.to_string());
-            let before: Option<(Option<Uuid>, Option<String>)> =
-                sqlx::query_as("SELECT device_id, card FROM mdm_enrolments WHERE id = $1")
+            let before: Option<(Option<Uuid>, Option<String>, String, String)> =
+                sqlx::query_as("SELECT device_id, card, model, os_version FROM mdm_enrolments WHERE id = $1")
                     .bind($ipad.0).fetch_optional(&mut *$tx).await.map_err($crate::Error::db("find an iPad"))?;
+            let Some((device, old, model, os_version)) = before else { return Ok(()) };
+            let same = |said: &String, known: &String| said.is_empty() || said == known;
+            let same_card = card.is_none() || card == old;
+            if same_card && same(&$facts.model, &model) && same(&$facts.os_version, &os_version) {
+                return Ok(());
+            }
             sqlx::query(
                 "UPDATE mdm_enrolments SET model = CASE WHEN $1 = '' THEN model ELSE $1 END,
                    os_version = CASE WHEN $2 = '' THEN os_version ELSE $2 END, card = COALESCE($3, card) WHERE id = $4")
                 .bind($facts.model.clone()).bind($facts.os_version.clone()).bind(card.clone()).bind($ipad.0)
                 .execute(&mut *$tx).await.map_err($crate::Error::db("note what an iPad says"))?;
-            let Some((Some(device), old)) = before else { return Ok(()) };
-            if card.is_none() || card == old {
-                return Ok(());
-            }
+            let (Some(device), false) = (device, same_card) else { return Ok(()) };
             sqlx::query("DELETE FROM interfaces WHERE device_id = $1 AND mac = $2")
                 .bind(device).bind(old.unwrap_or_default())
                 .execute(&mut *$tx).await.map_err($crate::Error::db("replace a network card"))?;
@@ -368,7 +353,7 @@ impl Inventory {
                 }
                 // Who was this hardware before?
                 let before: Option<(Uuid, Option<Uuid>, String)> = sqlx::query_as(
-                    "SELECT id, device_id, serial FROM mdm_enrolments WHERE udid = $1 AND id <> $2 AND state <> 'left'")
+                    "SELECT id, device_id, serial FROM mdm_enrolments WHERE udid = $1 AND id <> $2 AND state IN ('authenticated', 'enrolled')")
                     .bind(new.udid.to_owned()).bind(id).fetch_optional(&mut *tx).await
                     .map_err(Error::db("find an iPad"))?;
                 // Whoever has a link can say to be any iPad. To take the place of one it takes both of its numbers.
@@ -520,7 +505,10 @@ impl Inventory {
     ) -> Answer<'a, ()> {
         Box::pin(async move {
             in_transaction!(self, "keep an iPad's report", tx => {
-                put_report!(tx, by, id.0, kind, body)?;
+                sqlx::query("INSERT INTO mdm_reports (enrolment_id, kind, body, at) VALUES ($1, $2, $3, $4)
+                             ON CONFLICT (enrolment_id, kind) DO UPDATE SET body = excluded.body, at = excluded.at")
+                    .bind(id.0).bind(kind.to_owned()).bind(body.to_string()).bind(by.at.0)
+                    .execute(&mut *tx).await.map_err(Error::reference("keep an iPad's report"))?;
                 record!(tx, by, "ipad", id, "reported")?;
                 Ok(())
             })

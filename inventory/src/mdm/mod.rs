@@ -9,6 +9,7 @@ mod enrolments;
 mod invitations;
 mod rules;
 mod services;
+mod turns;
 mod url;
 mod wlan;
 
@@ -19,7 +20,7 @@ pub use apps::{
     LicenceState, Lookup, ToldApp, wishes,
 };
 pub use commands::{
-    Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
+    Answered, Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
 };
 pub use enrolments::{Arrival, Arrived, Enrolment, EnrolmentState, Reachable, Report};
 pub use invitations::{
@@ -27,6 +28,7 @@ pub use invitations::{
 };
 pub use rules::{Declared, Holding, IpadExam, IpadRule, Moment, NewIpadRule, RuledIpad, When};
 pub use services::{AppleKind, AppleService, NewAppleService};
+pub use turns::{Next, Turn};
 pub use url::ServerUrl;
 pub use wlan::WlanCertificate;
 

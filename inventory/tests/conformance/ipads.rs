@@ -3,7 +3,7 @@
 
 use inventory::mdm::{
     Action, Arrival, Arrived, Certified, CommandState, EnrolmentState, Facts, Found, NewCertificate,
-    NewCommand, NewInvitation, Outcome, Reachable,
+    NewCommand, NewInvitation, Next, Outcome, Reachable, Turn,
 };
 use inventory::{By, EnrolmentId, GroupId, Inventory, Room, UnixMillis};
 
@@ -353,11 +353,148 @@ pub(super) async fn what_is_asked_of_an_ipad_becomes_a_command(open: Open) {
         "what is asked too long ago is not done"
     );
     assert_eq!(inventory.next_command(BY, ipad, None).await.unwrap(), None, "no command was made of it yet");
-    inventory.answer_asked(BY, &asked[0], Ok(&[command(ipad, "DeviceLock", "lock")])).await.unwrap();
-    inventory.answer_asked(BY, &asked[1], Err("this iPad is not supervised")).await.unwrap();
+    let answers = [
+        (asked[0].clone(), Ok(vec![command(ipad, "DeviceLock", "lock")])),
+        (asked[1].clone(), Err("this iPad is not supervised")),
+    ];
+    inventory.answer_asked(BY, &answers).await.unwrap();
     assert_eq!(inventory.next_command(BY, ipad, None).await.unwrap().unwrap().kind, "DeviceLock");
     let commands = inventory.commands_of(ipad, 10).await.unwrap();
     assert_eq!((commands[0].state, commands[0].reason.as_str()), (CommandState::Failed, "verkauft"));
     assert!(commands[0].problem.as_deref().unwrap().contains("supervised"));
     assert_eq!(UnixMillis(commands[0].created_at.0), BY.at);
+}
+
+pub(super) async fn many_ipads_share_a_commit(open: Open) {
+    let inventory = open.inventory().await;
+    let mut ipads = Vec::new();
+    for n in 0..5 {
+        ipads.push(enrolled(&inventory, &format!("f{n}"), &format!("U{n}"), &format!("DMPX{n}")).await);
+    }
+    let mut ids = Vec::new();
+    for ipad in &ipads {
+        let list = [command(*ipad, "ProfileList", ""), command(*ipad, "DeviceLock", "")];
+        ids.push(inventory.queue_commands(BY, &list).await.unwrap());
+    }
+    let begin = |ipad: usize| Turn { ipad: ipads[ipad], outcome: None };
+    let say = |ipad: usize, id, outcome| Turn { ipad: ipads[ipad], outcome: Some((id, outcome)) };
+    let given = |next: &Next| match next {
+        Next::Command(queued) => Some(queued.id),
+        Next::Later | Next::Nothing => None,
+    };
+    let next = inventory.take_turns(BY, &[begin(0), begin(1), begin(2), begin(3), begin(4)]).await.unwrap();
+    let first: Vec<_> = ids.iter().map(|ids| Some(ids[0])).collect();
+    assert_eq!(
+        next.iter().map(given).collect::<Vec<_>>(),
+        first,
+        "each gets its own, in the order of the turns"
+    );
+
+    let found = |a: u32| Found { kind: "profiles", body: serde_json::json!({ "a": a }), facts: None };
+    let turns = [
+        say(0, ids[0][0], Outcome::Done(Some(found(0)))),
+        say(1, ids[1][0], Outcome::NotNow),
+        // Of somebody else's command.
+        say(2, ids[3][0], Outcome::Done(Some(found(2)))),
+        say(3, ids[3][0], Outcome::Done(Some(found(3)))),
+        say(4, ids[4][0], Outcome::Failed("no".into())),
+        // The same message arrives twice, and the next one behind it.
+        say(0, ids[0][0], Outcome::Done(Some(found(9)))),
+        say(3, ids[3][1], Outcome::Done(None)),
+    ];
+    let next = inventory.take_turns(BY, &turns).await.unwrap();
+    let expected = [
+        Some(ids[0][1]),
+        Some(ids[1][1]),
+        Some(ids[2][0]), // asked again without an answer
+        Some(ids[3][1]),
+        Some(ids[4][1]),
+        None, // a lock is not handed out twice
+        None,
+    ];
+    assert_eq!(next.iter().map(given).collect::<Vec<_>>(), expected);
+    assert_eq!((&next[5], &next[6]), (&Next::Nothing, &Next::Nothing));
+    use CommandState::{Done, Failed, NotNow, Sent};
+    let expected = [[Done, Sent], [NotNow, Sent], [Sent, CommandState::Queued], [Done, Done], [Failed, Sent]];
+    for (ipad, expected) in ipads.iter().zip(expected) {
+        assert_eq!(states(&inventory, *ipad).await, expected);
+    }
+    let reports = inventory.ipad_reports(ipads[0]).await.unwrap();
+    assert_eq!(reports[0].body["a"], 0, "what comes twice counts once");
+    assert_eq!(inventory.ipad_reports(ipads[2]).await.unwrap(), []);
+    let next = inventory.take_turns(BY, &[say(1, ids[1][1], Outcome::Done(None))]).await.unwrap();
+    assert_eq!(next, [Next::Later], "what it was too busy for waits for its next session");
+}
+
+pub(super) async fn the_tables_stay_flat_over_a_hundred_days(open: Open) {
+    let inventory = open.inventory().await;
+    let mut ipads = Vec::new();
+    for n in 0..4 {
+        ipads.push(enrolled(&inventory, &format!("f{n}"), &format!("U{n}"), &format!("DMPX{n}")).await);
+    }
+    let mut sizes = Vec::new();
+    for day in 0..100_u64 {
+        let morning = at(day * 24 * HOUR);
+        // One iPad never asks, and one enrols anew each week.
+        if day % 7 == 6 {
+            ipads[1] = arrives_anew(&inventory, morning, &format!("w{day}")).await;
+        }
+        let until = morning.at.plus_secs(12 * HOUR);
+        let wanted = |ipad| {
+            ["ProfileList", "DeviceInformation", "DeviceLock"]
+                .map(|kind| NewCommand { ends_at: until, ..command(ipad, kind, kind) })
+        };
+        let all: Vec<_> = ipads.iter().flat_map(|ipad| wanted(*ipad)).collect();
+        inventory.queue_commands(morning, &all).await.unwrap();
+        let mut turns: Vec<_> = ipads[1..].iter().map(|ipad| Turn { ipad: *ipad, outcome: None }).collect();
+        while !turns.is_empty() {
+            let next = inventory.take_turns(morning, &turns).await.unwrap();
+            let going_on = turns.into_iter().zip(next).filter_map(|(turn, next)| match next {
+                Next::Command(queued) => {
+                    Some(Turn { ipad: turn.ipad, outcome: Some((queued.id, Outcome::Done(None))) })
+                }
+                Next::Later | Next::Nothing => None,
+            });
+            turns = going_on.collect();
+        }
+        for ipad in &ipads[1..] {
+            inventory
+                .keep_ipad_report(morning, *ipad, "status", &serde_json::json!({ "day": day }))
+                .await
+                .unwrap();
+            inventory.note_ipads_seen(&[(*ipad, morning.at)]).await.unwrap();
+        }
+        let evening = at(day * 24 * HOUR + 20 * HOUR);
+        let forget = UnixMillis(evening.at.0 - 30 * 86_400_000);
+        inventory.tidy_ipads(evening, forget).await.unwrap();
+        let mut commands = 0;
+        for ipad in &ipads {
+            commands += inventory.commands_of(*ipad, 100_000).await.unwrap().len();
+        }
+        let answers = ["queued", "done", "reported"];
+        let log = inventory.changes_since(0, 100_000).await.unwrap();
+        let log = log.iter().filter(|change| answers.contains(&change.action.as_str())).count();
+        sizes.push((commands, log));
+    }
+    // A week of enrolments more or less.
+    let most = |days: &[(usize, usize)]| {
+        (days.iter().map(|it| it.0).max().unwrap(), days.iter().map(|it| it.1).max().unwrap())
+    };
+    assert_eq!(most(&sizes[50..75]), most(&sizes[75..]), "{sizes:?}");
+    assert!(sizes[99].0 <= 31 * 4 * 3, "{:?}", sizes[99]);
+}
+
+async fn arrives_anew(inventory: &Inventory, by: By<'_>, fingerprint: &str) -> EnrolmentId {
+    let room = room(inventory).await.id;
+    let ends_at = by.at.plus_secs(HOUR);
+    let new = NewInvitation { hash: fingerprint, device: None, room, group: None, uses: 1, ends_at };
+    inventory.create_invitation(by, new).await.unwrap();
+    let opened = inventory.open_invitation(by, fingerprint, fingerprint, ends_at).await.unwrap().unwrap();
+    let new = NewCertificate { ends_at: by.at.plus_secs(365 * 24 * HOUR), ..certificate(fingerprint) };
+    assert_eq!(inventory.certify(by, fingerprint, "key", new).await.unwrap(), Certified::Yes);
+    let arrived = inventory.mdm_arrive(by, arrival(fingerprint, "U1", "DMPX1")).await.unwrap();
+    assert_eq!(arrived, Arrived::Welcome(opened.enrolment));
+    let how = Reachable { push: "sealed", unlock_token: None, awaiting: false, welcome: &[] };
+    inventory.mdm_reachable(by, opened.enrolment, how).await.unwrap();
+    opened.enrolment
 }

@@ -21,8 +21,8 @@ pub(super) async fn check_in(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let (caller, body) = Caller::of(&server, &headers, body, CHECK_IN_BYTES_MAX).await?;
-    let CheckIn { channel, message } = CheckIn::parse(&body, CHECK_IN_BYTES_MAX).map_err(|error| {
+    let caller = Caller::of(&server, &headers, body, CHECK_IN_BYTES_MAX).await?;
+    let CheckIn { channel, message } = CheckIn::parse(&caller.body.bytes, CHECK_IN_BYTES_MAX).map_err(|error| {
         tracing::info!(ipad.id = %caller.known.id, error = &error as &dyn std::error::Error, "a check-in makes no sense");
         Refused::Bad("the check-in makes no sense")
     })?;

@@ -19,8 +19,8 @@ pub(super) async fn next(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let (caller, body) = Caller::of(&server, &headers, body, RESPONSE_BYTES_MAX).await?;
-    let said = response::Response::parse(&body, RESPONSE_BYTES_MAX).map_err(|error| {
+    let caller = Caller::of(&server, &headers, body, RESPONSE_BYTES_MAX).await?;
+    let said = response::Response::parse(&caller.body.bytes, RESPONSE_BYTES_MAX).map_err(|error| {
         tracing::info!(ipad.id = %caller.known.id, error = &error as &dyn std::error::Error, "a response makes no sense");
         Refused::Bad("the response makes no sense")
     })?;

@@ -11,6 +11,7 @@
 //! Whoever checks in signs the body (`Mdm-Signature`); nothing is parsed before that signature and the certificate behind it are known.
 //! Nothing is ever answered with 401: iPads take that for an order to forget us.
 
+mod bodies;
 mod checkin;
 mod commands;
 mod enrol;
@@ -20,9 +21,8 @@ mod scep;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use base64::Engine as _;
@@ -34,11 +34,14 @@ use crate::cms::DetachedSignature;
 use crate::ipads::{Fingerprint, Known};
 use crate::server::Server;
 
+pub(crate) use bodies::Bodies;
+use bodies::Held;
+
 /// The routes.
 pub(crate) fn router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/enrol/{token}", get(enrol::profile))
-        .route("/scep", get(scep::by_get).post(scep::by_post).layer(DefaultBodyLimit::max(SCEP_BYTES_MAX)))
+        .route("/scep", get(scep::by_get).post(scep::by_post))
         .route("/checkin", put(checkin::check_in))
         .route("/commands", put(commands::next))
         .route("/profiles/{id}", get(profile::of_rules))
@@ -53,6 +56,8 @@ enum Refused {
     Bad(&'static str),
     /// What was asked for is not there: 404.
     Absent,
+    /// Too much is held for others: 503, and the iPad asks again.
+    Busy,
     /// The inventory failed: 503, and the iPad asks again.
     Later(inventory::Error),
     /// We failed: 500.
@@ -80,6 +85,10 @@ impl IntoResponse for Refused {
                 StatusCode::BAD_REQUEST.into_response()
             }
             Self::Absent => StatusCode::NOT_FOUND.into_response(),
+            Self::Busy => {
+                tracing::warn!("too many long bodies at once; one was refused");
+                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_SECS)]).into_response()
+            }
             Self::Later(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the inventory does not answer");
                 StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -97,17 +106,13 @@ struct Caller {
     fingerprint: Fingerprint,
     known: Known,
     now: UnixMillis,
+    body: Held,
 }
 
 impl Caller {
     /// Whose certificate signed the request; then reads the body, of `limit` bytes at most, and verifies the signature over it. Strangers
     /// bring no certificate that is known, and their bodies are not even read.
-    async fn of(
-        server: &Server,
-        headers: &HeaderMap,
-        body: Body,
-        limit: usize,
-    ) -> Result<(Self, Bytes), Refused> {
+    async fn of(server: &Server, headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, Refused> {
         let header = headers.get("mdm-signature").ok_or(Refused::Bad("there is no Mdm-Signature"))?;
         let signature = STANDARD.decode(header).map_err(|_| Refused::Bad("Mdm-Signature is no base64"))?;
         let senseless = |_| Refused::Bad("Mdm-Signature makes no sense");
@@ -125,14 +130,14 @@ impl Caller {
             }
         }
         let (fingerprint, known) = known.ok_or(Refused::Bad("nobody's certificate, or one that is over"))?;
-        let body =
-            to_bytes(body, limit).await.map_err(|_| Refused::Bad("the body is too long, or broke off"))?;
-        let signer =
-            signature.verify(&body).map_err(|_| Refused::Bad("Mdm-Signature does not belong to the body"))?;
+        let body = server.bodies.read(body, limit).await?;
+        let signer = signature
+            .verify(&body.bytes)
+            .map_err(|_| Refused::Bad("Mdm-Signature does not belong to the body"))?;
         if signer.fingerprint != fingerprint {
             return Err(Refused::Bad("another certificate signed than the one that is known"));
         }
-        Ok((Self { fingerprint, known, now }, body))
+        Ok(Self { fingerprint, known, now, body })
     }
 
     /// The enrolled iPad, if the message is about the one that the certificate belongs to.
@@ -160,6 +165,7 @@ fn udid(channel: &Channel) -> &str {
     }
 }
 
+const RETRY_SECS: &str = "30";
 /// The signer's, and those above it.
 const CERTIFICATES_MAX: usize = 4;
 /// A request with an 8192-bit key and its chain has 12 kB; in a URL it grows by a third and more.

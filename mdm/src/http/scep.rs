@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use inventory::mdm::{Certified, NewCertificate, secret_hash};
 use inventory::{EnrolmentId, UnixMillis, clock};
 use serde::Deserialize;
 
-use super::Refused;
+use super::{Refused, SCEP_BYTES_MAX};
 use crate::ca::{Subject, fresh_serial};
 use crate::ipads::hex;
 use crate::scep::{FailInfo, Kind, MEDIA_TYPE, Request, decode_get};
@@ -53,12 +53,13 @@ pub(super) async fn by_get(
 pub(super) async fn by_post(
     State(server): State<Arc<Server>>,
     Query(asked): Query<Operation>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Refused> {
     if asked.operation != "PKIOperation" {
         return Err(Refused::Bad("there is no such SCEP operation by POST"));
     }
-    operate(&server, &body).await
+    let body = server.strangers.read(body, SCEP_BYTES_MAX).await?;
+    operate(&server, &body.bytes).await
 }
 
 async fn operate(server: &Server, message: &[u8]) -> Result<Response, Refused> {

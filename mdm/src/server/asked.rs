@@ -1,6 +1,6 @@
 //! What people ask of iPads, as commands.
 
-use inventory::mdm::{Action, NewCommand};
+use inventory::mdm::Action;
 use inventory::{EnrolmentId, UnixMillis};
 
 use super::{Sealed, Server, questions};
@@ -20,17 +20,21 @@ impl Server {
             if asked.is_empty() {
                 return Ok(());
             }
+            let mut answers = Vec::with_capacity(asked.len());
             for asked in asked {
                 let commands = match asked.action.clone() {
                     Some(action) => self.commands_of(asked.ipad, action).await?,
                     None => Err("the server does not know what was asked"),
                 };
                 // Its time runs from when it was asked: a lock that comes late would hit the next lesson.
-                let new: Result<Vec<NewCommand>, &'static str> = commands.and_then(|commands| {
+                let new = commands.and_then(|commands| {
                     let wrapped = commands.iter().map(|command| self.wrap(asked.ipad, command, asked.at));
-                    wrapped.collect::<Option<_>>().ok_or("the server cannot write this command")
+                    wrapped.collect::<Option<Vec<_>>>().ok_or("the server cannot write this command")
                 });
-                self.inventory.answer_asked(self.by(now), &asked, new.as_deref().map_err(|why| *why)).await?;
+                answers.push((asked, new));
+            }
+            self.inventory.answer_asked(self.by(now), &answers).await?;
+            for (asked, _) in &answers {
                 self.ipads.note_work(asked.ipad);
             }
         }

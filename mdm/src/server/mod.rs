@@ -5,9 +5,10 @@ mod asked;
 mod declarations;
 pub(crate) mod facts;
 mod profiles;
+mod turns;
 pub(crate) mod wishes;
 
-use inventory::mdm::{NewCommand, Outcome, Queued};
+use inventory::mdm::{NewCommand, Next, Outcome, Queued, Turn};
 use inventory::vault::Vault;
 use inventory::{By, EnrolmentId, Inventory, UnixMillis};
 use tokio::sync::Semaphore;
@@ -17,12 +18,15 @@ use crate::ca::DeviceCa;
 use crate::command::{
     Command, DeviceInformation, InstalledApplicationList, ManagedApplicationList, Priority, ProfileList,
 };
+use crate::http::Bodies;
 use crate::ipads::{Fingerprint, Ipads, hex};
 use crate::push::Push;
 use crate::scep;
 
 pub(crate) use profiles::Profiles;
 pub use profiles::ProfilesError;
+use turns::Turns;
+pub(crate) use turns::{Committer, turns};
 pub(crate) use wishes::Wishes;
 
 /// Everything behind the routes.
@@ -36,6 +40,10 @@ pub(crate) struct Server {
     pub(crate) wishes: Wishes,
     /// So many certificates are signed at a time: strangers may ask for them.
     pub(crate) signing: Semaphore,
+    /// What iPads send, and what strangers send who want to become some.
+    pub(crate) bodies: Bodies,
+    pub(crate) strangers: Bodies,
+    turns: Turns,
     vault: Vault,
 }
 
@@ -59,8 +67,9 @@ impl Server {
         profiles: Profiles,
         push: Option<Push>,
         wishes: Wishes,
-    ) -> Self {
-        Self {
+    ) -> (Self, Committer) {
+        let (turns, committer) = turns(&inventory);
+        let server = Self {
             inventory,
             ipads: Ipads::default(),
             ca,
@@ -69,8 +78,12 @@ impl Server {
             push,
             wishes,
             signing: Semaphore::new(SIGNING),
+            bodies: Bodies::new(BODIES_BYTES_MAX),
+            strangers: Bodies::new(STRANGERS_BYTES_MAX),
+            turns,
             vault,
-        }
+        };
+        (server, committer)
     }
 
     /// How this daemon signs its changes.
@@ -125,20 +138,26 @@ impl Server {
     ) -> inventory::Result<Option<Vec<u8>>> {
         let mut outcome = outcome;
         loop {
-            let epoch = self.ipads.epoch();
-            let Some(next) = self.inventory.next_command(self.by(now), ipad, outcome.take()).await? else {
-                // What it was too busy for waits for its next session.
-                if !self.inventory.has_commands(ipad, now).await? {
-                    self.ipads.note_idle(ipad, now.plus_secs(IDLE_SECS), epoch);
-                }
-                return Ok(None);
+            let epoch = self.ipads.epoch(ipad);
+            // To find that there is nothing, nobody waits for a commit.
+            let next = match outcome.take() {
+                None if !self.inventory.has_commands(ipad, now).await? => Next::Nothing,
+                outcome => self.turns.take(Turn { ipad, outcome }).await?,
             };
-            match self.document(ipad, &next) {
+            let queued = match next {
+                Next::Command(queued) => queued,
+                Next::Later => return Ok(None),
+                Next::Nothing => {
+                    self.ipads.note_idle(ipad, now.plus_secs(IDLE_SECS), epoch);
+                    return Ok(None);
+                }
+            };
+            match self.document(ipad, &queued) {
                 Some(document) => return Ok(Some(document)),
                 None => {
-                    tracing::error!(ipad.id = %ipad, command.id = %next.id, "a command cannot be read back");
+                    tracing::error!(ipad.id = %ipad, command.id = %queued.id, "a command cannot be read back");
                     let problem = "the server cannot read this command back; ask for it again".to_owned();
-                    outcome = Some((next.id, Outcome::Failed(problem)));
+                    outcome = Some((queued.id, Outcome::Failed(problem)));
                 }
             }
         }
@@ -190,6 +209,9 @@ fn owner(kind: Sealed, ipad: EnrolmentId) -> Vec<u8> {
 }
 
 const SIGNING: usize = 2;
+/// Lists of apps of a hundred iPads at once; what is made of them while they are read takes several times as much.
+const BODIES_BYTES_MAX: usize = 24 << 20;
+const STRANGERS_BYTES_MAX: usize = 4 << 20;
 /// Ten years: what is wanted until somebody takes it back.
 const FOR_EVER_SECS: u64 = 10 * 365 * 86_400;
 /// How long an iPad is believed to have nothing to do without asking the inventory.

@@ -6,7 +6,10 @@ use crate::{App, Done, HttpError, Ipad, Profile};
 
 impl Ipad {
     /// Does what a command says; returns what was done, and the message that says so.
-    pub(crate) fn carry_out(&mut self, document: &[u8]) -> Result<(Done, Dictionary), HttpError> {
+    ///
+    /// # Errors
+    /// It is no command.
+    pub fn carry_out(&mut self, document: &[u8]) -> Result<(Done, Dictionary), HttpError> {
         let bad = HttpError::Answer("a command that is none");
         let document = Value::from_reader_xml(document).ok().and_then(Value::into_dictionary);
         let mut document = document.ok_or(bad)?;

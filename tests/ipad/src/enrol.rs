@@ -69,6 +69,7 @@ impl Ipad {
             scep_url: wishes.scep_url,
             push_token,
             push_magic: uuid::Uuid::new_v4().to_string(),
+            asked: None,
         };
         ipad.authenticate()?;
         ipad.update_token()?;
@@ -120,6 +121,7 @@ impl Ipad {
         let (request, message) = Enrolment::renewal(Arc::clone(&self.identity), &key, &ra, ALGORITHMS)
             .map_err(|error| failed(&error))?;
         let certificate = exchange(&self.trust, &self.scep_url, &request, &message, &ra)?;
+        self.asked = None;
         self.identity = Arc::new(Identity::with_rsa(&certificate, key).map_err(|error| failed(&error))?);
         Ok(())
     }

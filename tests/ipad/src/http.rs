@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use mdm::cms::{self, Identity};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
@@ -43,6 +40,9 @@ impl Trust {
         let config = ureq::Agent::config_builder()
             .tls_config(tls.root_certs(roots).build())
             .http_status_as_error(false)
+            // A fleet shares them.
+            .max_idle_connections(IDLE_MAX)
+            .max_idle_connections_per_host(IDLE_MAX)
             .timeout_global(Some(TIMEOUT))
             .user_agent("MDM-iPadOS/18.1")
             .build();
@@ -59,16 +59,14 @@ impl Trust {
         body(self.0.post(url).content_type(kind).send(message))
     }
 
-    /// Puts a signed message; `None` when the answer is empty.
+    /// Puts a message with its `Mdm-Signature`; `None` when the answer is empty.
     pub(crate) fn put(
         &self,
         url: &str,
         message: &[u8],
-        identity: &Identity,
+        signature: &str,
     ) -> Result<Option<Vec<u8>>, HttpError> {
-        let signature = cms::sign_detached(message, identity)
-            .map_err(|_| HttpError::Answer("the message cannot be signed"))?;
-        let request = self.0.put(url).header("mdm-signature", STANDARD.encode(signature));
+        let request = self.0.put(url).header("mdm-signature", signature);
         let answer = body(request.content_type("application/x-apple-aspen-mdm").send(message))?;
         Ok(Some(answer).filter(|answer| !answer.is_empty()))
     }
@@ -82,4 +80,5 @@ fn body(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result
     }
 }
 
+const IDLE_MAX: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -12,7 +12,9 @@ mod http;
 mod profile;
 mod state;
 
-use mdm::cms::Identity;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mdm::cms::{self, Identity};
 use plist::{Dictionary, Value};
 use std::sync::Arc;
 
@@ -40,6 +42,8 @@ pub struct Ipad {
     scep_url: String,
     push_token: [u8; 32],
     push_magic: String,
+    /// The last message that asked for work, with its signature: it is the same each time.
+    asked: Option<(Vec<u8>, String)>,
 }
 
 /// What an iPad did in one session.
@@ -59,21 +63,55 @@ impl Ipad {
     /// # Errors
     /// The server is not reached, or refuses.
     pub fn connect(&mut self) -> Result<Vec<Done>, HttpError> {
-        let mut did = Vec::new();
-        let mut message = self.message([("Status", "Idle".into())]);
-        while did.len() < COMMANDS_MAX {
-            let Some(next) = self.put(&self.server_url, &message)? else { return Ok(did) };
-            let (done, answer) = self.carry_out(&next)?;
-            let erased = self.state.erased;
+        let (mut did, mut next) = (Vec::new(), self.ask()?);
+        while let Some(document) = next {
+            let (done, answer) = self.carry_out(&document)?;
             did.push(done);
-            message = answer;
-            if erased {
-                // The answer leaves before the storage is wiped.
-                self.put(&self.server_url, &message)?;
-                return Ok(did);
+            // The answer leaves before the storage is wiped.
+            next = self.report(&answer)?;
+            if self.state.erased || did.len() >= COMMANDS_MAX {
+                break;
             }
         }
         Ok(did)
+    }
+
+    /// Asks for work (`Idle`); gives the command, if there is one.
+    ///
+    /// # Errors
+    /// The server is not reached, or refuses.
+    pub fn ask(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
+        let body = written(self.message([("Status", "Idle".into())]))?;
+        let signature = match self.asked.take() {
+            Some((before, signature)) if before == body => signature,
+            _ => self.signature(&body)?,
+        };
+        let answer = self.trust.put(&self.server_url, &body, &signature);
+        self.asked = Some((body, signature));
+        answer
+    }
+
+    /// Says what became of a command, as [`Ipad::carry_out`] put it; gives the next one, if there is one.
+    ///
+    /// # Errors
+    /// The server is not reached, or refuses.
+    pub fn report(&self, message: &Dictionary) -> Result<Option<Vec<u8>>, HttpError> {
+        self.put(&self.server_url, message)
+    }
+
+    /// Talks to the server on connections of its own from here on, the first of them new.
+    pub fn reconnect(&mut self, trust: Trust) {
+        self.trust = trust;
+    }
+
+    /// What stands in `Mdm-Signature` for a body.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn signature(&self, body: &[u8]) -> Result<String, HttpError> {
+        let signature = cms::sign_detached(body, &self.identity);
+        let signature = signature.map_err(|_| HttpError::Answer("the message cannot be signed"))?;
+        Ok(STANDARD.encode(signature))
     }
 
     /// Takes the profile off: the server hears of it (`CheckOut`).
@@ -116,12 +154,15 @@ impl Ipad {
     }
 
     fn put(&self, url: &str, message: &Dictionary) -> Result<Option<Vec<u8>>, HttpError> {
-        let mut body = Vec::new();
-        Value::Dictionary(message.clone())
-            .to_writer_xml(&mut body)
-            .map_err(|_| HttpError::Answer("our own message"))?;
-        self.trust.put(url, &body, &self.identity)
+        let body = written(message.clone())?;
+        self.trust.put(url, &body, &self.signature(&body)?)
     }
+}
+
+fn written(message: Dictionary) -> Result<Vec<u8>, HttpError> {
+    let mut body = Vec::new();
+    let done = Value::Dictionary(message).to_writer_xml(&mut body);
+    done.map(|()| body).map_err(|_| HttpError::Answer("our own message"))
 }
 
 /// A server that never ends is a fault.

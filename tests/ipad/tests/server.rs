@@ -12,7 +12,6 @@ mod lab;
 use inventory::mdm::{Action, CommandState};
 use ipad::{Facts, Ipad};
 use lab::{Lab, eventually, refused};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 #[test]
 fn an_ipad_enrols_by_link_and_is_a_device_of_the_school() {
@@ -76,7 +75,7 @@ fn commands_are_carried_out_once_and_survive_a_restart() {
     ipad.connect().unwrap();
     lab.ask(&ipad, &Action::Lock { message: "Bitte abgeben".into() });
     // The server dies before the iPad asks.
-    drop(lab.server.take());
+    lab.stop();
     assert!(ipad.connect().is_err());
     lab.start();
     assert_eq!(ipad.connect().unwrap().len(), 1);
@@ -159,13 +158,7 @@ fn an_ipad_that_leaves_or_enrols_anew_loses_nothing_but_its_old_certificate() {
 #[test]
 fn a_strangers_request_costs_nothing_and_is_never_answered_with_401() {
     let lab = Lab::new();
-    let agent: ureq::Agent = {
-        let pem = std::fs::read(lab.dir.path().join("keys/ca.pem")).unwrap();
-        let root = RootCerts::new_with_certs(&[Certificate::from_pem(&pem).unwrap()]);
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let tls = TlsConfig::builder().root_certs(root).unversioned_rustls_crypto_provider(provider).build();
-        ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false).build().into()
-    };
+    let agent = lab.agent();
     let nested = "<array>".repeat(100_000);
     for (path, body) in [("/checkin", nested.as_str()), ("/commands", "<plist>"), ("/checkin", "")] {
         let url = format!("{}{path}", lab.address);

@@ -83,6 +83,31 @@ async fn asked(app: &App, me: &SignedIn, id: EnrolmentId, body: &ActionBody) -> 
     Ok(Json(AskedJson { asked }))
 }
 
+/// What several iPads are to do.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ActionsBody {
+    /// Which iPads, at most 1000. Those that are not under management are passed over.
+    ipads: Vec<EnrolmentId>,
+    #[serde(flatten)]
+    action: Action,
+}
+
+/// How many iPads will hear of it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct AskedOfJson {
+    /// Those of which the same is asked already do not count.
+    asked: usize,
+}
+
+pub(crate) async fn ask_all(
+    State(app): State<App>,
+    axum::Extension(me): Me,
+    Body(body): Body<ActionsBody>,
+) -> Answer<Json<AskedOfJson>> {
+    let asked = ipads::ask_all(&app, &me, &body.ipads, &body.action).await?;
+    Ok(Json(AskedOfJson { asked }))
+}
+
 pub(crate) async fn invitations(State(app): State<App>) -> Answer<Json<List<Invitation>>> {
     Ok(Json(app.inventory.invitations(clock::now()).await?.into()))
 }

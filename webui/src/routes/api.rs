@@ -144,6 +144,9 @@ fn ipad_api() -> Vec<Route> {
         get(Devices, "/api/v1/ipads", ipads::list)
             .says("iPads, die die Schule verwaltet", "iPads that the school manages")
             .gives::<List<Enrolment>>(),
+        post(Devices, "/api/v1/ipads/actions", ipads::ask_all)
+            .says("Etwas Harmloses von mehreren iPads verlangen", "Ask something harmless of several iPads")
+            .gives::<ipads::AskedOfJson>(),
         get(Devices, "/api/v1/ipads/{id}", ipads::show)
             .says("Ein iPad mit Auskunft und Befehlen", "An iPad with its facts and commands")
             .gives::<ipads::IpadJson>(),

@@ -191,3 +191,19 @@ async fn a_device_is_announced_before_anybody_has_seen_it() {
         assert_eq!(error["field"].as_str(), field, "{name} {mac}: {error}");
     }
 }
+
+#[tokio::test]
+async fn something_harmless_is_asked_of_several_ipads_at_once() {
+    let desk = Desk::new().await;
+    let ipads = get(&desk, "ipads").await;
+    let ids: Vec<Value> = ipads["items"].as_array().unwrap().iter().map(|ipad| ipad["id"].clone()).collect();
+    let refresh = json!({"ipads": ids, "action": "refresh"});
+    let done = send(&desk, Method::POST, "ipads/actions", refresh.clone(), StatusCode::OK).await;
+    assert_eq!(done["asked"], ids.len());
+    let again = send(&desk, Method::POST, "ipads/actions", refresh, StatusCode::OK).await;
+    assert_eq!(again["asked"], 0, "it is asked already");
+    let erase = json!({"ipads": ids, "action": "erase"});
+    send(&desk, Method::POST, "ipads/actions", erase, StatusCode::UNPROCESSABLE_ENTITY).await;
+    let many = json!({"ipads": vec![ids[0].clone(); 1001], "action": "refresh"});
+    send(&desk, Method::POST, "ipads/actions", many, StatusCode::UNPROCESSABLE_ENTITY).await;
+}

@@ -1,6 +1,8 @@
-//! The real daemon over TLS, its inventory, and links for simulated iPads.
-#![allow(dead_code, reason = "each test program uses its part")]
+//! A server for simulated iPads, and what the tests want to know of it.
+#![allow(dead_code, reason = "each test binary uses its share")]
 
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use inventory::mdm::{Action, CommandState, NewInvitation, secret_hash};
 use inventory::{By, EnrolmentId, Inventory, RoomId, clock};
 use ipad::{HttpError, Ipad, Trust};
 use tempfile::TempDir;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// The daemon, its inventory, and a link for as many iPads as wanted.
 pub(crate) struct Lab {
@@ -15,13 +18,40 @@ pub(crate) struct Lab {
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) inventory: Inventory,
     pub(crate) site: inventory::config::Site,
-    pub(crate) server: Option<mdm::Handle>,
+    server: Option<Running>,
+    is_process: bool,
     pub(crate) address: String,
     pub(crate) room: RoomId,
 }
 
+/// Inside the test, or the program that was built.
+enum Running {
+    Inside { _handle: mdm::Handle },
+    Process(Process),
+}
+
+/// Killed (-9) when it is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Lab {
+    /// The daemon inside the test.
     pub(crate) fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// The program that was built.
+    pub(crate) fn process() -> Self {
+        Self::with(true)
+    }
+
+    fn with(is_process: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -35,22 +65,24 @@ impl Lab {
         inventory::ca::Authority::ensure(&site.keys_dir(), &site.name).unwrap();
         let inventory = runtime.block_on(Inventory::open(&site.database_url())).unwrap();
         let room = runtime.block_on(inventory.create_room(by(), "Raum 204")).unwrap().id;
-        let mut lab = Self { dir, runtime, inventory, site, server: None, address, room };
+        let mut lab = Self { dir, runtime, inventory, site, server: None, is_process, address, room };
         lab.start();
         lab
     }
 
     pub(crate) fn start(&mut self) {
-        let config = mdm::Config {
-            listen: self.address.replace("https://localhost", "127.0.0.1").parse().unwrap(),
-            topic: Some("com.apple.mgmt.External.test".into()),
-            ..mdm::Config::default()
-        };
+        let listen = self.address.replace("https://localhost", "127.0.0.1");
+        if self.is_process {
+            self.server = Some(Running::Process(self.spawn(&listen)));
+            return;
+        }
+        let listen = listen.parse().unwrap();
+        let config = mdm::Config { listen, topic: Some(TOPIC.into()), ..mdm::Config::default() };
         // The listener of the one before closes when its task is gone, a moment after its handle.
         eventually("the port is free", || {
             let running = mdm::run(&self.site, config.clone(), self.inventory.clone());
             match self.runtime.block_on(running) {
-                Ok(server) => self.server = Some(server),
+                Ok(handle) => self.server = Some(Running::Inside { _handle: handle }),
                 Err(mdm::StartError::Listen { .. }) => {}
                 Err(other) => panic!("{other}"),
             }
@@ -58,13 +90,44 @@ impl Lab {
         });
     }
 
+    fn spawn(&self, listen: &str) -> Process {
+        let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release");
+        let program = std::env::var_os("HAUSMEISTER_BIN").map_or(release, PathBuf::from).join("mdm");
+        let file = self.dir.path().join("hausmeister.toml");
+        let text = format!(
+            "[site]\nname = \"Testschule\"\ndata_dir = {:?}\nmdm_url = {:?}\n[mdm]\nlisten = {listen:?}\ntopic = {TOPIC:?}\n",
+            self.dir.path(),
+            self.address,
+        );
+        std::fs::write(&file, text).unwrap();
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("mdm.log"));
+        let child = Command::new(&program).arg("--config").arg(&file).stderr(log.unwrap()).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{}: {error}; build it first", program.display()));
+        let process = Process(child);
+        eventually("the server answers", || std::net::TcpStream::connect(listen).is_ok());
+        process
+    }
+
     pub(crate) fn restart(&mut self) {
-        self.server = None;
+        self.stop();
         self.start();
     }
 
+    /// The server is gone at once: as a process by `kill -9`.
+    pub(crate) fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// The most memory that the process had, in bytes.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        let Some(Running::Process(process)) = &self.server else { panic!("no process") };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.0.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     pub(crate) fn invite(&self, uses: u32) -> String {
-        let token = format!("token-{}", clock::now().0);
+        let token = format!("token-{}", uuid::Uuid::new_v4());
         let new = NewInvitation {
             hash: &secret_hash(&token),
             device: None,
@@ -79,6 +142,15 @@ impl Lab {
 
     pub(crate) fn trust(&self) -> Trust {
         Trust::authority(&std::fs::read(self.dir.path().join("keys/ca.pem")).unwrap()).unwrap()
+    }
+
+    /// Somebody who is no iPad.
+    pub(crate) fn agent(&self) -> ureq::Agent {
+        let pem = std::fs::read(self.dir.path().join("keys/ca.pem")).unwrap();
+        let root = RootCerts::new_with_certs(&[Certificate::from_pem(&pem).unwrap()]);
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder().root_certs(root).unversioned_rustls_crypto_provider(provider).build();
+        ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false).build().into()
     }
 
     pub(crate) fn id(&self, ipad: &Ipad) -> EnrolmentId {
@@ -126,3 +198,5 @@ pub(crate) fn refused<T>(result: Result<T, HttpError>) -> u16 {
         Ok(_) => panic!("it was not refused"),
     }
 }
+
+const TOPIC: &str = "com.apple.mgmt.External.test";
