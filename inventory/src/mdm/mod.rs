@@ -7,6 +7,7 @@ mod commands;
 mod enrolments;
 mod invitations;
 mod rules;
+mod services;
 mod url;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub use invitations::{
     Certified, Challenge, INVITATIONS_MAX, Invitation, NewCertificate, NewInvitation, Opened, USES_MAX,
 };
 pub use rules::{Declared, Holding, IpadExam, IpadRule, Moment, NewIpadRule, RuledIpad, When};
+pub use services::{AppleKind, AppleService, NewAppleService};
 pub use url::ServerUrl;
 
 /// What the database keeps of a link's token or of a challenge.
