@@ -19,6 +19,8 @@ use inventory::{
 
 #[path = "conformance/accounts.rs"]
 mod accounts;
+#[path = "conformance/apple.rs"]
+mod apple;
 #[path = "conformance/gate.rs"]
 mod gate;
 #[path = "conformance/imports.rs"]
@@ -32,6 +34,10 @@ use accounts::{
     a_code_is_good_once_and_so_is_a_recovery_code, a_new_password_ends_all_sessions_but_the_own,
     a_school_keeps_an_admin, a_token_works_until_it_ends_or_is_removed, classes_are_renamed_and_counted,
     half_a_session_opens_nothing, people_are_found_by_name_role_and_class, sessions_end,
+};
+use apple::{
+    a_certificate_is_renewed_by_a_challenge_of_its_ipad, an_ipad_waits_until_it_is_told_to_go_on,
+    ipads_of_apple_school_manager_come_in_where_they_belong, what_apple_gave_is_kept_and_replaced,
 };
 use gate::{
     a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_each_other,
@@ -126,6 +132,10 @@ const PROMISES: &[(&str, Promise)] = promises![
     a_device_that_comes_back_is_the_one_that_went,
     what_somebody_else_has_meanwhile_is_not_given_back,
     a_password_is_hashed_again_unless_it_was_changed,
+    what_apple_gave_is_kept_and_replaced,
+    ipads_of_apple_school_manager_come_in_where_they_belong,
+    a_certificate_is_renewed_by_a_challenge_of_its_ipad,
+    an_ipad_waits_until_it_is_told_to_go_on,
     a_challenge_gets_one_key_a_certificate_and_only_in_time,
     an_invitation_is_for_so_many_ipads_and_no_more,
     a_certificate_belongs_to_one_ipad,

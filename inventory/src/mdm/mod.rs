@@ -3,15 +3,18 @@
 //! The daemon `mdm` speaks Apple's protocol; the pages ask for [`Action`]s. They meet here. What is secret (push tokens, unlock tokens, the
 //! commands themselves) arrives sealed and stays so: see [`crate::vault`].
 
+mod ade;
 mod commands;
 mod enrolments;
 mod invitations;
+mod renewals;
 mod rules;
 mod services;
 mod url;
 
 use serde::{Deserialize, Serialize};
 
+pub use ade::{AdeDevice, AtTheDoor, Door, ListedDevice, STRANGERS_MAX};
 pub use commands::{
     Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
 };
@@ -19,6 +22,7 @@ pub use enrolments::{Arrival, Arrived, Enrolment, EnrolmentState, Reachable, Rep
 pub use invitations::{
     Certified, Challenge, INVITATIONS_MAX, Invitation, NewCertificate, NewInvitation, Opened, USES_MAX,
 };
+pub use renewals::Awaiting;
 pub use rules::{Declared, Holding, IpadExam, IpadRule, Moment, NewIpadRule, RuledIpad, When};
 pub use services::{AppleKind, AppleService, NewAppleService};
 pub use url::ServerUrl;

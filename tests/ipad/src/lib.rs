@@ -4,6 +4,7 @@
 //! own, checks in, signs every message (`Mdm-Signature`), and answers commands from a state that they change: apps, profiles, passcode,
 //! lost mode. It can be busy (`NotNow`), be wiped, and enrol again. It shows no screen and knows nothing of Apple's services.
 
+mod ade;
 mod command;
 mod declarations;
 mod enrol;
@@ -15,6 +16,7 @@ use mdm::cms::Identity;
 use plist::{Dictionary, Value};
 use std::sync::Arc;
 
+pub use ade::Maker;
 pub use enrol::EnrolError;
 pub use http::{HttpError, Trust};
 pub use profile::Profile;
@@ -55,6 +57,16 @@ impl Ipad {
     /// # Errors
     /// The server is not reached, or refuses.
     pub fn connect(&mut self) -> Result<Vec<Done>, HttpError> {
+        let waited = self.state.awaiting;
+        let did = self.session()?;
+        if waited && !self.state.awaiting {
+            // The setup assistant goes on, and says so.
+            self.update_token()?;
+        }
+        Ok(did)
+    }
+
+    fn session(&mut self) -> Result<Vec<Done>, HttpError> {
         let mut did = Vec::new();
         let mut message = self.message([("Status", "Idle".into())]);
         while did.len() < COMMANDS_MAX {

@@ -22,6 +22,13 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Self {
+        let mut lab = Self::not_started();
+        lab.start();
+        lab
+    }
+
+    /// Everything but the daemon.
+    pub(crate) fn not_started() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -35,17 +42,16 @@ impl Lab {
         inventory::ca::Authority::ensure(&site.keys_dir(), &site.name).unwrap();
         let inventory = runtime.block_on(Inventory::open(&site.database_url())).unwrap();
         let room = runtime.block_on(inventory.create_room(by(), "Raum 204")).unwrap().id;
-        let mut lab = Self { dir, runtime, inventory, site, server: None, address, room };
-        lab.start();
-        lab
+        Self { dir, runtime, inventory, site, server: None, address, room }
     }
 
     pub(crate) fn start(&mut self) {
-        let config = mdm::Config {
-            listen: self.address.replace("https://localhost", "127.0.0.1").parse().unwrap(),
-            topic: Some("com.apple.mgmt.External.test".into()),
-            ..mdm::Config::default()
-        };
+        let topic = Some("com.apple.mgmt.External.test".into());
+        self.start_with(mdm::Config { topic, ..mdm::Config::default() });
+    }
+
+    pub(crate) fn start_with(&mut self, mut config: mdm::Config) {
+        config.listen = self.address.replace("https://localhost", "127.0.0.1").parse().unwrap();
         let running = mdm::run(&self.site, config, self.inventory.clone());
         self.server = Some(self.runtime.block_on(running).unwrap());
     }
