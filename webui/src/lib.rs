@@ -7,6 +7,7 @@
 mod actions;
 mod api;
 mod app;
+mod apple;
 mod bearer;
 mod config;
 mod exams;

@@ -1,6 +1,7 @@
 //! The handlers as a browser or a program meets them, on a temporary database with the sample school.
 
 mod api;
+mod apple;
 mod imports;
 mod lessons;
 mod live;

@@ -77,7 +77,7 @@ async fn every_page_exists_in_german_and_english() {
         let got = desk.upload(&format!("/import/{kind}"), &fields, file.as_bytes()).await;
         paths.push(got.header("location").to_owned());
     }
-    paths.extend(["/ipads".to_owned(), format!("/ipads/{}", school.ipad)]);
+    paths.extend(["/apple".to_owned(), "/ipads".to_owned(), format!("/ipads/{}", school.ipad)]);
     paths.push(format!("/room/{}", school.room));
     paths.push(format!("/room/{}", school.empty_room));
     paths.push(format!("/class/{}", school.class));
