@@ -100,7 +100,7 @@ async fn synchronise(
     let state = service.state;
     let text = |key: &str| state.get(key).and_then(Value::as_str).map(str::to_owned);
     let before = Before {
-        cursor: text("cursor"),
+        cursor: text("cursor").filter(|cursor| !cursor.is_empty()),
         profile: text("profile").filter(|_| text("profile_hash").as_deref() == Some(&hash)),
         devices: devices.into_iter().filter(|it| it.listed).map(|it| (it.serial, it.profile)).collect(),
     };

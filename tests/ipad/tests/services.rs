@@ -7,7 +7,6 @@
     reason = "a broken promise should end the test"
 )]
 
-#[path = "lab/mod.rs"]
 mod lab;
 
 use std::time::Duration;
@@ -239,7 +238,7 @@ fn the_tls_certificate_is_read_again_when_its_files_change() {
         Ipad::enrol(&link, Facts::numbered(number), &trust).is_ok()
     };
     eventually("the first one is in force", || enrols(&first, 1));
-    assert_eq!(lab.notices(), ["the certificate of [mdm] ends in less than 60 days"]);
+    assert_eq!(lab.notices(), ["the certificate of [mdm] ends in less than 30 days"]);
     put(&second);
     eventually("the second one is in force", || enrols(&second, 2));
     std::fs::write(files.path().join("c.pem"), "nonsense").unwrap();
@@ -388,7 +387,7 @@ fn account_driven_enrolment_is_not_promised() {
 fn a_certificate_that_ends_soon_is_renewed_by_itself() {
     let lab = World::new(|config| {
         config.certificates =
-            mdm::Certificates { life: Duration::from_secs(30), look: Duration::from_millis(200) };
+            mdm::Certificates { life: Duration::from_secs(20), look: Duration::from_millis(200) };
     });
     lab.import_push(300);
     let mut ipad = lab.enrol_when_possible(&lab.invite(10), 1);

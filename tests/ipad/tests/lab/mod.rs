@@ -103,7 +103,7 @@ pub(crate) fn by() -> By<'static> {
 
 pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let (_never, tick) = mpsc::channel::<()>();
-    for _ in 0..500 {
+    for _ in 0..1500 {
         if done() {
             return;
         }
