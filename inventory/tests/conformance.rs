@@ -21,6 +21,8 @@ use inventory::{
 mod accounts;
 #[path = "conformance/apps.rs"]
 mod apps;
+#[path = "conformance/apple.rs"]
+mod apple;
 #[path = "conformance/gate.rs"]
 mod gate;
 #[path = "conformance/imports.rs"]
@@ -39,6 +41,10 @@ use apps::{
     a_licence_outlives_app_and_ipad_until_it_is_given_back,
     an_app_is_given_to_a_target_once_and_goes_with_it, the_catalogue_is_apples_and_the_names_are_the_stores,
     what_an_ipad_is_told_and_the_commands_for_it_are_one_step,
+};
+use apple::{
+    a_certificate_is_renewed_by_a_challenge_of_its_ipad, an_ipad_waits_until_it_is_told_to_go_on,
+    ipads_of_apple_school_manager_come_in_where_they_belong, what_apple_gave_is_kept_and_replaced,
 };
 use gate::{
     a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_each_other,
@@ -135,6 +141,10 @@ const PROMISES: &[(&str, Promise)] = promises![
     a_device_that_comes_back_is_the_one_that_went,
     what_somebody_else_has_meanwhile_is_not_given_back,
     a_password_is_hashed_again_unless_it_was_changed,
+    what_apple_gave_is_kept_and_replaced,
+    ipads_of_apple_school_manager_come_in_where_they_belong,
+    a_certificate_is_renewed_by_a_challenge_of_its_ipad,
+    an_ipad_waits_until_it_is_told_to_go_on,
     a_challenge_gets_one_key_a_certificate_and_only_in_time,
     an_invitation_is_for_so_many_ipads_and_no_more,
     a_certificate_belongs_to_one_ipad,

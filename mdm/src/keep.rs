@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use inventory::mdm::AppleKind;
 use inventory::{Change, EnrolmentId, UnixMillis, clock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,11 +20,13 @@ pub(crate) async fn start(server: &Arc<Server>) -> inventory::Result<JoinSet<()>
     // Subscribed before the first read, so that nothing is missed between the two.
     let changed = server.inventory.follow();
     let seq = server.inventory.last_change().await?;
+    server.reload_push(clock::now()).await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow(Arc::clone(server), changed.clone(), seq));
     tasks.spawn(wake_all(Arc::clone(server), changed));
     tasks.spawn(write_down(Arc::clone(server)));
     tasks.spawn(wishes::follow(Arc::clone(server)));
+    tasks.spawn(renew(Arc::clone(server)));
     Ok(tasks)
 }
 
@@ -33,6 +36,9 @@ async fn follow(server: Arc<Server>, mut changed: watch::Receiver<u64>, mut seq:
         let mut done = read_changes(&server, &mut seq).await;
         if done.is_ok() {
             done = server.answer_all_asked(clock::now()).await;
+        }
+        if done.is_ok() {
+            done = server.let_go(clock::now()).await;
         }
         if let Err(error) = done {
             // Nothing that is remembered can be believed any more.
@@ -63,6 +69,12 @@ async fn read_changes(server: &Server, seq: &mut i64) -> inventory::Result<()> {
                 server.wishes.heed(change);
             }
         }
+        let of_push = |change: &Change| {
+            change.seq > *seq && change.entity == "apple_service" && change.key == AppleKind::Push.text()
+        };
+        if changes.iter().any(|change| of_push(change) && change.action != "checked") {
+            server.reload_push(clock::now()).await?;
+        }
         let newest = changes.last().map_or(*seq, |change| change.seq.max(*seq));
         let more = newest > *seq && changes.len() >= CHANGES_MAX as usize;
         *seq = newest;
@@ -84,9 +96,6 @@ fn heed(server: &Server, change: &Change, is_new: bool) {
 
 /// Wakes iPads that have something to fetch: at once when it is new, and again with growing pauses.
 async fn wake_all(server: Arc<Server>, mut changed: watch::Receiver<u64>) {
-    if server.push.is_none() {
-        return;
-    }
     let mut woken: HashMap<EnrolmentId, Wakes> = HashMap::new();
     let mut look_at = UnixMillis(0);
     loop {
@@ -132,6 +141,9 @@ async fn wake_due(
         due.extend(waiting.into_iter().filter(|ipad| woken.get(ipad).is_none_or(|w| w.is_due(now))));
         *look_at = now.plus_secs(LOOK_ANYWAY.as_secs());
     }
+    if server.push().is_none() {
+        return Ok(());
+    }
     let mut pushes = JoinSet::new();
     for ipad in due {
         while pushes.len() >= PUSHES_AT_ONCE {
@@ -158,7 +170,7 @@ fn note_wake(woken: &mut HashMap<EnrolmentId, Wakes>, joined: Joined, now: UnixM
 
 /// Wakes one iPad; whether the push service took it.
 async fn push(server: &Server, ipad: EnrolmentId, now: UnixMillis) -> bool {
-    let Some(push) = &server.push else { return false };
+    let Some(push) = server.push() else { return false };
     let sealed = match server.inventory.enrolment(ipad).await {
         Ok(enrolment) => enrolment.and_then(|enrolment| enrolment.push),
         Err(error) => {
@@ -178,7 +190,7 @@ async fn push(server: &Server, ipad: EnrolmentId, now: UnixMillis) -> bool {
             tracing::info!(ipad.id = %ipad, "an iPad cannot be woken before it speaks again");
             server.inventory.forget_push(server.by(now), ipad, &sealed).await.is_ok()
         }
-        Ok(Pushed::Busy) | Err(PushError::Down) => false,
+        Ok(Pushed::Busy) | Err(PushError::Down | PushError::Over) => false,
         Err(error) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -186,6 +198,19 @@ async fn push(server: &Server, ipad: EnrolmentId, now: UnixMillis) -> bool {
             );
             false
         }
+    }
+}
+
+/// Has certificates renewed that end soon.
+async fn renew(server: Arc<Server>) {
+    loop {
+        if let Err(error) = server.renew_certificates(clock::now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot renew certificates of iPads; trying again"
+            );
+        }
+        tokio::time::sleep(server.certificates.look).await;
     }
 }
 

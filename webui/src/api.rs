@@ -2,6 +2,7 @@
 //! Errors come as `{"error": "…", "remedy": "…", "field": "…"}` with the status that fits.
 
 pub(crate) mod apps;
+pub(crate) mod apple;
 pub(crate) mod exam;
 pub(crate) mod gate;
 pub(crate) mod groups;

@@ -8,6 +8,7 @@ mod actions;
 mod api;
 mod app;
 mod apps;
+mod apple;
 mod bearer;
 mod config;
 mod exams;

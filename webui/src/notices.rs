@@ -17,6 +17,108 @@ pub(crate) fn said(lang: Lang, text: &str, remedy: &str) -> (String, String) {
 /// Notices of daemons and their remedies. Values keep their order.
 const NOTICES: &[(&str, &str)] = &[
     (
+        "Apple's push certificate ends in less than {} days",
+        "Apples Push-Zertifikat läuft in weniger als {} Tagen ab",
+    ),
+    ("Apple's push certificate has ended", "Apples Push-Zertifikat ist abgelaufen"),
+    (
+        "the server token of Apple School Manager ends in less than {} days",
+        "Der Server-Token des Apple School Managers läuft in weniger als {} Tagen ab",
+    ),
+    (
+        "the server token of Apple School Manager has ended",
+        "Der Server-Token des Apple School Managers ist abgelaufen",
+    ),
+    (
+        "the content token of Apps and Books ends in less than {} days",
+        "Der Inhaltstoken für Apps und Bücher läuft in weniger als {} Tagen ab",
+    ),
+    ("the content token of Apps and Books has ended", "Der Inhaltstoken für Apps und Bücher ist abgelaufen"),
+    (
+        "the certificate of [mdm] ends in less than {} days",
+        "Das Zertifikat von [mdm] läuft in weniger als {} Tagen ab",
+    ),
+    ("the certificate of [mdm] has ended", "Das Zertifikat von [mdm] ist abgelaufen"),
+    (
+        "the school's certificate authority ends in less than {} days",
+        "Die Zertifizierungsstelle der Schule läuft in weniger als {} Tagen ab",
+    ),
+    ("the school's certificate authority has ended", "Die Zertifizierungsstelle der Schule ist abgelaufen"),
+    (
+        "the authority of the iPads ends in less than {} days",
+        "Die Zertifizierungsstelle der iPads läuft in weniger als {} Tagen ab",
+    ),
+    ("the authority of the iPads has ended", "Die Zertifizierungsstelle der iPads ist abgelaufen"),
+    (
+        "renew it on the page Apple services, with the same Apple account: with another one every iPad has to enrol again",
+        "Auf der Seite Apple-Dienste erneuern, mit demselben Apple-Konto: Mit einem anderen muss jedes iPad neu aufgenommen werden",
+    ),
+    (
+        "download a new token in Apple School Manager and import it on the page Apple services",
+        "Im Apple School Manager einen neuen Token herunterladen und auf der Seite Apple-Dienste einfügen",
+    ),
+    (
+        "download a new content token in Apple School Manager and import it on the page Apple services",
+        "Im Apple School Manager einen neuen Inhaltstoken herunterladen und auf der Seite Apple-Dienste einfügen",
+    ),
+    (
+        "renew it, and put certificate and key where `certificate` and `key` in [mdm] say",
+        "Erneuern und Zertifikat und Schlüssel dorthin legen, wo `certificate` und `key` in [mdm] hinzeigen",
+    ),
+    (
+        "correct the files that `certificate` and `key` in [mdm] name",
+        "Die Dateien berichtigen, die `certificate` und `key` in [mdm] nennen",
+    ),
+    (
+        "make a new one and tell all PCs and iPads of it",
+        "Eine neue anlegen und allen PCs und iPads mitteilen",
+    ),
+    (
+        "every iPad has to enrol again with a new one",
+        "Mit einer neuen muss jedes iPad neu aufgenommen werden",
+    ),
+    (
+        "Apple's push service is not reached: iPads are not woken",
+        "Apples Push-Dienst ist nicht erreichbar: iPads werden nicht geweckt",
+    ),
+    (
+        "Apple's push service takes nothing: iPads are not woken",
+        "Apples Push-Dienst nimmt nichts an: iPads werden nicht geweckt",
+    ),
+    (
+        "let this server reach api.push.apple.com (TCP 443); what waits is delivered afterwards",
+        "Diesem Server den Weg zu api.push.apple.com (TCP 443) öffnen; was wartet, wird danach zugestellt",
+    ),
+    (
+        "the push certificate cannot be used; import it again with its key",
+        "Das Push-Zertifikat ist nicht brauchbar; mit seinem Schlüssel noch einmal einfügen",
+    ),
+    (
+        "the server cannot read this back; import it again",
+        "Der Server kann das nicht mehr lesen; noch einmal einfügen",
+    ),
+    (
+        "Apple School Manager waits until somebody accepts its new terms of use",
+        "Der Apple School Manager wartet: Jemand muss dort die neuen Nutzungsbedingungen annehmen",
+    ),
+    (
+        "Apple School Manager does not accept the server token any more",
+        "Der Apple School Manager nimmt den Server-Token nicht mehr an; einen neuen holen und einfügen",
+    ),
+    (
+        "Apple School Manager takes no more questions for a while",
+        "Der Apple School Manager nimmt eine Zeit lang keine Anfragen an; es geht von selbst weiter",
+    ),
+    ("Apple School Manager refuses with {} {}", "Der Apple School Manager lehnt ab: {} {}"),
+    (
+        "Apple School Manager is not reached",
+        "Der Apple School Manager ist nicht erreichbar; diesem Server den Weg zu mdmenrollment.apple.com (TCP 443) öffnen",
+    ),
+    (
+        "Apple School Manager answers something that makes no sense",
+        "Der Apple School Manager antwortet etwas Unverständliches; es wird wieder versucht",
+    ),
+    (
         "the DNS forwarder {} leaves the signatures (DNSSEC) out: answers are not validated",
         "Der DNS-Server {} lässt die Signaturen (DNSSEC) weg: Antworten werden nicht geprüft",
     ),

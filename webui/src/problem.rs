@@ -412,6 +412,31 @@ const CONFLICTS: &[(&str, &str)] = &[
         "this iPad has neither serial number nor UDID",
         "Dieses iPad hat weder Seriennummer noch UDID; es kann nicht verwaltet werden",
     ),
+    ("the file cannot be used: {}", "Die Datei ist nicht brauchbar: {}"),
+    ("the certificate cannot be read", "Das Zertifikat ist nicht lesbar"),
+    ("a key or a request cannot be made: {}", "Schlüssel oder Anfrage lassen sich nicht anlegen: {}"),
+    (
+        "the certificate belongs to another key; upload the request of this page to Apple, or import the certificate with its key",
+        "Das Zertifikat gehört zu einem anderen Schlüssel; die Anfrage dieser Seite bei Apple hochladen oder das Zertifikat mit seinem Schlüssel einfügen",
+    ),
+    (
+        "there is no key for this certificate; make a request first, or import the certificate with its key",
+        "Zu diesem Zertifikat fehlt der Schlüssel; zuerst eine Anfrage erzeugen oder das Zertifikat mit seinem Schlüssel einfügen",
+    ),
+    (
+        "this is no push certificate for device management: it names no topic com.apple.mgmt.…",
+        "Das ist kein Push-Zertifikat für Geräteverwaltung: Es nennt kein Topic com.apple.mgmt.…",
+    ),
+    ("the file does not open with this password", "Die Datei öffnet sich mit diesem Passwort nicht"),
+    (
+        "this is no server token of Apple School Manager; download the token (.p7m) again and import that file",
+        "Das ist kein Server-Token des Apple School Managers; den Token (.p7m) noch einmal herunterladen und diese Datei einfügen",
+    ),
+    ("it ended already; get a new one from Apple", "Es ist schon abgelaufen; bei Apple ein neues holen"),
+    (
+        "this certificate has another topic than the one in use: every iPad would have to enrol again",
+        "Dieses Zertifikat hat ein anderes Topic als das bisherige: Jedes iPad müsste neu aufgenommen werden",
+    ),
     ("there are {} tokens; remove one first", "Es gibt schon {} Tokens; zuerst eines löschen"),
     ("there is a user named {} already", "Eine Person namens {} gibt es schon; einen anderen Namen wählen"),
     (

@@ -141,7 +141,7 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        apps, assets, changes, described, device, devices, exam, grid, groups, images, import, ipad_rules,
+        apple, apps, assets, changes, described, device, devices, exam, grid, groups, images, import, ipad_rules,
         ipads, jobs, lesson, lists, networks, overview, own, people, person, pupils, rooms, rules, signin,
         strays, tokens, waiting,
     };
@@ -174,6 +174,17 @@ fn page_routes() -> Vec<Route> {
         post(Devices, "/devices/{id}/capture", device::capture),
         get(Devices, "/devices/{id}/delete", device::confirm_delete),
         post(Devices, "/devices/{id}/delete", device::delete),
+        get(School, "/apple", apple::show),
+        post(School, "/apple/push/request", apple::push::ask).fresh(),
+        get(School, "/apple/push/request", apple::push::request),
+        post(School, "/apple/push/import", apple::push::import).fresh(),
+        post(School, "/apple/push/forget", apple::push::forget).fresh(),
+        post(School, "/apple/ade/request", apple::ade::ask).fresh(),
+        get(School, "/apple/ade/request", apple::ade::request),
+        post(School, "/apple/ade/import", apple::ade::import).fresh(),
+        post(School, "/apple/ade/forget", apple::ade::forget).fresh(),
+        post(School, "/apple/ade/settings", apple::set),
+        post(School, "/apple/ade/place", apple::place),
         get(Devices, "/ipads", ipads::list),
         post(Devices, "/ipads/invitations", ipads::invite),
         post(Devices, "/ipads/invitations/{id}/delete", ipads::uninvite),

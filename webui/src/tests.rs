@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod apple;
 mod imports;
 mod lessons;
 mod live;

@@ -140,15 +140,18 @@ macro_rules! select {
 macro_rules! admit {
     ($tx:expr, $by:expr, $id:expr, $new:expr, $name:expr, $before:expr) => {
         async {
-            let invitation: Option<(Uuid, Option<Uuid>, Uuid, Option<Uuid>)> = sqlx::query_as(
+            let invitation: Option<(Uuid, Option<Uuid>, Uuid, Option<Uuid>, Option<String>)> = sqlx::query_as(
                 "UPDATE mdm_invitations SET uses_left = uses_left - 1
                  WHERE id = (SELECT invitation_id FROM mdm_certificates WHERE enrolment_id = $1 AND invitation_id IS NOT NULL
                              ORDER BY issued_at, fingerprint LIMIT 1) AND uses_left > 0
-                 RETURNING id, device_id, room_id, group_id")
+                 RETURNING id, device_id, room_id, group_id, serial")
                 .bind($id).fetch_optional(&mut *$tx).await.map_err(Error::db("use an invitation"))?;
-            let Some((invitation, wanted, room, group)) = invitation else {
+            let Some((invitation, wanted, room, group, only)) = invitation else {
                 return Ok(Err("its invitation is used up or was taken back"));
             };
+            if only.is_some_and(|only| only != $new.serial) {
+                return Ok(Err("it says another serial number than at the door"));
+            }
             if let Some(wanted) = wanted {
                 let serial: Option<String> = sqlx::query_scalar("SELECT serial FROM devices WHERE id = $1 AND serial <> ''")
                     .bind(wanted).fetch_optional(&mut *$tx).await.map_err(Error::db("find a device"))?;

@@ -115,7 +115,7 @@ impl Inventory {
             in_transaction!(self, "make an invitation", tx => {
                 sqlx::query("DELETE FROM mdm_invitations WHERE ends_at <= $1").bind(by.at.0)
                     .execute(&mut *tx).await.map_err(Error::db("remove old invitations"))?;
-                let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mdm_invitations")
+                let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mdm_invitations WHERE serial IS NULL")
                     .fetch_one(&mut *tx).await.map_err(Error::db("count invitations"))?;
                 if count >= INVITATIONS_MAX {
                     return Err(Error::Conflict(format!("there are {INVITATIONS_MAX} invitations; remove one first")));
@@ -141,7 +141,7 @@ impl Inventory {
         Box::pin(async move {
             let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(
                 "SELECT id, device_id, room_id, group_id, uses_left, created_by, created_at, ends_at
-                 FROM mdm_invitations WHERE ends_at > $1 AND uses_left > 0 ORDER BY created_at DESC, id")
+                 FROM mdm_invitations WHERE ends_at > $1 AND uses_left > 0 AND serial IS NULL ORDER BY created_at DESC, id")
                 .bind(now.0).fetch_all(pool).await)
             .map_err(Error::db("list invitations"))?;
             Ok(rows.into_iter().map(invitation).collect())
@@ -209,7 +209,8 @@ impl Inventory {
     pub fn challenge<'a>(&'a self, hash: &'a str, now: UnixMillis) -> Answer<'a, Option<Challenge>> {
         Box::pin(async move {
             let row: Option<(Uuid, Option<String>)> = on_pool!(self, pool => sqlx::query_as(
-                "SELECT enrolment_id, key_hash FROM mdm_challenges WHERE hash = $1 AND ends_at > $2")
+                "SELECT enrolment_id, key_hash FROM mdm_challenges WHERE hash = $1 AND ends_at > $2
+                 UNION ALL SELECT enrolment_id, key_hash FROM mdm_renewals WHERE hash = $1 AND ends_at > $2")
                 .bind(hash.to_owned()).bind(now.0).fetch_optional(pool).await)
             .map_err(Error::db("find a challenge"))?;
             Ok(row.map(|(id, key_hash)| Challenge { enrolment: EnrolmentId(id), key_hash }))
@@ -236,8 +237,23 @@ impl Inventory {
                      RETURNING enrolment_id, invitation_id")
                     .bind(key_hash.to_owned()).bind(challenge_hash.to_owned()).bind(by.at.0).bind(ANSWERS_MAX)
                     .fetch_optional(&mut *tx).await.map_err(Error::db("use a challenge"))?;
-                let Some((enrolment, invitation)) = used else { return Ok(Certified::No) };
-                insert_certificate!(tx, by, enrolment, Some(invitation), new)?;
+                if let Some((enrolment, invitation)) = used {
+                    insert_certificate!(tx, by, enrolment, Some(invitation), new)?;
+                    return Ok(Certified::Yes);
+                }
+                // The challenge of an iPad that was asked to renew its certificate.
+                let renewed: Option<Uuid> = sqlx::query_scalar(
+                    "UPDATE mdm_renewals SET key_hash = $1
+                     WHERE hash = $2 AND ends_at > $3 AND (key_hash IS NULL OR key_hash = $1)
+                       AND (SELECT COUNT(*) FROM mdm_certificates c
+                            WHERE c.enrolment_id = mdm_renewals.enrolment_id AND c.issued_at >= mdm_renewals.made_at) < $4
+                       AND EXISTS (SELECT 1 FROM mdm_enrolments e WHERE e.id = mdm_renewals.enrolment_id AND e.state = 'enrolled')
+                     RETURNING enrolment_id")
+                    .bind(key_hash.to_owned()).bind(challenge_hash.to_owned()).bind(by.at.0).bind(ANSWERS_MAX)
+                    .fetch_optional(&mut *tx).await.map_err(Error::db("use a challenge"))?;
+                let Some(enrolment) = renewed else { return Ok(Certified::No) };
+                insert_certificate!(tx, by, enrolment, None::<Uuid>, new)?;
+                record!(tx, by, "ipad", enrolment, "renewed")?;
                 Ok(Certified::Yes)
             })
         })

@@ -4,9 +4,11 @@
 //! commands themselves) arrives sealed and stays so: see [`crate::vault`].
 
 mod apps;
+mod ade;
 mod commands;
 mod enrolments;
 mod invitations;
+mod renewals;
 mod rules;
 mod services;
 mod turns;
@@ -19,6 +21,7 @@ pub use apps::{
     ASSIGNMENTS_MAX, App, AppAssignment, AppId, AppTarget, Asset, Install, Licence, LicenceChange,
     LicenceState, Lookup, ToldApp, wishes,
 };
+pub use ade::{AdeDevice, AtTheDoor, Door, ListedDevice, STRANGERS_MAX};
 pub use commands::{
     Answered, Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
 };
@@ -26,6 +29,7 @@ pub use enrolments::{Arrival, Arrived, Enrolment, EnrolmentState, Reachable, Rep
 pub use invitations::{
     Certified, Challenge, INVITATIONS_MAX, Invitation, NewCertificate, NewInvitation, Opened, USES_MAX,
 };
+pub use renewals::Awaiting;
 pub use rules::{Declared, Holding, IpadExam, IpadRule, Moment, NewIpadRule, RuledIpad, When};
 pub use services::{AppleKind, AppleService, NewAppleService};
 pub use turns::{Next, Turn};

@@ -9,9 +9,9 @@ use inventory::{By, EnrolmentId, GroupId, Inventory, Room, UnixMillis};
 
 use super::{BY, Open, conflict};
 
-const HOUR: u64 = 3600;
+pub(super) const HOUR: u64 = 3600;
 
-fn at(secs: u64) -> By<'static> {
+pub(super) fn at(secs: u64) -> By<'static> {
     By { actor: "test", at: BY.at.plus_secs(secs) }
 }
 
@@ -29,7 +29,7 @@ async fn invite(inventory: &Inventory, hash: &str, uses: u32, group: Option<Grou
     inventory.create_invitation(BY, new).await.unwrap();
 }
 
-fn certificate(fingerprint: &str) -> NewCertificate<'_> {
+pub(super) fn certificate(fingerprint: &str) -> NewCertificate<'_> {
     NewCertificate { fingerprint, serial: fingerprint, ends_at: BY.at.plus_secs(365 * 24 * HOUR) }
 }
 
@@ -43,7 +43,7 @@ async fn certified(inventory: &Inventory, link: &str, fingerprint: &str) -> Enro
     opened.enrolment
 }
 
-fn arrival<'a>(fingerprint: &'a str, udid: &'a str, serial: &'a str) -> Arrival<'a> {
+pub(super) fn arrival<'a>(fingerprint: &'a str, udid: &'a str, serial: &'a str) -> Arrival<'a> {
     Arrival { fingerprint, udid, serial, model: "iPad13,18", os_version: "18.1" }
 }
 

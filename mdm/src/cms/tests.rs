@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use time::macros::datetime;
 
-use super::*;
 use crate::ca::{DeviceCa, KeyKind, Subject};
+use crate::cms::*;
 use crate::x509::{Digest, X509Error, chains_to};
 
 const NOW: time::OffsetDateTime = datetime!(2026-11-22 12:00 UTC);

@@ -69,7 +69,7 @@ async fn arrive(server: &Server, caller: &Caller, udid: &str, said: &Authenticat
         model: &short(said.product_name.as_deref().or(said.model.as_deref())),
         os_version: &short(said.os_version.as_deref()),
     };
-    if said.topic.as_str() != server.profiles.topic() {
+    if server.profiles.topic().is_none_or(|topic| topic != said.topic.as_str()) {
         return Err(Refused::Bad("it enrolled for another topic"));
     }
     let arrived = server.inventory.mdm_arrive(server.by(caller.now), arrival).await?;
@@ -94,7 +94,7 @@ async fn reachable(server: &Server, caller: &Caller, said: &TokenUpdate) -> Resu
     let unlock =
         unlock.map(|sealed| sealed.ok_or(Refused::Internal("a secret cannot be sealed"))).transpose()?;
     let awaiting = said.awaiting_configuration;
-    let welcome = server.welcome(id, awaiting, caller.now);
+    let welcome = server.welcome(id, caller.now);
     let how = Reachable { push: &push, unlock_token: unlock.as_deref(), awaiting, welcome: &welcome };
     server.inventory.mdm_reachable(server.by(caller.now), id, how).await?;
     server.ipads.forget(id);

@@ -5,27 +5,44 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use inventory::clock;
 use inventory::mdm::secret_hash;
-use rand::RngCore as _;
+use inventory::{UnixMillis, clock};
 
 use super::Refused;
-use crate::server::Server;
+use crate::cms;
+use crate::server::{Profile, Server};
 
-/// `GET /enrol/{token}`: the enrolment profile, with a password for one certificate that holds a quarter of an hour.
+/// `GET /enrol/{token}`: the enrolment profile, with a challenge that is good for one key and a quarter of an hour.
 pub(super) async fn profile(
     State(server): State<Arc<Server>>,
     Path(token): Path<String>,
 ) -> Result<Response, Refused> {
-    let challenge = fresh_challenge();
+    let challenge = challenge()?;
     let by = server.by(clock::now());
     let ends_at = by.at.plus_secs(CHALLENGE_SECS);
     let opened =
         server.inventory.open_invitation(by, &secret_hash(&token), &secret_hash(&challenge), ends_at).await?;
     let opened = opened.ok_or(Refused::Absent)?;
     tracing::info!(invitation.id = %opened.invitation, ipad.id = %opened.enrolment, "an invitation was opened");
-    let signed = server.profiles.enrolment(&opened.enrolment.to_string(), &challenge, by.at);
-    let signed = signed.ok_or(Refused::Internal("the enrolment profile cannot be made"))?;
+    let wish = Profile { ipad: &opened.enrolment.to_string(), challenge: &challenge, locked: false };
+    profile_response(&server, &wish, by.at)
+}
+
+/// A password for one certificate.
+pub(super) fn challenge() -> Result<String, Refused> {
+    let random = cms::random::<20>().map_err(|_| Refused::Internal("the system has no randomness"))?;
+    Ok(data_encoding::BASE32_NOPAD.encode(&random))
+}
+
+/// The enrolment profile as it goes to an iPad.
+pub(super) fn profile_response(
+    server: &Server,
+    wish: &Profile<'_>,
+    now: UnixMillis,
+) -> Result<Response, Refused> {
+    let signed = server.profiles.enrolment(wish, now);
+    let signed = signed
+        .ok_or(Refused::Internal("the enrolment profile cannot be made; is there a push certificate?"))?;
     let name = "attachment; filename=\"schule.mobileconfig\"";
     let headers = [
         (header::CONTENT_TYPE, "application/x-apple-aspen-config"),
@@ -33,13 +50,6 @@ pub(super) async fn profile(
         (header::CACHE_CONTROL, "no-store"),
     ];
     Ok((headers, signed).into_response())
-}
-
-/// A password that nobody guesses.
-pub(super) fn fresh_challenge() -> String {
-    let mut challenge = [0; 24];
-    rand::rng().fill_bytes(&mut challenge);
-    data_encoding::BASE32_NOPAD.encode(&challenge)
 }
 
 /// How long a challenge holds.

@@ -3,6 +3,8 @@
 //! | Path             | What for                                                                          |
 //! |------------------|-----------------------------------------------------------------------------------|
 //! | `/enrol/{token}` | the link of an invitation: the enrolment profile, signed                            |
+//! | `/ade`           | the same for iPads of Apple School Manager, which show who made them                |
+//! | `/.well-known/…` | whether a Managed Apple Account enrols: it does not, and Apple has a word for that   |
 //! | `/scep`          | the iPad's certificate (RFC 8894), by GET and POST                                  |
 //! | `/checkin`       | check-in messages                                                                   |
 //! | `/commands`      | the next command                                                                    |
@@ -12,6 +14,7 @@
 //! Nothing is ever answered with 401: iPads take that for an order to forget us.
 
 mod bodies;
+mod ade;
 mod checkin;
 mod commands;
 mod enrol;
@@ -24,7 +27,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use inventory::{UnixMillis, clock};
@@ -41,6 +44,8 @@ use bodies::Held;
 pub(crate) fn router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/enrol/{token}", get(enrol::profile))
+        .route("/ade", post(ade::enrol))
+        .route("/.well-known/com.apple.remotemanagement", get(ade::discovery))
         .route("/scep", get(scep::by_get).post(scep::by_post))
         .route("/checkin", put(checkin::check_in))
         .route("/commands", put(commands::next))

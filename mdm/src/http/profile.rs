@@ -10,7 +10,7 @@ use inventory::{EnrolmentId, clock};
 use uuid::Uuid;
 
 use super::Refused;
-use super::enrol::{CHALLENGE_SECS, fresh_challenge};
+use super::enrol::{CHALLENGE_SECS, challenge};
 use crate::server::Server;
 use crate::wanted::with_challenge;
 
@@ -30,7 +30,7 @@ pub(super) async fn of_one(
 ) -> Result<Response, Refused> {
     let ipad = EnrolmentId(ipad);
     let document = server.wishes.own_profile(id, ipad).ok_or(Refused::Absent)?;
-    let (challenge, by) = (fresh_challenge(), server.by(clock::now()));
+    let (challenge, by) = (challenge()?, server.by(clock::now()));
     let ends_at = by.at.plus_secs(CHALLENGE_SECS);
     if !server.inventory.challenge_for_wlan(by, ipad, &secret_hash(&challenge), ends_at).await? {
         return Err(Refused::Absent);

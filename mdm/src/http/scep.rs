@@ -130,7 +130,7 @@ fn issue(
     now: UnixMillis,
 ) -> Result<(Vec<u8>, String, String, UnixMillis), Refused> {
     let failed = |_| Refused::Internal("a certificate cannot be made");
-    let ends_at = now.plus_secs(CERTIFICATE_DAYS * 86_400);
+    let ends_at = now.plus_secs(server.certificates.life.as_secs());
     let time = |at: UnixMillis| time::OffsetDateTime::from_unix_timestamp(at.0 / 1000);
     let unusable = |_| Refused::Internal("the clock is out of range");
     let serial = fresh_serial().map_err(failed)?;
@@ -148,6 +148,3 @@ fn issue(
     let sha256 = hex(&fingerprint(&certificate));
     Ok((certificate, sha256, hex(&serial), ends_at))
 }
-
-/// Two years: long enough that an iPad that lay in a cupboard over a summer is still known.
-const CERTIFICATE_DAYS: u64 = 730;

@@ -212,7 +212,7 @@ fn a_challenge_does_not_reach_a_log() {
 
 #[test]
 fn a_real_request_of_another_server_is_verified_and_refused() {
-    let Some(message) = crate::cms::tests::vector("PKCSReq.der") else { return };
+    let Some(message) = crate::cms_tests::vector("PKCSReq.der") else { return };
     let server = server(SingleDes::Accepted);
     let (error, info) = rejected(&server, &message);
     assert!(matches!(error, ScepError::Message(cms::CmsError::OtherRecipient)), "{error}");

@@ -1,30 +1,38 @@
 //! What the requests of iPads have in common: the inventory, what is remembered of it, keys and sealed secrets.
 
+mod apple;
 mod apps;
 mod asked;
 mod declarations;
 pub(crate) mod facts;
 mod profiles;
+mod renewal;
 mod turns;
+mod waiting;
 pub(crate) mod wishes;
+
+use std::sync::{Arc, RwLock};
 
 use inventory::mdm::{NewCommand, Next, Outcome, Queued, Turn};
 use inventory::vault::Vault;
 use inventory::{By, EnrolmentId, Inventory, UnixMillis};
+use credentials::services::push::PushCertificate;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::ca::DeviceCa;
 use crate::command::{
     Command, DeviceInformation, InstalledApplicationList, ManagedApplicationList, Priority, ProfileList,
 };
+use crate::config::Certificates;
 use crate::http::Bodies;
 use crate::ipads::{Fingerprint, Ipads, hex};
-use crate::push::Push;
+use crate::push::{Push, Target};
 use crate::scep;
 
-pub(crate) use profiles::Profiles;
 pub use profiles::ProfilesError;
+pub(crate) use profiles::{Profile, Profiles};
 use turns::Turns;
 pub(crate) use turns::{Committer, turns};
 pub(crate) use wishes::Wishes;
@@ -36,8 +44,10 @@ pub(crate) struct Server {
     pub(crate) ca: DeviceCa,
     pub(crate) scep: scep::Server,
     pub(crate) profiles: Profiles,
-    pub(crate) push: Option<Push>,
     pub(crate) wishes: Wishes,
+    /// Authorities (DER) of devices.
+    pub(crate) device_authorities: Vec<Vec<u8>>,
+    pub(crate) certificates: Certificates,
     /// So many certificates are signed at a time: strangers may ask for them.
     pub(crate) signing: Semaphore,
     /// What iPads send, and what strangers send who want to become some.
@@ -45,6 +55,21 @@ pub(crate) struct Server {
     pub(crate) strangers: Bodies,
     turns: Turns,
     vault: Vault,
+    push: RwLock<Option<Arc<Push>>>,
+    push_target: Target,
+    /// Files of the configuration go before the page.
+    push_of_files: bool,
+    /// Certificate, key and chain of an MDM vendor, PEM.
+    vendor: Option<Zeroizing<String>>,
+}
+
+/// What the configuration says beside the keys.
+pub(crate) struct Settings {
+    pub(crate) push_target: Target,
+    pub(crate) push: Option<PushCertificate>,
+    pub(crate) vendor: Option<Zeroizing<String>>,
+    pub(crate) device_authorities: Vec<Vec<u8>>,
+    pub(crate) certificates: Certificates,
 }
 
 /// What a sealed secret is: one never passes for another.
@@ -65,8 +90,8 @@ impl Server {
         ca: DeviceCa,
         scep: scep::Server,
         profiles: Profiles,
-        push: Option<Push>,
         wishes: Wishes,
+        settings: Settings,
     ) -> (Self, Committer) {
         let (turns, committer) = turns(&inventory);
         let server = Self {
@@ -75,14 +100,20 @@ impl Server {
             ca,
             scep,
             profiles,
-            push,
             wishes,
+            device_authorities: settings.device_authorities,
+            certificates: settings.certificates,
             signing: Semaphore::new(SIGNING),
             bodies: Bodies::new(BODIES_BYTES_MAX),
             strangers: Bodies::new(STRANGERS_BYTES_MAX),
             turns,
             vault,
+            push: RwLock::default(),
+            push_target: settings.push_target,
+            push_of_files: settings.push.is_some(),
+            vendor: settings.vendor,
         };
+        server.use_push(settings.push.as_ref());
         (server, committer)
     }
 
@@ -120,13 +151,9 @@ impl Server {
         })
     }
 
-    /// What an iPad is asked when it comes under management, and let go on when it waits for that in the setup assistant.
-    pub(crate) fn welcome(&self, ipad: EnrolmentId, awaiting: bool, now: UnixMillis) -> Vec<NewCommand> {
-        let mut commands = questions();
-        if awaiting {
-            commands.push(Command::DeviceConfigured);
-        }
-        commands.iter().filter_map(|command| self.wrap(ipad, command, now)).collect()
+    /// What an iPad is asked when it comes under management.
+    pub(crate) fn welcome(&self, ipad: EnrolmentId, now: UnixMillis) -> Vec<NewCommand> {
+        questions().iter().filter_map(|command| self.wrap(ipad, command, now)).collect()
     }
 
     /// Takes what became of a command, and gives the next one as the document that goes to the iPad.

@@ -146,10 +146,17 @@ impl Ipad {
         let Some((id, profile)) = Profile::parse(payload, None) else {
             return error("MCProfileErrorDomain", 1000, "The profile is invalid");
         };
+        if payload.windows(ENROLS.len()).any(|window| window == ENROLS) && self.enrol_again(payload).is_err()
+        {
+            return error("MCInstallationErrorDomain", 4001, "The certificate cannot be renewed");
+        }
         self.state.profiles.insert(id, profile);
         ("Acknowledged", Dictionary::new())
     }
 }
+
+/// How the payload of management is named.
+const ENROLS: &[u8] = b"<string>com.apple.mdm</string>";
 
 fn error(domain: &str, code: i64, text: &str) -> (&'static str, Dictionary) {
     let mut link = Dictionary::new();

@@ -49,7 +49,18 @@ impl Ipad {
     /// # Errors
     /// See [`EnrolError`].
     pub fn enrol_with(link: &str, facts: Facts, trust: &Trust, key: RsaKey) -> Result<Self, EnrolError> {
-        let wishes = wishes(&trust.get(link)?)?;
+        Self::with_profile(&trust.get(link)?, facts, trust, key, false)
+    }
+
+    /// Everything from the enrolment profile on.
+    pub(crate) fn with_profile(
+        profile: &[u8],
+        facts: Facts,
+        trust: &Trust,
+        key: RsaKey,
+        awaiting: bool,
+    ) -> Result<Self, EnrolError> {
+        let wishes = wishes(profile)?;
         let pkcs8 = key.to_pkcs8().map_err(|_| EnrolError::Profile("the key cannot be kept"))?;
         let certificate = certify(trust, &wishes.scep_url, key, &wishes.challenge)?;
         let identity = Identity::new(&certificate, &pkcs8)
@@ -58,7 +69,7 @@ impl Ipad {
         rand::rng().fill_bytes(&mut push_token);
         let ipad = Self {
             facts,
-            state: State { passcode: true, ..State::default() },
+            state: State { passcode: true, awaiting, ..State::default() },
             busy: false,
             store: crate::Store::default(),
             trust: trust.clone(),
@@ -123,6 +134,22 @@ impl Ipad {
         let certificate = exchange(&self.trust, &self.scep_url, &request, &message, &ra)?;
         self.asked = None;
         self.identity = Arc::new(Identity::with_rsa(&certificate, key).map_err(|error| failed(&error))?);
+        Ok(())
+    }
+}
+
+impl Ipad {
+    /// Takes the enrolment profile again: the password in it is for a new key.
+    pub(crate) fn enrol_again(&mut self, profile: &[u8]) -> Result<(), EnrolError> {
+        let wishes = wishes(profile)?;
+        if (&wishes.topic, &wishes.server_url) != (&self.topic, &self.server_url) {
+            return Err(EnrolError::Profile("it is another server's"));
+        }
+        let failed = |error: &dyn std::error::Error| EnrolError::Certificate(error.to_string());
+        let key = RsaKey::generate().map_err(|error| failed(&error))?;
+        let pkcs8 = key.to_pkcs8().map_err(|error| failed(&error))?;
+        let certificate = certify(&self.trust, &wishes.scep_url, key, &wishes.challenge)?;
+        self.identity = Arc::new(Identity::new(&certificate, &pkcs8).map_err(|error| failed(&error))?);
         Ok(())
     }
 }

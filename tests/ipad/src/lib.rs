@@ -4,6 +4,7 @@
 //! own, checks in, signs every message (`Mdm-Signature`), and answers commands from a state that they change: apps, profiles, passcode,
 //! lost mode. It can be busy (`NotNow`), be wiped, and enrol again. It shows no screen, and its App Store is a list.
 
+mod ade;
 mod apps;
 mod command;
 mod declarations;
@@ -18,6 +19,7 @@ use mdm::cms::{self, Identity};
 use plist::{Dictionary, Value};
 use std::sync::Arc;
 
+pub use ade::Maker;
 pub use apps::{Licensed, Store};
 pub use enrol::EnrolError;
 pub use http::{HttpError, Trust};
@@ -63,6 +65,16 @@ impl Ipad {
     /// # Errors
     /// The server is not reached, or refuses.
     pub fn connect(&mut self) -> Result<Vec<Done>, HttpError> {
+        let waited = self.state.awaiting;
+        let did = self.session()?;
+        if waited && !self.state.awaiting {
+            // The setup assistant goes on, and says so.
+            self.update_token()?;
+        }
+        Ok(did)
+    }
+
+    fn session(&mut self) -> Result<Vec<Done>, HttpError> {
         let (mut did, mut next) = (Vec::new(), self.ask()?);
         while let Some(document) = next {
             let (done, answer) = self.carry_out(&document)?;

@@ -3,7 +3,7 @@
 use inventory::gate::{Exam, Rule, Slot};
 use inventory::import::{Import, Undone};
 use inventory::lessons::Grid;
-use inventory::mdm::{App, Enrolment, Invitation};
+use inventory::mdm::{AdeDevice, App, AppleService, Enrolment, Invitation};
 use inventory::{
     Change, Device, Filter, Group, Image, Job, NameList, Network, Notice, Room, Stray, Token, Waiting,
 };
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
-    apps, exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, tokens, write,
+    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, tokens, write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(rules_api());
     routes.extend(people_api());
     routes.extend(import_api());
+    routes.extend(apple_api());
     routes.extend(ipad_api());
     routes.extend(app_api());
     routes
@@ -225,6 +226,34 @@ fn app_api() -> Vec<Route> {
             "Die Lizenzen von einem anderen Server übernehmen",
             "Take the licences over from another server",
         ),
+    ]
+}
+
+fn apple_api() -> Vec<Route> {
+    vec![
+        get(School, "/api/v1/apple", apple::list)
+            .says("Apples Dienste und ihr Zustand", "Apple's services and their state")
+            .gives::<List<AppleService>>(),
+        post(School, "/api/v1/apple/request", apple::ask)
+            .fresh()
+            .says("Einen Schlüssel anlegen; gibt, was zu Apple geht", "Make a key; gives what goes to Apple")
+            .gives::<apple::RequestJson>(),
+        post(School, "/api/v1/apple/import", apple::import)
+            .fresh()
+            .says("Zertifikat oder Token von Apple übernehmen", "Import a certificate or token of Apple's"),
+        post(School, "/api/v1/apple/forget", apple::forget)
+            .fresh()
+            .says("Einen Dienst vergessen", "Forget a service"),
+        put(School, "/api/v1/apple/settings", apple::set).says(
+            "Was für iPads des Apple School Managers gilt",
+            "What holds for iPads of Apple School Manager",
+        ),
+        get(School, "/api/v1/apple/devices", apple::devices)
+            .says("iPads im Apple School Manager", "iPads in Apple School Manager")
+            .gives::<List<AdeDevice>>(),
+        post(School, "/api/v1/apple/devices", apple::place)
+            .says("Sagen, wohin diese iPads gehören", "Say where these iPads belong")
+            .gives::<apple::PlacedJson>(),
     ]
 }
 

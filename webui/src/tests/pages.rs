@@ -77,8 +77,10 @@ async fn every_page_exists_in_german_and_english() {
         let got = desk.upload(&format!("/import/{kind}"), &fields, file.as_bytes()).await;
         paths.push(got.header("location").to_owned());
     }
-    paths.extend(["/ipads".to_owned(), format!("/ipads/{}", school.ipad)]);
+    paths.extend(["/apple".to_owned(), "/ipads".to_owned(), format!("/ipads/{}", school.ipad)]);
     paths.extend(["/apps".to_owned(), format!("/apps/{}", school.app)]);
+    paths.extend(["/ipads/rules".to_owned(), "/ipads/rules/new".to_owned()]);
+    paths.extend([format!("/ipads/rules/{}", school.ipad_rule), format!("/ipads/{}/rules", school.ipad)]);
     paths.push(format!("/room/{}", school.room));
     paths.push(format!("/room/{}", school.empty_room));
     paths.push(format!("/class/{}", school.class));

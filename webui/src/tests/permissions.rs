@@ -226,6 +226,12 @@ async fn what_hurts_needs_a_password_that_was_just_given() {
         fresh.push(format!("{} {}", route.method, route.path));
     }
     let expected = [
+        "POST /apple/push/request",
+        "POST /apple/push/import",
+        "POST /apple/push/forget",
+        "POST /apple/ade/request",
+        "POST /apple/ade/import",
+        "POST /apple/ade/forget",
         "POST /ipads/{id}/insist",
         "POST /apps/token",
         "POST /apps/take-over",
@@ -241,6 +247,9 @@ async fn what_hurts_needs_a_password_that_was_just_given() {
         "POST /api/v1/people/{id}/password",
         "DELETE /api/v1/people/{id}/second-factor",
         "POST /api/v1/tokens",
+        "POST /api/v1/apple/request",
+        "POST /api/v1/apple/import",
+        "POST /api/v1/apple/forget",
         "POST /api/v1/ipads/{id}/drastic-actions",
         "POST /api/v1/apps/token",
         "POST /api/v1/apps/take-over",

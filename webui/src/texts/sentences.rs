@@ -174,6 +174,13 @@ impl Texts {
         }
     }
 
+    pub(crate) fn apple_placed(&self, count: u64) -> String {
+        match self.lang {
+            Lang::De => format!("{count} iPads zugewiesen."),
+            Lang::En => format!("{count} iPads assigned."),
+        }
+    }
+
     pub(crate) fn said_asked(&self, what: &str) -> String {
         match self.lang {
             Lang::De => format!("Verlangt: {what}. Das iPad erledigt es, sobald es erreichbar ist."),

@@ -43,15 +43,22 @@ impl Drop for Process {
 impl Lab {
     /// The daemon inside the test.
     pub(crate) fn new() -> Self {
-        Self::with(false)
+        Self::started(false)
     }
 
     /// The program that was built.
     pub(crate) fn process() -> Self {
-        Self::with(true)
+        Self::started(true)
     }
 
-    fn with(is_process: bool) -> Self {
+    fn started(is_process: bool) -> Self {
+        let mut lab = Self { is_process, ..Self::not_started() };
+        lab.start();
+        lab
+    }
+
+    /// Everything but the daemon.
+    pub(crate) fn not_started() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -65,19 +72,21 @@ impl Lab {
         inventory::ca::Authority::ensure(&site.keys_dir(), &site.name).unwrap();
         let inventory = runtime.block_on(Inventory::open(&site.database_url())).unwrap();
         let room = runtime.block_on(inventory.create_room(by(), "Raum 204")).unwrap().id;
-        let mut lab = Self { dir, runtime, inventory, site, server: None, is_process, address, room };
-        lab.start();
-        lab
+        Self { dir, runtime, inventory, site, server: None, is_process: false, address, room }
     }
 
     pub(crate) fn start(&mut self) {
+        self.start_with(mdm::Config { topic: Some(TOPIC.into()), ..mdm::Config::default() });
+    }
+
+    /// With this configuration; the program that was built has its own.
+    pub(crate) fn start_with(&mut self, mut config: mdm::Config) {
         let listen = self.address.replace("https://localhost", "127.0.0.1");
         if self.is_process {
             self.server = Some(Running::Process(self.spawn(&listen)));
             return;
         }
-        let listen = listen.parse().unwrap();
-        let config = mdm::Config { listen, topic: Some(TOPIC.into()), ..mdm::Config::default() };
+        config.listen = listen.parse().unwrap();
         // The listener of the one before closes when its task is gone, a moment after its handle.
         eventually("the port is free", || {
             let running = mdm::run(&self.site, config.clone(), self.inventory.clone());
@@ -182,7 +191,7 @@ pub(crate) fn by() -> By<'static> {
 
 pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let (_never, tick) = mpsc::channel::<()>();
-    for _ in 0..500 {
+    for _ in 0..1500 {
         if done() {
             return;
         }

@@ -14,17 +14,14 @@
 mod enveloped;
 mod identity;
 mod signed;
-#[cfg(test)]
-pub(crate) mod tests;
-mod verify;
+pub mod verify;
 
 pub use enveloped::{Cipher, Opened, SingleDes, open, seal};
 pub use identity::{Identity, RsaKey};
-pub use signed::{certificates_only, sign, sign_detached};
-pub use verify::{DetachedSignature, Signer, certificates, verify, verify_detached};
-
-pub(crate) use signed::{Attributes, printable, sign_with};
-pub(crate) use verify::{Verified, verify_message};
+pub use signed::{Attributes, certificates_only, printable, sign, sign_detached, sign_with};
+pub use verify::{
+    DetachedSignature, Signer, Verified, certificates, verify, verify_detached, verify_message,
+};
 
 use crate::ber::BerError;
 use crate::x509::X509Error;
@@ -78,7 +75,7 @@ impl From<X509Error> for CmsError {
 ///
 /// # Errors
 /// The system has no randomness.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], CmsError> {
+pub fn random<const N: usize>() -> Result<[u8; N], CmsError> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| CmsError::Identity("the system has no random bytes"))?;
     Ok(bytes)

@@ -57,15 +57,15 @@ pub fn certificates_only(certificates: &[Vec<u8>]) -> Result<Vec<u8>, CmsError> 
 }
 
 /// Signed attributes, in any order.
-pub(crate) type Attributes = Vec<(ObjectIdentifier, Any)>;
+pub type Attributes = Vec<(ObjectIdentifier, Any)>;
 
 /// A PrintableString as the value of an attribute.
-pub(crate) fn printable(text: &str) -> Result<Any, CmsError> {
+pub fn printable(text: &str) -> Result<Any, CmsError> {
     Ok(Any::encode_from(&PrintableString::new(text)?)?)
 }
 
 /// Signs `content` (`None`: there is none, and the digest is the one of nothing) and these attributes.
-pub(crate) fn sign_with(
+pub fn sign_with(
     content: Option<&[u8]>,
     attributes: Attributes,
     identity: &Identity,

@@ -193,7 +193,7 @@ impl Identity {
     }
 
     /// Signs; returns the signature and its algorithm as a SignerInfo names it.
-    pub(super) fn sign(
+    pub fn sign(
         &self,
         digest: Digest,
         message: &[u8],

@@ -59,7 +59,8 @@ impl Digest {
         digest::digest(algorithm, bytes).as_ref().to_vec()
     }
 
-    pub(crate) fn oid(self) -> ObjectIdentifier {
+    /// Its object identifier.
+    pub fn oid(self) -> ObjectIdentifier {
         match self {
             Self::Sha1 => rfc5912::ID_SHA_1,
             Self::Sha256 => rfc5912::ID_SHA_256,
@@ -68,7 +69,8 @@ impl Digest {
         }
     }
 
-    pub(crate) fn from_oid(oid: ObjectIdentifier) -> Result<Self, X509Error> {
+    /// The one with this object identifier.
+    pub fn from_oid(oid: ObjectIdentifier) -> Result<Self, X509Error> {
         [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512]
             .into_iter()
             .find(|digest| digest.oid() == oid)
@@ -112,22 +114,23 @@ pub fn chains_to(
 
 /// A signed structure: a certificate, a certification request (RFC 5280 section 4.1, RFC 2986 section 4.2).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Signed<'a> {
+pub struct Signed<'a> {
     /// What is signed.
-    pub(crate) body: Element<'a>,
+    pub body: Element<'a>,
     algorithm: Element<'a>,
     signature: &'a [u8],
 }
 
 impl<'a> Signed<'a> {
-    pub(crate) fn parse(der: &'a [u8]) -> Result<Self, BerError> {
+    /// Takes it apart; checks nothing.
+    pub fn parse(der: &'a [u8]) -> Result<Self, BerError> {
         let mut outer = Cursor::new(der).single(ber::SEQUENCE)?.open();
         let (body, algorithm) = (outer.next(ber::SEQUENCE)?, outer.next(ber::SEQUENCE)?);
         Ok(Self { body, algorithm, signature: bits(outer.next(ber::BIT_STRING)?)? })
     }
 
     /// Checks the signature with a SubjectPublicKeyInfo.
-    pub(crate) fn verify(&self, public_key: &[u8]) -> Result<(), X509Error> {
+    pub fn verify(&self, public_key: &[u8]) -> Result<(), X509Error> {
         let (oid, _) = algorithm(self.algorithm)?;
         verify(public_key, oid, None, self.body.whole, self.signature)
     }
@@ -135,20 +138,26 @@ impl<'a> Signed<'a> {
 
 /// A certificate, borrowed from its DER.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Certificate<'a> {
-    pub(crate) whole: &'a [u8],
+pub struct Certificate<'a> {
+    /// All of it.
+    pub whole: &'a [u8],
     signed: Signed<'a>,
     /// The content of the INTEGER.
-    pub(crate) serial: &'a [u8],
-    pub(crate) issuer: &'a [u8],
-    pub(crate) subject: &'a [u8],
-    pub(crate) validity: &'a [u8],
-    pub(crate) public_key: &'a [u8],
+    pub serial: &'a [u8],
+    /// The name of who issued it, DER.
+    pub issuer: &'a [u8],
+    /// The name of whom it is for, DER.
+    pub subject: &'a [u8],
+    /// From when to when, DER.
+    pub validity: &'a [u8],
+    /// A SubjectPublicKeyInfo, DER.
+    pub public_key: &'a [u8],
     extensions: Option<Element<'a>>,
 }
 
 impl<'a> Certificate<'a> {
-    pub(crate) fn parse(der: &'a [u8]) -> Result<Self, BerError> {
+    /// Takes a certificate apart; checks nothing.
+    pub fn parse(der: &'a [u8]) -> Result<Self, BerError> {
         let signed = Signed::parse(der)?;
         let mut body = signed.body.open();
         body.optional(EXPLICIT_0)?; // the version: what matters is whether there are extensions
@@ -169,7 +178,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// The value of an extension: the DER inside its OCTET STRING.
-    pub(crate) fn extension(&self, oid: ObjectIdentifier) -> Option<&'a [u8]> {
+    pub fn extension(&self, oid: ObjectIdentifier) -> Option<&'a [u8]> {
         let mut extensions = self.extensions?.open();
         while let Ok(extension) = extensions.next(ber::SEQUENCE) {
             let mut fields = extension.open();
@@ -183,13 +192,13 @@ impl<'a> Certificate<'a> {
     }
 
     /// The subject key identifier.
-    pub(crate) fn key_identifier(&self) -> Option<&'a [u8]> {
+    pub fn key_identifier(&self) -> Option<&'a [u8]> {
         let value = self.extension(rfc5280::ID_CE_SUBJECT_KEY_IDENTIFIER)?;
         Some(Cursor::new(value).single(ber::OCTET_STRING).ok()?.content)
     }
 
     /// Whether an extended key usage is named.
-    pub(crate) fn has_extended_usage(&self, usage: ObjectIdentifier) -> bool {
+    pub fn has_extended_usage(&self, usage: ObjectIdentifier) -> bool {
         let Some(list) = self.extension(rfc5280::ID_CE_EXT_KEY_USAGE) else { return false };
         let Ok(list) = Cursor::new(list).single(ber::SEQUENCE) else { return false };
         let mut usages = list.open();
@@ -202,7 +211,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether `issuer` is an authority, bears the name of this certificate's issuer, and signed it.
-    pub(crate) fn is_issued_by(&self, issuer: &Certificate<'_>) -> bool {
+    pub fn is_issued_by(&self, issuer: &Certificate<'_>) -> bool {
         self.issuer == issuer.subject
             && issuer.is_authority()
             && self.signed.verify(issuer.public_key).is_ok()
@@ -218,7 +227,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// The first byte of the key usage bits.
-    pub(crate) fn key_usage(&self) -> Option<u8> {
+    pub fn key_usage(&self) -> Option<u8> {
         let value = self.extension(rfc5280::ID_CE_KEY_USAGE)?;
         let bits = Cursor::new(value).single(ber::BIT_STRING).ok()?;
         Some(bits.content.get(1).copied().unwrap_or(0))
@@ -226,21 +235,20 @@ impl<'a> Certificate<'a> {
 }
 
 /// The object identifier and the parameters of an AlgorithmIdentifier.
-pub(crate) fn algorithm<'a>(
-    element: Element<'a>,
-) -> Result<(ObjectIdentifier, Option<Element<'a>>), BerError> {
+pub fn algorithm<'a>(element: Element<'a>) -> Result<(ObjectIdentifier, Option<Element<'a>>), BerError> {
     let mut fields = element.open();
     let oid = self::oid(fields.next(ber::OBJECT_IDENTIFIER)?)?;
     let parameters = if fields.is_empty() { None } else { Some(fields.any()?) };
     Ok((oid, parameters))
 }
 
-pub(crate) fn oid(element: Element<'_>) -> Result<ObjectIdentifier, BerError> {
+/// The object identifier in an element.
+pub fn oid(element: Element<'_>) -> Result<ObjectIdentifier, BerError> {
     ObjectIdentifier::from_bytes(element.content).map_err(|_| BerError::Form)
 }
 
 /// The number of bits of an RSA key in a SubjectPublicKeyInfo; `None` if the key is another.
-pub(crate) fn rsa_bits(public_key: &[u8]) -> Option<usize> {
+pub fn rsa_bits(public_key: &[u8]) -> Option<usize> {
     let (kind, key) = key_parts(public_key).ok()?;
     let Kind::Rsa = kind else { return None };
     let modulus = Cursor::new(key).single(ber::SEQUENCE).ok()?.open().next(ber::INTEGER).ok()?.content;
@@ -251,7 +259,7 @@ pub(crate) fn rsa_bits(public_key: &[u8]) -> Option<usize> {
 
 /// Checks a signature. `digest` is what a CMS message names beside the algorithm, and decides where the algorithm leaves it
 /// open (rsaEncryption); a disagreement is an error.
-pub(crate) fn verify(
+pub fn verify(
     public_key: &[u8],
     algorithm: ObjectIdentifier,
     digest: Option<Digest>,
@@ -316,7 +324,7 @@ fn bits(element: Element<'_>) -> Result<&[u8], BerError> {
 }
 
 /// Digital signature, in the first byte of the key usage bits.
-pub(crate) const DIGITAL_SIGNATURE: u8 = 0x80;
+pub const DIGITAL_SIGNATURE: u8 = 0x80;
 const KEY_CERT_SIGN: u8 = 0x04;
 const BOOLEAN: u8 = 0x01;
 const EXPLICIT_0: u8 = 0xa0;

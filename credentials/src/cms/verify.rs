@@ -84,18 +84,20 @@ pub fn certificates(message: &[u8]) -> Result<Vec<Vec<u8>>, CmsError> {
 }
 
 /// A verified message with everything in it.
-pub(crate) struct Verified {
+pub struct Verified {
     /// `None` in a detached signature, and in messages without content such as SCEP's refusals.
-    pub(crate) content: Option<Vec<u8>>,
-    pub(crate) signer: Signer,
-    pub(crate) digest: Digest,
+    pub content: Option<Vec<u8>>,
+    /// Who signed.
+    pub signer: Signer,
+    /// The hash function of the signature.
+    pub digest: Digest,
     /// The signed attributes, DER: a SET.
     attributes: Option<Vec<u8>>,
 }
 
 impl Verified {
     /// The value of a signed attribute: the content of an element with this tag.
-    pub(crate) fn attribute(&self, oid: ObjectIdentifier, tag: u8) -> Result<Option<&[u8]>, CmsError> {
+    pub fn attribute(&self, oid: ObjectIdentifier, tag: u8) -> Result<Option<&[u8]>, CmsError> {
         let Some(attributes) = &self.attributes else { return Ok(None) };
         match attribute(attributes, oid)? {
             Some(value) if value.tag == tag => Ok(Some(value.content)),
@@ -106,7 +108,7 @@ impl Verified {
 }
 
 /// Verifies a message over its own content, or over `detached`.
-pub(crate) fn verify_message(message: &[u8], detached: Option<&[u8]>) -> Result<Verified, CmsError> {
+pub fn verify_message(message: &[u8], detached: Option<&[u8]>) -> Result<Verified, CmsError> {
     verify_der(&ber::to_der(message)?, detached)
 }
 
@@ -266,7 +268,7 @@ pub(super) fn is_named(identifier: Element<'_>, certificate: &Certificate<'_>) -
 }
 
 /// Opens a ContentInfo (RFC 5652 section 3) that must hold a SEQUENCE of this type.
-pub(super) fn open_content_info(der: &[u8], kind: ObjectIdentifier) -> Result<Cursor<'_>, CmsError> {
+pub fn open_content_info(der: &[u8], kind: ObjectIdentifier) -> Result<Cursor<'_>, CmsError> {
     let mut outer = Cursor::new(der).single(ber::SEQUENCE)?.open();
     if outer.next(ber::OBJECT_IDENTIFIER)?.content != kind.as_bytes() {
         return Err(CmsError::Part("content of the expected type (signed or enveloped data)"));

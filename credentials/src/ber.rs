@@ -47,35 +47,39 @@ pub fn to_der(input: &[u8]) -> Result<Vec<u8>, BerError> {
 
 /// One element of a DER text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Element<'a> {
-    pub(crate) tag: u8,
-    pub(crate) content: &'a [u8],
+pub struct Element<'a> {
+    /// What it is.
+    pub tag: u8,
+    /// What is in it.
+    pub content: &'a [u8],
     /// Tag, length and content.
-    pub(crate) whole: &'a [u8],
+    pub whole: &'a [u8],
 }
 
 impl<'a> Element<'a> {
     /// A cursor over what lies inside.
-    pub(crate) fn open(&self) -> Cursor<'a> {
+    pub fn open(&self) -> Cursor<'a> {
         Cursor(self.content)
     }
 }
 
 /// Walks over DER elements that follow each other, without copying.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Cursor<'a>(&'a [u8]);
+pub struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn new(der: &'a [u8]) -> Self {
+    /// At the beginning of `der`.
+    pub fn new(der: &'a [u8]) -> Self {
         Self(der)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing follows.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The next element, whatever it is.
-    pub(crate) fn any(&mut self) -> Result<Element<'a>, BerError> {
+    pub fn any(&mut self) -> Result<Element<'a>, BerError> {
         let (tag, length, body) = header(self.0)?;
         // Only `to_der` reads indefinite lengths; here they are as wrong as any other form that is not DER.
         let (content, rest) = split(body, length.ok_or(BerError::Form)?)?;
@@ -85,18 +89,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next element, which must have this tag.
-    pub(crate) fn next(&mut self, tag: u8) -> Result<Element<'a>, BerError> {
+    pub fn next(&mut self, tag: u8) -> Result<Element<'a>, BerError> {
         let element = self.any()?;
         if element.tag == tag { Ok(element) } else { Err(BerError::Unexpected) }
     }
 
     /// The next element if it has this tag.
-    pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, BerError> {
+    pub fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, BerError> {
         if self.0.first() == Some(&tag) { self.any().map(Some) } else { Ok(None) }
     }
 
     /// The one element with this tag that the text consists of.
-    pub(crate) fn single(mut self, tag: u8) -> Result<Element<'a>, BerError> {
+    pub fn single(mut self, tag: u8) -> Result<Element<'a>, BerError> {
         let element = self.next(tag)?;
         if self.0.is_empty() { Ok(element) } else { Err(BerError::Trailing) }
     }
@@ -213,12 +217,18 @@ pub const INPUT_BYTES_MAX: usize = 1 << 20;
 /// Deeper nesting is refused; a signed message with certificates reaches 12.
 pub const DEPTH_MAX: usize = 32;
 
-pub(crate) const INTEGER: u8 = 0x02;
-pub(crate) const BIT_STRING: u8 = 0x03;
-pub(crate) const OCTET_STRING: u8 = 0x04;
-pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
-pub(crate) const SEQUENCE: u8 = 0x30;
-pub(crate) const SET: u8 = 0x31;
+/// Tags (X.680).
+pub const INTEGER: u8 = 0x02;
+/// See [`INTEGER`].
+pub const BIT_STRING: u8 = 0x03;
+/// See [`INTEGER`].
+pub const OCTET_STRING: u8 = 0x04;
+/// See [`INTEGER`].
+pub const OBJECT_IDENTIFIER: u8 = 0x06;
+/// See [`INTEGER`].
+pub const SEQUENCE: u8 = 0x30;
+/// See [`INTEGER`].
+pub const SET: u8 = 0x31;
 const CONSTRUCTED: u8 = 0x20;
 const TAG_NUMBER: u8 = 0x1f;
 const END_OF_CONTENTS: [u8; 2] = [0, 0];
