@@ -19,10 +19,10 @@ use inventory::{
 
 #[path = "conformance/accounts.rs"]
 mod accounts;
-#[path = "conformance/apps.rs"]
-mod apps;
 #[path = "conformance/apple.rs"]
 mod apple;
+#[path = "conformance/apps.rs"]
+mod apps;
 #[path = "conformance/gate.rs"]
 mod gate;
 #[path = "conformance/imports.rs"]
@@ -37,14 +37,14 @@ use accounts::{
     a_school_keeps_an_admin, a_token_works_until_it_ends_or_is_removed, classes_are_renamed_and_counted,
     half_a_session_opens_nothing, people_are_found_by_name_role_and_class, sessions_end,
 };
+use apple::{
+    a_certificate_is_renewed_by_a_challenge_of_its_ipad, an_ipad_waits_until_it_is_told_to_go_on,
+    ipads_of_apple_school_manager_come_in_where_they_belong, what_apple_gave_is_kept_and_replaced,
+};
 use apps::{
     a_licence_outlives_app_and_ipad_until_it_is_given_back,
     an_app_is_given_to_a_target_once_and_goes_with_it, the_catalogue_is_apples_and_the_names_are_the_stores,
     what_an_ipad_is_told_and_the_commands_for_it_are_one_step,
-};
-use apple::{
-    a_certificate_is_renewed_by_a_challenge_of_its_ipad, an_ipad_waits_until_it_is_told_to_go_on,
-    ipads_of_apple_school_manager_come_in_where_they_belong, what_apple_gave_is_kept_and_replaced,
 };
 use gate::{
     a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_each_other,

@@ -46,12 +46,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use credentials::{ber, cms, x509};
 use httpd::{Limits, Named, NamedError};
 use inventory::ca::{Authority, CaError};
 use inventory::config::Site;
 use inventory::vault::{Vault, VaultError};
 use inventory::{Boxed, Inventory, clock};
-pub use credentials::{ber, cms, x509};
 pub use ipados::{catalogue, os, profile, rules, secret, values};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;

@@ -9,13 +9,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use credentials::services::ServiceError;
+use credentials::services::push::{self, PushCertificate};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2::SendRequest;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use inventory::UnixMillis;
-use credentials::services::ServiceError;
-use credentials::services::push::{self, PushCertificate};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use credentials::services::{ends_at, pem_contents};
 use httpd::Named;
 use inventory::mdm::AppleKind;
 use inventory::{UnixMillis, clock};
-use credentials::services::{ends_at, pem_contents};
 
 use crate::expiry::{Expiring, Kind, notices};
 use crate::push::Trouble;

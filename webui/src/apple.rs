@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use inventory::mdm::{AppleKind, NewAppleService};
-use inventory::{GroupId, RoomId, UnixMillis};
-use ipados::os::OsVersion;
 use credentials::services::ServiceError;
 use credentials::services::ade::{ServerToken, token_key};
 use credentials::services::push::{self, PushCertificate};
+use inventory::mdm::{AppleKind, NewAppleService};
+use inventory::{GroupId, RoomId, UnixMillis};
+use ipados::os::OsVersion;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 

@@ -7,8 +7,8 @@
 mod actions;
 mod api;
 mod app;
-mod apps;
 mod apple;
+mod apps;
 mod bearer;
 mod config;
 mod exams;

@@ -1,7 +1,7 @@
 //! The pages: one module each, with its handlers and its template's fields.
 
-pub(crate) mod apps;
 pub(crate) mod apple;
+pub(crate) mod apps;
 pub(crate) mod assets;
 pub(crate) mod changes;
 pub(crate) mod described;

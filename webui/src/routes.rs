@@ -141,9 +141,9 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        apple, apps, assets, changes, described, device, devices, exam, grid, groups, images, import, ipad_rules,
-        ipads, jobs, lesson, lists, networks, overview, own, people, person, pupils, rooms, rules, signin,
-        strays, tokens, waiting,
+        apple, apps, assets, changes, described, device, devices, exam, grid, groups, images, import,
+        ipad_rules, ipads, jobs, lesson, lists, networks, overview, own, people, person, pupils, rooms,
+        rules, signin, strays, tokens, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),

@@ -1,8 +1,8 @@
 //! The handlers as a browser or a program meets them, on a temporary database with the sample school.
 
 mod api;
-mod apps;
 mod apple;
+mod apps;
 mod imports;
 mod lessons;
 mod live;

@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 use super::{FILE_BYTES_MAX, ServiceError, ends_at, pem_text};
 use crate::ber::{self, Cursor};
 use crate::cms::{CmsError, Identity, RsaKey};
-use ipados::secret::Secret;
 use crate::x509::{Certificate, Digest, X509Error};
+use ipados::secret::Secret;
 
 /// A new key, and the request for its certificate.
 pub struct Request {

@@ -3,8 +3,8 @@
 //! The daemon `mdm` speaks Apple's protocol; the pages ask for [`Action`]s. They meet here. What is secret (push tokens, unlock tokens, the
 //! commands themselves) arrives sealed and stays so: see [`crate::vault`].
 
-mod apps;
 mod ade;
+mod apps;
 mod commands;
 mod enrolments;
 mod invitations;
@@ -17,11 +17,11 @@ mod wlan;
 
 use serde::{Deserialize, Serialize};
 
+pub use ade::{AdeDevice, AtTheDoor, Door, ListedDevice, STRANGERS_MAX};
 pub use apps::{
     ASSIGNMENTS_MAX, App, AppAssignment, AppId, AppTarget, Asset, Install, Licence, LicenceChange,
     LicenceState, Lookup, ToldApp, wishes,
 };
-pub use ade::{AdeDevice, AtTheDoor, Door, ListedDevice, STRANGERS_MAX};
 pub use commands::{
     Answered, Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,
 };

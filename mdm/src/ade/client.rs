@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inventory::mdm::ListedDevice;
 use credentials::cms;
 use credentials::services::ade::ServerToken;
+use inventory::mdm::ListedDevice;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};

@@ -13,9 +13,9 @@ pub(crate) mod machine;
 use std::sync::Arc;
 use std::time::Duration;
 
+use credentials::services::ade::{ServerToken, school_profile};
 use inventory::mdm::AppleKind;
 use inventory::{UnixMillis, clock};
-use credentials::services::ade::{ServerToken, school_profile};
 use serde_json::{Value, json};
 
 use self::client::{AdeError, Before, Session, Synced};

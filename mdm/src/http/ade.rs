@@ -11,8 +11,8 @@ use inventory::clock;
 use inventory::mdm::{AppleKind, AtTheDoor, Door, secret_hash};
 use serde_json::json;
 
-use super::{Refused, SCEP_BYTES_MAX};
 use super::enrol::{CHALLENGE_SECS, challenge, profile_response};
+use super::{Refused, SCEP_BYTES_MAX};
 use crate::ade::machine::MachineInfo;
 use crate::os::OsVersion;
 use crate::server::{Profile, Server};

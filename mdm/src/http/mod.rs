@@ -13,8 +13,8 @@
 //! Whoever checks in signs the body (`Mdm-Signature`); nothing is parsed before that signature and the certificate behind it are known.
 //! Nothing is ever answered with 401: iPads take that for an order to forget us.
 
-mod bodies;
 mod ade;
+mod bodies;
 mod checkin;
 mod commands;
 mod enrol;

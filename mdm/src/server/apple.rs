@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use credentials::services::push::{PushCertificate, signed_request};
 use inventory::UnixMillis;
 use inventory::mdm::{AppleKind, AppleService};
-use credentials::services::push::{PushCertificate, signed_request};
 use serde_json::json;
 
 use super::Server;

@@ -13,10 +13,10 @@ pub(crate) mod wishes;
 
 use std::sync::{Arc, RwLock};
 
+use credentials::services::push::PushCertificate;
 use inventory::mdm::{NewCommand, Next, Outcome, Queued, Turn};
 use inventory::vault::Vault;
 use inventory::{By, EnrolmentId, Inventory, UnixMillis};
-use credentials::services::push::PushCertificate;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 use zeroize::Zeroizing;

@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
-    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, tokens, write,
+    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, tokens,
+    write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
