@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inventory::gate::{Of, Subject};
-use inventory::mdm::{
-    App, AppId, AppleKind, Enrolment, EnrolmentState, Install, LicenceState, NewCommand, wishes,
-};
+use inventory::mdm::{App, AppId, Enrolment, EnrolmentState, Install, LicenceState, NewCommand, wishes};
 use inventory::{DeviceId, EnrolmentId, UnixMillis};
 use serde_json::Value;
 
@@ -22,11 +20,6 @@ use crate::declarative::{
 use crate::os::OsVersion;
 
 impl Server {
-    /// A secret that one of Apple's services gave.
-    pub(crate) fn unseal_service(&self, kind: AppleKind, sealed: &str) -> Option<Vec<u8>> {
-        self.vault.unseal(kind.text().as_bytes(), sealed)
-    }
-
     /// Which iPads under management should have which apps.
     ///
     /// # Errors
