@@ -175,8 +175,8 @@ impl Lab {
             1
         );
         eventually("a command was made of it", || {
-            let commands = self.runtime.block_on(self.inventory.commands_of(id, 1)).unwrap();
-            commands[0].state != CommandState::Asked
+            let commands = self.runtime.block_on(self.inventory.commands_of(id, 20)).unwrap();
+            commands.iter().all(|command| command.state != CommandState::Asked)
         });
     }
 
