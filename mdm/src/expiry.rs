@@ -60,7 +60,7 @@ impl Kind {
                 "download a new token in Apple School Manager and import it on the page Apple services"
             }
             Self::Apps => {
-                "download a new content token in Apple School Manager and import it on the page Apple services"
+                "download a new content token from Apple School Manager and import it on the page Apps"
             }
             Self::Tls => "renew it, and put certificate and key where `certificate` and `key` in [mdm] say",
             Self::Authority => "make a new one and tell all PCs and iPads of it",

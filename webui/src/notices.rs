@@ -58,10 +58,6 @@ const NOTICES: &[(&str, &str)] = &[
         "Im Apple School Manager einen neuen Token herunterladen und auf der Seite Apple-Dienste einfügen",
     ),
     (
-        "download a new content token in Apple School Manager and import it on the page Apple services",
-        "Im Apple School Manager einen neuen Inhaltstoken herunterladen und auf der Seite Apple-Dienste einfügen",
-    ),
-    (
         "renew it, and put certificate and key where `certificate` and `key` in [mdm] say",
         "Erneuern und Zertifikat und Schlüssel dorthin legen, wo `certificate` und `key` in [mdm] hinzeigen",
     ),

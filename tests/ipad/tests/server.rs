@@ -72,7 +72,11 @@ fn a_link_is_for_so_many_ipads_and_a_certificate_for_one() {
 fn commands_are_carried_out_once_and_survive_a_restart() {
     let mut lab = Lab::new();
     let mut ipad = Ipad::enrol(&lab.invite(1), Facts::numbered(1), &lab.trust()).unwrap();
-    ipad.connect().unwrap();
+    // What it should have is told when it was computed: from here on only what is asked waits for it.
+    eventually("it has its declarations", || {
+        ipad.connect().unwrap();
+        !ipad.state.declarations.is_empty()
+    });
     lab.ask(&ipad, &Action::Lock { message: "Bitte abgeben".into() });
     // The server dies before the iPad asks.
     lab.stop();

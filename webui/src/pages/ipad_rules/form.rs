@@ -200,9 +200,8 @@ impl RuleForm {
     /// What is wished; what the form has no field for is taken from `before`.
     pub(crate) fn wish(&self, password: &str, before: &Content) -> Result<RuleWish, Problems> {
         let mut wrong = Problems::new();
-        let mut content = Content::default();
-        content.presets =
-            before.presets.iter().filter(|preset| **preset != Preset::SchoolIpad).cloned().collect();
+        let kept = before.presets.iter().filter(|preset| **preset != Preset::SchoolIpad).cloned();
+        let mut content = Content { presets: kept.collect(), ..Content::default() };
         if self.school_ipad {
             content.presets.insert(Preset::SchoolIpad);
         }
