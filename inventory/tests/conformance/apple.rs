@@ -1,4 +1,5 @@
 //! Apple's services, the iPads of Apple School Manager, and what happens to iPads by themselves.
+#![allow(clippy::indexing_slicing, reason = "a broken promise should end the test")]
 
 use inventory::mdm::{
     AppleKind, Arrived, AtTheDoor, Certified, Door, ListedDevice, NewAppleService, Outcome, Reachable,

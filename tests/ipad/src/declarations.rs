@@ -62,7 +62,7 @@ impl Ipad {
             let list = self.declared_app_states();
             items = json!({ "management": management, "app": { "managed": { "list": list } } });
         }
-        self.report(&items)
+        self.report_status(&items)
     }
 
     /// Sends a status report. A real iPad does it when something changed.
@@ -70,10 +70,10 @@ impl Ipad {
     /// # Errors
     /// The server is not reached, or refuses.
     pub fn report_apps(&self) -> Result<(), HttpError> {
-        self.report(&json!({ "app": { "managed": { "list": self.declared_app_states() } } }))
+        self.report_status(&json!({ "app": { "managed": { "list": self.declared_app_states() } } }))
     }
 
-    fn report(&self, items: &Json) -> Result<(), HttpError> {
+    fn report_status(&self, items: &Json) -> Result<(), HttpError> {
         // Only one that says something of declarations says everything.
         let full = items.get("management").is_some();
         let report = json!({ "StatusItems": items, "Errors": [], "FullReport": full });
