@@ -72,6 +72,8 @@ impl School {
             services_authority: Some(self.dir.path().join("apple.pem")),
             ..mdm::Config::default()
         };
+        // The one before may not have let go of the port yet.
+        eventually("the port is free", || std::net::TcpListener::bind(config.listen).is_ok());
         let running = mdm::run(&self.site, config, self.inventory.clone());
         self.server = Some(self.runtime.block_on(running).unwrap());
     }
