@@ -31,7 +31,10 @@ use lab::{Lab, by, eventually, refused};
 
 fn enrolled(lab: &Lab) -> Ipad {
     let mut ipad = Ipad::enrol(&lab.invite(1), Facts::numbered(1), &lab.trust()).unwrap();
-    ipad.connect().unwrap();
+    eventually("it has its declarations", || {
+        ipad.connect().unwrap();
+        !ipad.state.declarations.is_empty()
+    });
     ipad
 }
 
@@ -248,12 +251,10 @@ fn results_that_come_twice_or_in_another_order_count_once() {
     let fourth = report(&mut ipad, &three).unwrap().unwrap();
     failed.insert("Status".into(), "Error".into());
     assert_eq!(report(&mut ipad, &failed).unwrap(), Some(fourth), "what is done does not fail afterwards");
-    // A command that nobody gave, and one of somebody else.
-    for id in ["11111111-2222-4333-8444-555555555555", "no id at all"] {
-        let mut strange = three.clone();
-        strange.insert("CommandUUID".into(), id.into());
-        assert!(report(&mut ipad, &strange).unwrap().is_some(), "{id}");
-    }
+    // A command that nobody gave.
+    let mut strange = three.clone();
+    strange.insert("CommandUUID".into(), "11111111-2222-4333-8444-555555555555".into());
+    assert!(report(&mut ipad, &strange).unwrap().is_some());
     ipad.connect().unwrap();
     let states: Vec<_> = commands(&lab, &ipad).iter().map(|it| it.state).collect();
     assert!(states.iter().all(|state| *state == CommandState::Done), "{states:?}");
