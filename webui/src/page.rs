@@ -29,6 +29,7 @@ pub(crate) enum Here {
     Waiting,
     Devices,
     Ipads,
+    IpadRules,
     Apps,
     Apple,
     Rooms,
@@ -47,6 +48,16 @@ pub(crate) enum Here {
     Tokens,
     /// No entry: sign-in and error pages.
     Nowhere,
+}
+
+impl Here {
+    /// The entry of the menu: everything about iPads has one.
+    fn entry(self) -> Self {
+        match self {
+            Self::IpadRules | Self::Apps | Self::Apple => Self::Ipads,
+            other => other,
+        }
+    }
 }
 
 /// A message that the next page shows once.
@@ -96,8 +107,6 @@ impl Page {
             ("/waiting", t.waiting_list, Here::Waiting, may(Right::Devices)),
             ("/devices", t.devices, Here::Devices, may(Right::Devices)),
             ("/ipads", t.ipads, Here::Ipads, may(Right::Devices)),
-            ("/apps", t.apps, Here::Apps, may(Right::Devices)),
-            ("/apple", t.apple, Here::Apple, may(Right::School)),
             ("/rooms", t.rooms, Here::Rooms, may(Right::Devices)),
             ("/images", t.images, Here::Images, may(Right::Devices)),
             ("/jobs", t.jobs, Here::Jobs, may(Right::Devices)),
@@ -116,8 +125,22 @@ impl Page {
         ];
         all.into_iter()
             .filter(|(_, _, _, may)| *may)
-            .map(|(path, name, here, _)| (path, name, here == self.here))
+            .map(|(path, name, here, _)| (path, name, here == self.here.entry()))
             .collect()
+    }
+
+    /// What belongs to iPads, as far as the person may open it.
+    pub(crate) fn ipad_pages(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let t = self.t;
+        let may = |right| self.role.is_some_and(|role| rights::has(role, right));
+        let all = [
+            ("/ipads", t.ipads, Here::Ipads, may(Right::Devices)),
+            ("/ipads/rules", t.ipad_rules, Here::IpadRules, may(Right::School)),
+            ("/apps", t.apps, Here::Apps, may(Right::Devices)),
+            ("/apple", t.apple, Here::Apple, may(Right::School)),
+        ];
+        let all = all.into_iter().filter(|(_, _, _, may)| *may);
+        all.map(|(path, name, here, _)| (path, name, here == self.here)).collect()
     }
 
     /// The other languages.

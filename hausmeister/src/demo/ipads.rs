@@ -10,6 +10,7 @@ use serde_json::json;
 use inventory::clock;
 
 use super::api::text;
+use super::apple;
 use super::now;
 use super::story::{LIMIT, ROOM, Story};
 
@@ -28,7 +29,9 @@ impl Story {
         let mut ipads = Vec::new();
         for thread in enrolling {
             let ipad = thread.join().map_err(|_| anyhow::anyhow!("a simulated iPad fell over"))?;
-            ipads.push(ipad.context("an iPad could not enrol")?);
+            let mut ipad = ipad.context("an iPad could not enrol")?;
+            self.apple.open_the_store(&mut ipad);
+            ipads.push(ipad);
         }
         let took = now().duration_since(began).as_secs_f64();
         let listed = self.school.api.list("/ipads")?;
@@ -38,6 +41,7 @@ impl Story {
         ));
 
         self.give_rules(&mut ipads)?;
+        self.give_an_app(&mut ipads)?;
         self.sit_an_exam(&mut ipads, &text(&room, "id"))?;
         let lost = ipads.first_mut().context("there is no iPad")?;
         let id =
@@ -81,6 +85,37 @@ impl Story {
         })?;
         let took = now().duration_since(began).as_secs_f64();
         self.milestone(&format!("{IPADS} iPads have Wi-Fi, Moodle and the school's rules after {took:.1} s"));
+        Ok(())
+    }
+
+    /// There are fewer licences than iPads: the page names who goes without.
+    fn give_an_app(&mut self, ipads: &mut [Ipad]) -> anyhow::Result<()> {
+        self.school.api.post("/apps/token", &json!({ "token": apple::token() }))?;
+        self.wait("Apple's list of apps is there", LIMIT, |story| {
+            Ok(story.school.api.find("/apps", "name", apple::NAME)?.map(|_| ()))
+        })?;
+        let path = format!("/apps/{}", apple::NUMBER);
+        let everybody = json!({ "target": { "kind": "school" }, "install": "required" });
+        self.school.api.post(&format!("{path}/assignments"), &everybody)?;
+        let has = |ipad: &&Ipad| ipad.state.apps.contains_key(apple::BUNDLE);
+        self.wait("the app is on as many iPads as there are licences", LIMIT, |_| {
+            for ipad in ipads.iter_mut() {
+                ipad.connect()?;
+            }
+            Ok((ipads.iter().filter(has).count() == apple::LICENCES).then_some(()))
+        })?;
+        let lacking = self.wait("who goes without is named", LIMIT, |story| {
+            let app = story.school.api.get(&path)?;
+            let licences =
+                app.get("licences").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+            let lacking = licences.iter().filter(|licence| text(licence, "state") == "lacking").count();
+            Ok((lacking == ipads.len() - apple::LICENCES).then_some(lacking))
+        })?;
+        self.milestone(&format!(
+            "{} is on {} iPads; for {lacking} there is no licence, and the page says so",
+            apple::NAME,
+            apple::LICENCES
+        ));
         Ok(())
     }
 

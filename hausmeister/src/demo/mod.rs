@@ -12,6 +12,7 @@
 //! Every promise is checked; the exit code tells whether all were kept.
 
 mod api;
+mod apple;
 mod doorway;
 mod faults;
 mod internet;

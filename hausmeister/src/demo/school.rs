@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use rand::Rng as _;
 
 use super::api::Api;
+use super::apple::Apple;
 use super::{now, pause};
 
 /// A running server.
@@ -55,7 +56,7 @@ impl Plan<'_> {
     }
 
     /// Sets the server up and takes the prepared Debian into its image store.
-    pub(super) fn set_up(&self, image: &Path, image_name: &str) -> anyhow::Result<String> {
+    pub(super) fn set_up(&self, apple: &Apple, image: &Path, image_name: &str) -> anyhow::Result<String> {
         let password: String = (0..20).map(|_| char::from(rand::rng().random_range(b'a'..=b'z'))).collect();
         let password_file = self.work_dir.join("password");
         fs::write(&password_file, &password)?;
@@ -79,7 +80,8 @@ impl Plan<'_> {
         fs::remove_file(&password_file)?;
         // Apple issues push certificates to schools, not to demos: the simulated iPads ask by themselves.
         let mut config = File::options().append(true).open(self.config())?;
-        writeln!(config, "\n[mdm]\ntopic = \"com.apple.mgmt.External.demo\"")?;
+        let apple = apple.configuration(self.work_dir);
+        writeln!(config, "\n[mdm]\ntopic = \"com.apple.mgmt.External.demo\"\n{apple}")?;
         run(self
             .command()?
             .args(["image", "import", "--name", image_name])

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::api::{number, text};
+use super::apple::Apple;
 use super::progress::{Progress, bar};
 use super::school::{Plan, School};
 use super::{doorway, now, pause};
@@ -24,6 +25,7 @@ pub(super) struct Story {
     pub(super) work_dir: PathBuf,
     pub(super) pcs: BTreeMap<&'static str, Pc>,
     pub(super) school: School,
+    pub(super) apple: Apple,
     pub(super) bridge: crate::vm::Network,
     boot_files: PathBuf,
 }
@@ -58,7 +60,8 @@ impl Story {
         let boot_files = args.boot_files.canonicalize()?;
         let plan = plan(&work_dir, &boot_files);
         progress.milestone(now(), "hausmeister init, and a prepared Debian goes into the image store");
-        let password = plan.set_up(&args.image, FIRST_IMAGE)?;
+        let apple = Apple::start(&work_dir)?;
+        let password = plan.set_up(&apple, &args.image, FIRST_IMAGE)?;
         let started = now();
         let school = plan.start(&password, &interrupted)?;
         let took = now().duration_since(started);
@@ -66,7 +69,8 @@ impl Story {
             now(),
             &format!("hausmeister up: the page answered after {:.1} s", took.as_secs_f64()),
         );
-        Ok(Self { progress, interrupted, work_dir, pcs: BTreeMap::new(), school, bridge, boot_files })
+        let pcs = BTreeMap::new();
+        Ok(Self { progress, interrupted, work_dir, pcs, school, apple, bridge, boot_files })
     }
 
     /// Everything that was promised, in order.

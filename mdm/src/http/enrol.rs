@@ -9,8 +9,7 @@ use inventory::mdm::secret_hash;
 use inventory::{UnixMillis, clock};
 
 use super::Refused;
-use crate::cms;
-use crate::server::{Profile, Server};
+use crate::server::{Profile, Server, fresh_challenge};
 
 /// `GET /enrol/{token}`: the enrolment profile, with a challenge that is good for one key and a quarter of an hour.
 pub(super) async fn profile(
@@ -30,8 +29,7 @@ pub(super) async fn profile(
 
 /// A password for one certificate.
 pub(super) fn challenge() -> Result<String, Refused> {
-    let random = cms::random::<20>().map_err(|_| Refused::Internal("the system has no randomness"))?;
-    Ok(data_encoding::BASE32_NOPAD.encode(&random))
+    fresh_challenge().ok_or(Refused::Internal("the system has no randomness"))
 }
 
 /// The enrolment profile as it goes to an iPad.

@@ -32,7 +32,7 @@ use crate::push::{Push, Target};
 use crate::scep;
 
 pub use profiles::ProfilesError;
-pub(crate) use profiles::{Profile, Profiles};
+pub(crate) use profiles::{Profile, Profiles, fresh_challenge};
 use turns::Turns;
 pub(crate) use turns::{Committer, turns};
 pub(crate) use wishes::Wishes;

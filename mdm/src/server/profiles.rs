@@ -43,6 +43,11 @@ pub enum ProfilesError {
     Signer(#[from] cms::CmsError),
 }
 
+/// A password that nobody guesses; `None` when the system has no randomness.
+pub(crate) fn fresh_challenge() -> Option<String> {
+    Some(data_encoding::BASE32_NOPAD.encode(&cms::random::<20>().ok()?))
+}
+
 impl Profiles {
     /// `certificate` and `key` (DER) sign; `authority` (DER) is what iPads trust our TLS by where nobody else vouches for it.
     pub(crate) fn new(

@@ -3,8 +3,7 @@
 use inventory::mdm::secret_hash;
 use inventory::{EnrolmentId, UnixMillis};
 
-use super::{Profile, Server};
-use crate::cms;
+use super::{Profile, Server, fresh_challenge};
 use crate::command::{Command, InstallProfile};
 use crate::document::Data;
 use crate::server::profiles::IDENTIFIER;
@@ -27,8 +26,7 @@ impl Server {
         let listed = self.inventory.ade_devices().await?;
         // What could not be taken off when it came must not become so now.
         let locked = listed.iter().any(|device| device.listed && device.serial == enrolment.serial);
-        let Ok(challenge) = cms::random::<20>() else { return Ok(()) };
-        let challenge = data_encoding::BASE32_NOPAD.encode(&challenge);
+        let Some(challenge) = fresh_challenge() else { return Ok(()) };
         let wish = Profile { ipad: &ipad.to_string(), challenge: &challenge, locked };
         let Some(profile) = self.profiles.enrolment(&wish, now) else { return Ok(()) };
         let command = Command::InstallProfile(InstallProfile {

@@ -149,6 +149,7 @@ impl Ipad {
         let key = RsaKey::generate().map_err(|error| failed(&error))?;
         let pkcs8 = key.to_pkcs8().map_err(|error| failed(&error))?;
         let certificate = certify(&self.trust, &wishes.scep_url, key, &wishes.challenge)?;
+        self.asked = None;
         self.identity = Arc::new(Identity::new(&certificate, &pkcs8).map_err(|error| failed(&error))?);
         Ok(())
     }

@@ -105,7 +105,7 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit) -> Answer {
         name: rule.name,
     };
     let rows = rules.into_iter().map(row).collect();
-    visit.show(&RulesPage { p: visit.page(Here::Ipads), rows, unusable: texts_of(&problems) })
+    visit.show(&RulesPage { p: visit.page(Here::IpadRules), rows, unusable: texts_of(&problems) })
 }
 
 /// `GET /ipads/rules/new`
@@ -240,7 +240,7 @@ async fn page(
         chosen: when.text() == form.when,
     };
     Ok(RulePage {
-        p: visit.page(Here::Ipads),
+        p: visit.page(Here::IpadRules),
         id: id.map(|id| id.to_string()),
         groups: form.groups(t, language(visit.lang)),
         targets: targets.into_iter().map(choice).collect(),
