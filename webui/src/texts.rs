@@ -319,7 +319,7 @@ texts! {
     app_required: "muss da sein", "has to be there";
     app_offered: "angeboten", "offered";
     app_offered_hint: "Angeboten: Wer das iPad benutzt, installiert sie selbst, ab iPadOS 17.2. Ältere iPads bekommen nur, was da sein muss.", "Offered: whoever uses the iPad installs it, from iPadOS 17.2 on. Older iPads get only what has to be there.";
-    app_configuration: "Konfiguration", "Configuration";
+    app_configuration: "Konfiguration der App", "Configuration of the app";
     app_configuration_hint: "Was die App auf jedem iPad vorfindet, als JSON-Objekt; welche Schlüssel es gibt, sagt ihr Hersteller. Die Werte werden verschlossen aufbewahrt und nicht wieder gezeigt. Leer speichern nimmt sie weg.", "What the app finds on every iPad, as a JSON object; its maker says which keys there are. The values are kept sealed and are not shown again. Saving nothing takes them away.";
     app_configuration_keys: "Gesetzt", "Set";
     licence_asked: "Lizenz wird geholt", "getting a licence";
