@@ -171,7 +171,7 @@ texts! {
     when_hint: "Stunden stehen unter Stundenraster. Was nur zu Zeiten gilt, geht dem vor, was immer gilt.", "Lessons are entered under Lessons. What holds at times wins over what always holds.";
     preset_school_ipad: "Schul-iPad", "School iPad";
     preset_school_ipad_hint: "Kein VPN und kein Private Relay, nicht aus der Verwaltung oder aus Classroom heraus, keine Apps von anderswo. Nur auf betreuten iPads vollständig.", "No VPN and no Private Relay, no way out of the management or of Classroom, no apps from elsewhere. Complete on supervised iPads only.";
-    restrictions: "Einschränkungen", "Restrictions";
+    restrictions: "Einschränkungen des iPads", "What iPads may do";
     restrictions_hint: "Aus Apples eigener Liste. Was hier nichts sagt, überlässt es anderen Regeln oder dem iPad.", "From Apple's own list. What says nothing here leaves it to other rules or to the iPad.";
     network_and_web: "Netz und Web", "Network and web";
     screen_and_system: "Bildschirm und System", "Screen and system";

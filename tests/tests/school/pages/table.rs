@@ -20,11 +20,15 @@ pub(super) fn pages() -> BTreeSet<String> {
 /// The entry of the table that an address of this server belongs to: every id becomes `{id}`, and a query is left out.
 pub(super) fn pattern(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let is_id = |part: &str| part.len() == 36 && part.bytes().filter(|b| *b == b'-').count() == 4;
+    let is_uuid = |part: &str| part.len() == 36 && part.bytes().filter(|b| *b == b'-').count() == 4;
+    // Apps have the numbers of the App Store.
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_id = |part: &str| is_uuid(part) || is_number(part);
     let parts = path.split('/').map(|part| if is_id(part) { "{id}" } else { part });
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// A stream, and a file that can be fetched once.
-const NO_PAGES: [&str; 2] = ["/events", "/import/people/{id}/passwords"];
+/// A stream, and files that can be fetched once there are some.
+const NO_PAGES: [&str; 4] =
+    ["/events", "/import/people/{id}/passwords", "/apple/push/request", "/apple/ade/request"];
 const TABLE: &str = include_str!("../../../../webui/src/routes.rs");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use inventory::gate::Target;
 use inventory::mdm::When;
 use ipados::catalogue::{Group, Kind as Takes, Language, Restriction, Setting};
+use ipados::os::OsVersion;
 use ipados::profile::{
     AirPrint, Dns, DnsTransport, Eap, HomeScreen, Icon, Part, Passcode, Payload, Printer, SharedDevice,
     WebClip, WebFilter, Wifi, WifiSecurity, WifiStandard,
@@ -62,8 +63,8 @@ pub(crate) struct RestrictionGroup {
 pub(crate) struct RestrictionRow {
     pub(crate) key: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) supervised: bool,
-    pub(crate) since: String,
+    /// What an iPad needs for it.
+    pub(crate) needs: String,
     pub(crate) field: RestrictionField,
 }
 
@@ -405,13 +406,7 @@ impl RuleForm {
             }
             Takes::List => RestrictionField::List(value),
         };
-        RestrictionRow {
-            key: known.key,
-            title: known.title_in(lang),
-            supervised: known.supervised,
-            since: known.since.to_string(),
-            field,
-        }
+        RestrictionRow { key: known.key, title: known.title_in(lang), needs: needs(t, known), field }
     }
 }
 
@@ -423,6 +418,12 @@ fn with_certificates(radius: &str) -> Result<WifiSecurity, ValueError> {
         server_names: vec![radius.parse()?],
         anchors: vec![SCHOOL_CA.parse()?],
     })
+}
+
+fn needs(t: &Texts, known: &Restriction) -> String {
+    let since = (known.since > OsVersion::ANY).then(|| format!("iPadOS {}", known.since));
+    let supervised = known.supervised.then(|| t.supervised.to_owned());
+    since.into_iter().chain(supervised).collect::<Vec<_>>().join(" · ")
 }
 
 /// The target that a choice names; the inner `None` is the whole school.
