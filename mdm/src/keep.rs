@@ -9,6 +9,7 @@ use inventory::{Change, EnrolmentId, UnixMillis, clock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::apps;
 use crate::push::{Address, PushError, Pushed};
 use crate::server::{Sealed, Server, wishes};
 
@@ -69,11 +70,22 @@ async fn read_changes(server: &Server, seq: &mut i64) -> inventory::Result<()> {
                 server.wishes.heed(change);
             }
         }
-        let of_push = |change: &Change| {
-            change.seq > *seq && change.entity == "apple_service" && change.key == AppleKind::Push.text()
-        };
-        if changes.iter().any(|change| of_push(change) && change.action != "checked") {
+        let before = *seq;
+        let new = || changes.iter().filter(|change| change.seq > before);
+        let of =
+            |change: &Change, kind: AppleKind| change.entity == "apple_service" && change.key == kind.text();
+        if new().any(|change| of(change, AppleKind::Push) && change.action != "checked") {
             server.reload_push(clock::now()).await?;
+        }
+        let asked = |change: &Change| ["imported", "changed"].contains(&change.action.as_str());
+        if new().any(|change| of(change, AppleKind::Ade) && asked(change)) {
+            server.heard.ade.notify_one();
+        }
+        if new().any(apps::concerns) {
+            server.heard.apps.notify_one();
+        }
+        if new().any(|change| change.entity == "apple_service") {
+            server.heard.services.notify_one();
         }
         let newest = changes.last().map_or(*seq, |change| change.seq.max(*seq));
         let more = newest > *seq && changes.len() >= CHANGES_MAX as usize;
@@ -235,7 +247,18 @@ async fn write_down(server: Arc<Server>) {
     }
 }
 
+/// How long changes are gathered before the whole school is looked at again: a class that is moved is one round, and a large school is
+/// looked at less often, so that this stays a small part of the work.
+pub(crate) fn pause_after(began: UnixMillis, ended: UnixMillis) -> Duration {
+    let took = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or(0);
+    Duration::from_millis(took.saturating_mul(SCHOOL_SHARE)).clamp(SCHOOL_GATHER, SCHOOL_GATHER_MAX)
+}
+
 const GATHER: Duration = Duration::from_millis(20);
+const SCHOOL_GATHER: Duration = Duration::from_millis(300);
+const SCHOOL_GATHER_MAX: Duration = Duration::from_secs(5);
+/// One look in so many times its duration.
+const SCHOOL_SHARE: u64 = 20;
 /// Long enough that a command for a whole class is one round.
 const WAKE_GATHER: Duration = Duration::from_millis(50);
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);

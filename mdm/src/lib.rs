@@ -39,6 +39,7 @@ mod push;
 pub mod response;
 pub mod scep;
 mod server;
+mod trust;
 pub mod wanted;
 mod watch;
 

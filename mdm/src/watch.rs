@@ -31,7 +31,6 @@ pub(crate) struct Fixed {
 
 /// Tells the admin what ends soon, and reads the certificate's files again when they changed.
 pub(crate) async fn keep(server: Arc<Server>, fixed: Fixed, look: Duration) {
-    let mut changed = server.inventory.follow();
     let mut known = None;
     loop {
         let now = clock::now();
@@ -51,20 +50,7 @@ pub(crate) async fn keep(server: Arc<Server>, fixed: Fixed, look: Duration) {
         }
         tokio::select! {
             () = tokio::time::sleep(look) => {}
-            done = imported(&server, &mut changed) => if done.is_err() { return },
-        }
-    }
-}
-
-/// Waits until something of Apple's was imported.
-async fn imported(server: &Server, changed: &mut tokio::sync::watch::Receiver<u64>) -> Result<(), ()> {
-    let since = server.inventory.last_change().await.unwrap_or(0);
-    loop {
-        changed.changed().await.map_err(|_| ())?;
-        tokio::time::sleep(GATHER).await;
-        let changes = server.inventory.changes_since(since, CHANGES_MAX).await.unwrap_or_default();
-        if changes.iter().any(|change| change.entity == "apple_service") {
-            return Ok(());
+            () = server.heard.services.notified() => {}
         }
     }
 }
@@ -136,5 +122,3 @@ fn unusable(problem: &str) -> (String, String, String) {
 const REACH: &str = "let this server reach api.push.apple.com (TCP 443); what waits is delivered afterwards";
 /// Source of the notices.
 const SOURCE: &str = "apple";
-const GATHER: Duration = Duration::from_millis(200);
-const CHANGES_MAX: u32 = 2000;

@@ -14,3 +14,5 @@ CREATE INDEX changes_of_ipads ON changes (at) WHERE entity = 'ipad';
 CREATE INDEX mdm_challenges_end ON mdm_challenges (ends_at);
 CREATE INDEX mdm_challenges_unused ON mdm_challenges (invitation_id) WHERE key_hash IS NULL;
 CREATE INDEX devices_serial ON devices (serial, key_fingerprint);
+-- Every round asks who waits in the setup assistant; hardly anybody does.
+CREATE INDEX mdm_enrolments_awaiting ON mdm_enrolments (enrolled_at) WHERE awaiting;

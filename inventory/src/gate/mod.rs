@@ -233,7 +233,7 @@ pub enum Of {
     School,
     /// Those that a rule for the target would be about, the staff's included.
     Target(Target),
-    /// The enrolled iPads.
+    /// iPads under management, also while they enrol.
     Ipads,
 }
 

@@ -473,7 +473,7 @@ fn ids(of: Of) -> (&'static str, Uuid) {
     match of {
         Of::School => ("SELECT id FROM devices WHERE $1 IS NOT NULL", Uuid::nil()),
         Of::Ipads => (
-            "SELECT device_id FROM mdm_enrolments WHERE state = 'enrolled' AND device_id IS NOT NULL AND $1 IS NOT NULL",
+            "SELECT device_id FROM mdm_enrolments WHERE state <> 'left' AND device_id IS NOT NULL AND $1 IS NOT NULL",
             Uuid::nil(),
         ),
         Of::Target(Target::Room(id)) => (

@@ -81,11 +81,11 @@ impl Inventory {
             let rows: Vec<(Uuid, i64, i64)> = on_pool!(self, pool => sqlx::query_as(
                 "SELECT e.id, COALESCE(e.enrolled_at, 0),
                    (SELECT COUNT(*) FROM mdm_commands q WHERE q.enrolment_id = e.id AND q.ended_at IS NULL)
-                 FROM mdm_enrolments e WHERE e.state = 'enrolled' AND e.awaiting = $1
+                 FROM mdm_enrolments e WHERE e.state = 'enrolled' AND e.awaiting
                    AND NOT EXISTS (SELECT 1 FROM mdm_commands q WHERE q.enrolment_id = e.id AND q.kind = 'DeviceConfigured'
                                      AND (q.ended_at IS NULL OR q.state = 'done'))
                  ORDER BY e.enrolled_at LIMIT 1000")
-                .bind(true).fetch_all(pool).await)
+                .fetch_all(pool).await)
             .map_err(Error::db("find iPads that wait"))?;
             let awaiting = |(id, since, open): (Uuid, i64, i64)| Awaiting {
                 ipad: EnrolmentId(id),

@@ -66,7 +66,7 @@ pub struct AppleService {
     pub imported_by: String,
     /// When.
     pub imported_at: Option<UnixMillis>,
-    /// When Apple was asked last.
+    /// When Apple was last asked: what is noted holds for this time.
     pub checked_at: Option<UnixMillis>,
 }
 
@@ -208,23 +208,27 @@ impl Inventory {
     }
 
     /// Notes how it went when Apple was asked: the daemon's own state, and why it does not work. Others hear of it only when that changed.
-    /// Nothing happens when the service is gone meanwhile.
+    /// `asked` is the service as it was asked: nothing happens when it is gone meanwhile, or something else was imported.
     ///
     /// # Errors
     /// The database failed.
     pub fn note_apple_service<'a>(
         &'a self,
         by: By<'a>,
-        kind: AppleKind,
+        asked: &'a AppleService,
         state: &'a Value,
         problem: Option<&'a str>,
     ) -> Answer<'a, ()> {
         Box::pin(async move {
             in_transaction!(self, "note how Apple's service is", tx => {
-                let before: Option<(String, Option<String>)> =
-                    sqlx::query_as("SELECT state, problem FROM apple_services WHERE kind = $1")
+                let kind = asked.kind;
+                let before: Option<(String, Option<String>, Option<i64>)> =
+                    sqlx::query_as("SELECT state, problem, imported_at FROM apple_services WHERE kind = $1")
                         .bind(kind.text()).fetch_optional(&mut *tx).await.map_err(Error::db("find Apple's service"))?;
-                let Some((old_state, old_problem)) = before else { return Ok(()) };
+                let Some((old_state, old_problem, imported_at)) = before else { return Ok(()) };
+                if imported_at != asked.imported_at.map(|at| at.0) {
+                    return Ok(());
+                }
                 let state = state.to_string();
                 sqlx::query("UPDATE apple_services SET state = $1, problem = $2, checked_at = $3 WHERE kind = $4")
                     .bind(state.clone()).bind(problem.map(ToOwned::to_owned)).bind(by.at.0).bind(kind.text())

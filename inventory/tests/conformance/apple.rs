@@ -22,15 +22,11 @@ pub(super) async fn what_apple_gave_is_kept_and_replaced(open: Open) {
     inventory.import_apple_service(BY, AppleKind::Push, new).await.unwrap();
     let settings = json!({ "room": "1" });
     inventory.set_apple_settings(BY, AppleKind::Push, &settings).await.unwrap();
-    inventory
-        .note_apple_service(at(1), AppleKind::Push, &json!({ "cursor": "c" }), Some("it is down"))
-        .await
-        .unwrap();
+    let asked = inventory.apple_service(AppleKind::Push).await.unwrap().unwrap();
+    let state = json!({ "cursor": "c" });
+    inventory.note_apple_service(at(1), &asked, &state, Some("it is down")).await.unwrap();
     let seq = inventory.last_change().await.unwrap();
-    inventory
-        .note_apple_service(at(2), AppleKind::Push, &json!({ "cursor": "c" }), Some("it is down"))
-        .await
-        .unwrap();
+    inventory.note_apple_service(at(2), &asked, &state, Some("it is down")).await.unwrap();
     assert_eq!(inventory.last_change().await.unwrap(), seq, "nothing new is no change");
     let service = inventory.apple_service(AppleKind::Push).await.unwrap().unwrap();
     assert_eq!((service.problem.as_deref(), service.checked_at), (Some("it is down"), Some(at(2).at)));
@@ -42,13 +38,19 @@ pub(super) async fn what_apple_gave_is_kept_and_replaced(open: Open) {
 
     let new = NewAppleService { secret: "sealed 2", about: &about, ends_at: None };
     inventory.import_apple_service(at(3), AppleKind::Push, new).await.unwrap();
+    inventory.note_apple_service(at(4), &asked, &state, Some("it was down")).await.unwrap();
     let service = inventory.apple_service(AppleKind::Push).await.unwrap().unwrap();
-    assert_eq!((service.problem, service.state, service.settings), (None, json!({}), settings));
+    let noted = (service.problem.as_ref(), &service.state, &service.settings);
+    assert_eq!(
+        noted,
+        (None, &json!({}), &settings),
+        "what was heard of the old one is not noted of the new one"
+    );
     assert_eq!(inventory.sealed_apple_secret(AppleKind::Push).await.unwrap().as_deref(), Some("sealed 2"));
     assert_eq!(inventory.sealed_apple_secret(AppleKind::Ade).await.unwrap(), None);
     inventory.delete_apple_service(BY, AppleKind::Push).await.unwrap();
     assert!(inventory.delete_apple_service(BY, AppleKind::Push).await.is_err());
-    inventory.note_apple_service(BY, AppleKind::Push, &json!({}), None).await.unwrap();
+    inventory.note_apple_service(BY, &service, &json!({}), None).await.unwrap();
     assert_eq!(inventory.apple_services().await.unwrap(), []);
 }
 

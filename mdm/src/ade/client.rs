@@ -2,19 +2,16 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use credentials::cms;
 use credentials::services::ade::ServerToken;
 use inventory::mdm::ListedDevice;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use super::answers::{self, Page};
 use crate::ipads::hex;
+use crate::trust;
 
 /// Why Apple School Manager could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -61,19 +58,13 @@ impl Way {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn new(base: &str, authority: Option<&Path>) -> std::io::Result<Self> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls =
-            TlsConfig::builder().provider(TlsProvider::Rustls).unversioned_rustls_crypto_provider(provider);
         let pem = match authority {
             Some(path) => std::fs::read(path)?,
             // Without it nobody is believed, and the page says that Apple is not reached.
             None => std::fs::read(SYSTEM_AUTHORITIES).unwrap_or_default(),
         };
-        let certificates = CertificateDer::pem_slice_iter(&pem).flatten();
-        let certificates = certificates.map(|der| Certificate::from_der(&der).to_owned()).collect();
-        let roots = RootCerts::Specific(Arc::new(certificates));
         let config = ureq::Agent::config_builder()
-            .tls_config(tls.root_certs(roots).build())
+            .tls_config(trust::tls(trust::authorities(&pem)))
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
             .user_agent(USER_AGENT)

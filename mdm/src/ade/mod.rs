@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use credentials::services::ade::{ServerToken, school_profile};
-use inventory::mdm::AppleKind;
+use inventory::mdm::{AppleKind, AppleService};
 use inventory::{UnixMillis, clock};
 use serde_json::{Value, json};
 
@@ -25,41 +25,14 @@ pub(crate) use self::client::Way;
 
 /// Asks Apple School Manager again and again: when its token was imported or somebody asks for it, and every quarter of an hour.
 pub(crate) async fn keep(server: Arc<Server>, way: Way, anchors: Vec<Vec<u8>>) {
-    let mut changed = server.inventory.follow();
-    let mut seen = server.inventory.last_change().await.unwrap_or(0);
-    let mut again = UnixMillis(0);
     loop {
-        let now = clock::now();
-        match asked_since(&server, &mut seen).await {
-            Ok(asked) if asked || now >= again => {
-                again = now.plus_secs(once(&server, &way, &anchors, now).await)
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot follow Apple's services; trying again"
-                );
-            }
-        }
+        let secs = once(&server, &way, &anchors, clock::now()).await;
         tokio::time::sleep(GATHER).await;
         tokio::select! {
-            changed = changed.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(LOOK_ANYWAY) => {}
+            () = server.heard.ade.notified() => {}
+            () = tokio::time::sleep(Duration::from_secs(secs)) => {}
         }
     }
-}
-
-/// Whether the token or the settings changed.
-async fn asked_since(server: &Server, seen: &mut i64) -> inventory::Result<bool> {
-    let changes = server.inventory.changes_since(*seen, CHANGES_MAX).await?;
-    let Some(newest) = changes.last().map(|change| change.seq) else { return Ok(false) };
-    *seen = newest;
-    Ok(changes.iter().any(|change| {
-        change.entity == "apple_service"
-            && change.key == AppleKind::Ade.text()
-            && ["imported", "changed"].contains(&change.action.as_str())
-    }))
 }
 
 /// One synchronisation; gives the seconds until the next one.
@@ -88,16 +61,14 @@ async fn synchronise(
     };
     let token = server.unseal_service(AppleKind::Ade, &sealed);
     let Some(token) = token.and_then(|token| serde_json::from_slice::<ServerToken>(&token).ok()) else {
-        server
-            .inventory
-            .note_apple_service(server.by(now), AppleKind::Ade, &service.state, Some(UNREADABLE))
-            .await?;
+        let by = server.by(now);
+        server.inventory.note_apple_service(by, &service, &service.state, Some(UNREADABLE)).await?;
         return Ok(AFTER_SECS);
     };
     let wanted = school_profile(server.profiles.school(), &server.profiles.url("/ade"), anchors);
     let hash = inventory::mdm::secret_hash(&wanted.to_string());
     let devices = server.inventory.ade_devices().await?;
-    let state = service.state;
+    let state = &service.state;
     let text = |key: &str| state.get(key).and_then(Value::as_str).map(str::to_owned);
     let before = Before {
         cursor: text("cursor").filter(|cursor| !cursor.is_empty()),
@@ -108,13 +79,13 @@ async fn synchronise(
     let asked =
         tokio::task::spawn_blocking(move || Session::new(&way, &token, seconds).synchronise(before, &wanted));
     let done = asked.await.unwrap_or(Err(AdeError::Answer));
-    take_over(server, done, &state, &hash, now).await
+    take_over(server, done, &service, &hash, now).await
 }
 
 async fn take_over(
     server: &Server,
     done: Result<Synced, AdeError>,
-    state: &Value,
+    service: &AppleService,
     hash: &str,
     now: UnixMillis,
 ) -> inventory::Result<u64> {
@@ -134,13 +105,13 @@ async fn take_over(
             let state = json!({
                 "cursor": synced.cursor, "profile": synced.profile, "profile_hash": hash, "account": synced.account,
             });
-            server.inventory.note_apple_service(by, AppleKind::Ade, &state, None).await?;
+            server.inventory.note_apple_service(by, service, &state, None).await?;
             Ok(AFTER_SECS)
         }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "Apple School Manager gives no list");
             let problem = error.to_string();
-            server.inventory.note_apple_service(by, AppleKind::Ade, state, Some(&problem)).await?;
+            server.inventory.note_apple_service(by, service, &service.state, Some(&problem)).await?;
             Ok(match error {
                 AdeError::Throttled(Some(secs)) => secs.clamp(1, AFTER_SECS),
                 _ => AFTER_TROUBLE_SECS,
@@ -151,10 +122,8 @@ async fn take_over(
 
 const UNREADABLE: &str = "the server cannot read this back; import it again";
 const GATHER: Duration = Duration::from_millis(200);
-const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 const AFTER_SECS: u64 = 900;
 const AFTER_TROUBLE_SECS: u64 = 300;
-const CHANGES_MAX: u32 = 2000;
 
 /// Apple's authority of devices, which issues the certificate that each iPad is made with. Not the ones above it: those also vouch for people.
 pub(crate) fn apple_device_authorities() -> Vec<Vec<u8>> {

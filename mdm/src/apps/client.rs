@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inventory::mdm::{AppId, Asset, Lookup};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::RootCerts;
 
 use super::plan::Batch;
 use super::wire::{self, AppsError, Client, Event, MdmInfo, Paged, Service};
 use crate::secret::Secret;
+use crate::trust;
 
 /// Where Apps and Books is, and whom we believe that it is it. Clones share the connections.
 #[derive(Clone)]
@@ -38,19 +37,10 @@ impl Books {
     pub(crate) fn new(url: &str, authority: Option<&Path>) -> std::io::Result<Self> {
         let roots = match authority {
             None => RootCerts::WebPki,
-            Some(path) => {
-                let pem = std::fs::read(path)?;
-                let own = |der: CertificateDer<'_>| Certificate::from_der(&der).to_owned();
-                RootCerts::Specific(Arc::new(
-                    CertificateDer::pem_slice_iter(&pem).flatten().map(own).collect(),
-                ))
-            }
+            Some(path) => trust::authorities(&std::fs::read(path)?),
         };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls =
-            TlsConfig::builder().provider(TlsProvider::Rustls).unversioned_rustls_crypto_provider(provider);
         let agent = ureq::Agent::config_builder()
-            .tls_config(tls.root_certs(roots).build())
+            .tls_config(trust::tls(roots))
             .http_status_as_error(false)
             .https_only(true)
             // The token goes where it was meant to go, and nowhere else.

@@ -20,4 +20,4 @@ mod run;
 pub mod tell;
 pub mod wire;
 
-pub(crate) use run::run;
+pub(crate) use run::{concerns, run};

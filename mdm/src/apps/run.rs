@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inventory::mdm::{App, AppleKind, AppleService};
-use inventory::{UnixMillis, clock};
+use inventory::{Change, UnixMillis, clock};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::client::Books;
 use super::plan;
 use super::round::{self, Found, Trouble};
 use super::wire::{AppsError, MdmInfo};
+use crate::keep::pause_after;
 use crate::server::Server;
 
 /// Keeps licences and iPads as they should be. `url` is where iPads reach this server.
 pub(crate) async fn run(server: Arc<Server>, books: Books, url: String) {
-    let mut changed = server.inventory.follow();
     let mut keeper = Keeper {
         ours: round::ours(&url),
         books,
@@ -24,17 +23,13 @@ pub(crate) async fn run(server: Arc<Server>, books: Books, url: String) {
         not_before: UnixMillis(0),
         open: false,
         failures: 0,
-        gather: GATHER,
-        seq: 0,
+        gather: pause_after(UnixMillis(0), UnixMillis(0)),
     };
     loop {
         if let Err(error) = keeper.look(&server).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot look after apps; trying again");
         }
-        keeper.wait(&server, &mut changed).await;
-        if changed.has_changed().is_err() {
-            return;
-        }
+        keeper.wait(&server).await;
     }
 }
 
@@ -51,30 +46,16 @@ struct Keeper {
     failures: u32,
     /// How long changes are gathered before they are looked at.
     gather: Duration,
-    /// The last change that was looked at.
-    seq: i64,
 }
 
 impl Keeper {
     /// Waits until something changed that has to do with apps, or it is time to look anyway.
-    async fn wait(&mut self, server: &Server, changed: &mut watch::Receiver<u64>) {
+    async fn wait(&self, server: &Server) {
         let look = tokio::time::sleep(self.pause(clock::now()));
-        tokio::pin!(look);
-        loop {
-            tokio::time::sleep(self.gather).await;
-            tokio::select! {
-                () = &mut look => return,
-                changed = changed.changed() => if changed.is_err() { return },
-            }
-            match server.inventory.changes_since(self.seq, CHANGES_MAX).await {
-                Ok(changes) => {
-                    self.seq = changes.last().map_or(self.seq, |change| change.seq);
-                    if changes.iter().any(|change| is_ours(&change.entity, &change.action)) {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            }
+        tokio::time::sleep(self.gather).await;
+        tokio::select! {
+            () = look => {}
+            () = server.heard.apps.notified() => {}
         }
     }
 
@@ -86,20 +67,17 @@ impl Keeper {
     }
 
     async fn look(&mut self, server: &Server) -> inventory::Result<()> {
-        self.seq = self.seq.max(server.inventory.last_change().await?);
         let now = clock::now();
         let service = server.inventory.apple_service(AppleKind::Apps).await?;
         if let Some(service) = service.filter(|service| service.imported)
             && self.is_time(server, &service, now).await?
         {
             let ended = round::round(server, &self.books, &self.ours, &service).await;
-            self.note(server, &service, ended).await?;
+            self.note(server, &service, now, ended).await?;
         }
         let before = clock::now();
         server.tell_apps(before).await?;
-        // A large school is looked at less often, so that this stays a small part of the work.
-        let took = u64::try_from(clock::now().0.saturating_sub(before.0)).unwrap_or(0);
-        self.gather = Duration::from_millis(took.saturating_mul(SHARE)).clamp(GATHER, GATHER_MAX);
+        self.gather = pause_after(before, clock::now());
         notice(server).await
     }
 
@@ -115,7 +93,7 @@ impl Keeper {
         if now < self.not_before {
             return Ok(false);
         }
-        if service.checked_at.is_none() || since("asked_at") > checked.0 || now >= self.next {
+        if service.checked_at.is_none() || since("asked_at") >= checked.0 || now >= self.next {
             return Ok(true);
         }
         if self.failures > 0 {
@@ -129,6 +107,7 @@ impl Keeper {
         &mut self,
         server: &Server,
         service: &AppleService,
+        began: UnixMillis,
         ended: Result<Found, Trouble>,
     ) -> inventory::Result<()> {
         let now = clock::now();
@@ -160,7 +139,8 @@ impl Keeper {
             }
         };
         let state = json!({ "location": location, "other": other });
-        server.inventory.note_apple_service(server.by(now), AppleKind::Apps, &state, problem.as_deref()).await
+        // Whatever a person wanted after the beginning is still to be done.
+        server.inventory.note_apple_service(server.by(began), service, &state, problem.as_deref()).await
     }
 }
 
@@ -177,10 +157,10 @@ fn pause(trouble: &Trouble, failures: u32) -> u64 {
 }
 
 /// Whether a change has to do with apps. What iPads say of their commands does not.
-fn is_ours(entity: &str, action: &str) -> bool {
-    match entity {
+pub(crate) fn concerns(change: &Change) -> bool {
+    match change.entity.as_str() {
         "app" | "apple_service" | "device" | "room" | "group" | "user" => true,
-        "ipad" => matches!(action, "reachable" | "left" | "reported" | "authenticated"),
+        "ipad" => matches!(change.action.as_str(), "reachable" | "left" | "reported" | "authenticated"),
         _ => false,
     }
 }
@@ -223,11 +203,5 @@ const REMEDY_LACKING: &str = "get more licences in Apple School Manager, or give
 const SYNC_SECS: u64 = 900;
 const SYNC_SECS_MAX: u64 = 3600;
 const AGAIN_SECS: u64 = 60;
-/// A class that is moved is one round.
-const GATHER: Duration = Duration::from_millis(300);
-const GATHER_MAX: Duration = Duration::from_secs(5);
-/// One look in so many times its duration.
-const SHARE: u64 = 20;
 const OPEN: Duration = Duration::from_secs(5);
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
-const CHANGES_MAX: u32 = 2000;

@@ -1,6 +1,7 @@
 //! Declarations, and what devices report of them.
 
 use super::*;
+use crate::cms_tests::vector;
 use crate::os::{DeviceFacts, OsVersion};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -184,12 +185,12 @@ fn an_error_about_an_item_lasts_until_the_item_is_reported() {
 /// Reports of real devices that NanoMDM's KMFDDM and Zentral publish with their tests.
 #[test]
 fn reports_of_real_devices_are_read() {
-    let Some(folder) = vectors() else {
-        eprintln!("skipped: the folder with device messages (shared/apple/vectors) is not here");
+    const PHONE: &str = "kmfddm/A047820F-FC6B-4104-BED0-466876D82BB8.20220628-103225.001918.status.json";
+    if vector(PHONE).is_none() {
         return;
-    };
-    let read = |name: &str| StatusReport::parse(&std::fs::read(folder.join(name)).unwrap()).unwrap();
-    let phone = read("kmfddm/A047820F-FC6B-4104-BED0-466876D82BB8.20220628-103225.001918.status.json");
+    }
+    let read = |name: &str| StatusReport::parse(&vector(name).unwrap()).unwrap();
+    let phone = read(PHONE);
     assert_eq!(phone.values["device.operating-system.version"], StatusValue::Text("16.0".into()));
     let declarations = phone.declarations.unwrap();
     assert_eq!(declarations.iter().filter(|state| state.validity == Validity::Invalid).count(), 2);
@@ -206,15 +207,6 @@ fn reports_of_real_devices_are_read() {
         StatusValue::Text("(a)".into())
     );
     assert!(read("kmfddm/status.1st.json").declarations.unwrap().is_empty());
-}
-
-fn vectors() -> Option<std::path::PathBuf> {
-    let start =
-        std::env::var_os("HAUSMEISTER_APPLE").map(|path| std::path::PathBuf::from(path).join("vectors"));
-    let upward = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .map(|dir| dir.join("shared/apple/vectors"));
-    start.into_iter().chain(upward).find(|path| path.is_dir())
 }
 
 #[test]

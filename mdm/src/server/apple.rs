@@ -56,9 +56,7 @@ impl Server {
                 .then_some("the server cannot read this back; import it again");
             let problem = self.use_push(found.as_ref()).or(unreadable);
             if let Some(service) = service.as_ref().filter(|service| service.problem.as_deref() != problem) {
-                self.inventory
-                    .note_apple_service(self.by(now), AppleKind::Push, &service.state, problem)
-                    .await?;
+                self.inventory.note_apple_service(self.by(now), service, &service.state, problem).await?;
             }
         }
         match service {
@@ -77,7 +75,7 @@ impl Server {
             Ok(signed) => {
                 let state = json!({ "signed_of": csr, "signed_request": signed });
                 let problem = service.problem.as_deref();
-                self.inventory.note_apple_service(self.by(now), AppleKind::Push, &state, problem).await
+                self.inventory.note_apple_service(self.by(now), service, &state, problem).await
             }
             Err(error) => {
                 tracing::warn!(

@@ -25,11 +25,19 @@ impl Server {
     /// # Errors
     /// The inventory failed.
     pub(crate) async fn app_wishes(&self) -> inventory::Result<Vec<Wish>> {
+        // One that enrols anew keeps its licences in between.
+        let (ipads, _) = self.inventory.enrolments().await?;
+        self.app_wishes_of(&ipads).await
+    }
+
+    async fn app_wishes_of(&self, ipads: &[Enrolment]) -> inventory::Result<Vec<Wish>> {
         let said = self.inventory.app_assignments().await?;
         if said.is_empty() {
             return Ok(Vec::new());
         }
-        let (ipads, subjects) = self.managed().await?;
+        let (devices, _) = self.inventory.gate_devices(Of::Ipads).await?;
+        let subjects: HashMap<DeviceId, Subject> =
+            devices.into_iter().map(|device| (device.subject.device, device.subject)).collect();
         let mut all = Vec::new();
         for ipad in ipads.iter().filter(|ipad| !ipad.serial.is_empty()) {
             let Some(subject) = ipad.device.and_then(|device| subjects.get(&device)) else { continue };
@@ -44,14 +52,6 @@ impl Server {
         Ok(all)
     }
 
-    async fn managed(&self) -> inventory::Result<(Vec<Enrolment>, HashMap<DeviceId, Subject>)> {
-        // One that enrols anew keeps its licences in between.
-        let (ipads, _) = self.inventory.enrolments().await?;
-        let (devices, _) = self.inventory.gate_devices(Of::School).await?;
-        let subjects = devices.into_iter().map(|device| (device.subject.device, device.subject));
-        Ok((ipads, subjects.collect()))
-    }
-
     /// Tells iPads what changed about their apps: what they have a licence for is offered or installed, the rest is removed.
     ///
     /// # Errors
@@ -64,12 +64,12 @@ impl Server {
                 told.entry(row.ipad).or_default().insert(row.app, of_app);
             }
         }
-        let wishes = self.app_wishes().await?;
+        let (ipads, _) = self.inventory.enrolments().await?;
+        let wishes = self.app_wishes_of(&ipads).await?;
         if wishes.is_empty() && told.is_empty() {
             return Ok(());
         }
         let mut due = self.due(&wishes).await?;
-        let (ipads, _) = self.inventory.enrolments().await?;
         let none = BTreeMap::new();
         for ipad in ipads.iter().filter(|ipad| ipad.state == EnrolmentState::Enrolled) {
             let due = due.remove(&ipad.serial).unwrap_or_default();

@@ -17,7 +17,7 @@ use credentials::services::push::PushCertificate;
 use inventory::mdm::{NewCommand, Next, Outcome, Queued, Turn};
 use inventory::vault::Vault;
 use inventory::{By, EnrolmentId, Inventory, UnixMillis};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -45,6 +45,7 @@ pub(crate) struct Server {
     pub(crate) scep: scep::Server,
     pub(crate) profiles: Profiles,
     pub(crate) wishes: Wishes,
+    pub(crate) heard: Heard,
     /// Authorities (DER) of devices.
     pub(crate) device_authorities: Vec<Vec<u8>>,
     pub(crate) certificates: Certificates,
@@ -61,6 +62,17 @@ pub(crate) struct Server {
     push_of_files: bool,
     /// Certificate, key and chain of an MDM vendor, PEM.
     vendor: Option<Zeroizing<String>>,
+}
+
+/// Whoever looks after Apple's services is told here of what changed; the change log is read once for all.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// Somebody may have to get or lose an app.
+    pub(crate) apps: Notify,
+    /// The token or the settings of Apple School Manager are others.
+    pub(crate) ade: Notify,
+    /// Something of any service is another.
+    pub(crate) services: Notify,
 }
 
 /// What the configuration says beside the keys.
@@ -101,6 +113,7 @@ impl Server {
             scep,
             profiles,
             wishes,
+            heard: Heard::default(),
             device_authorities: settings.device_authorities,
             certificates: settings.certificates,
             signing: Semaphore::new(SIGNING),

@@ -21,6 +21,7 @@ use super::apps::desired_app;
 use crate::command::{Command, DeclarativeManagement};
 use crate::declarative::DeclarationSet;
 use crate::document::Data;
+use crate::keep::pause_after;
 use crate::wanted::{School, Wanted, WlanIdentity, is_own};
 
 /// What every iPad should have.
@@ -285,8 +286,7 @@ pub(crate) async fn follow(server: Arc<Server>) {
                 now.plus_secs(RETRY_SECS)
             }
         };
-        // A move of a whole class is one round.
-        tokio::time::sleep(GATHER).await;
+        tokio::time::sleep(pause_after(now, clock::now())).await;
         let wait = u64::try_from(next.0 - clock::now().0).unwrap_or(0).min(LOOK_ANYWAY_MILLIS);
         tokio::select! {
             () = server.wishes.changed.notified() => {}
@@ -295,7 +295,6 @@ pub(crate) async fn follow(server: Arc<Server>) {
     }
 }
 
-const GATHER: Duration = Duration::from_millis(300);
 const LOOK_ANYWAY_MILLIS: u64 = 60_000;
 const RETRY_SECS: u64 = 5;
 const PRESENCE_SECS: u64 = 10;

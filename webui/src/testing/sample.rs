@@ -365,7 +365,8 @@ async fn apps(inventory: &Inventory, by: By<'_>) -> Result<(AppId, AppAssignment
     inventory.import_apple_service(by, AppleKind::Apps, new).await?;
     let state = json!({ "location": { "id": "1", "name": "Standort" }, "other": { "id": "x", "name": "Anderer <&>" } });
     let problem = "another server, Anderer <&>, manages the licences of this content token";
-    inventory.note_apple_service(by, AppleKind::Apps, &state, Some(problem)).await?;
+    let service = inventory.apple_service(AppleKind::Apps).await?.expect("it was imported");
+    inventory.note_apple_service(by, &service, &state, Some(problem)).await?;
     Ok((id, given))
 }
 
