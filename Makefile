@@ -15,7 +15,9 @@ CARGO     := cargo
 STATIC    := x86_64-unknown-linux-gnu
 BUILD_AGENT := RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile agent --target $(STATIC) -p agent
 AGENT     := target/$(STATIC)/agent/agent
-COMMAND   := target/release/hausmeister
+PROFILE   := release
+BIN        = target/$(PROFILE)
+COMMAND    = $(BIN)/hausmeister
 PACKAGES  := target/boot-packages
 BOOT      := target/boot
 DEMO_IMAGE := target/demo/debian.img
@@ -34,6 +36,8 @@ demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc
 test: PACKAGES_NEEDED += atftp bind9 bind9-dnsutils bind9-utils busybox-static curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
   mount postgresql python3 swtpm tftp-hpa openssl strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins certmonger $(if $(shell command -v npm),,npm)
 test: WITH_TESTS := --tests
+# Built in less time than a release, and with debug assertions.
+test: PROFILE := checked
 bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound
 
 .PHONY: demo test bench lint deps build boot image clean
@@ -44,7 +48,7 @@ demo: build boot image
 # Every test, each in a process of its own; the demo is one of them. CI runs this.
 test: build boot image $(AXE_FILE)
 	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
-	HAUSMEISTER_BIN=$(CURDIR)/target/release $(CARGO) nextest run --release --locked --workspace
+	HAUSMEISTER_BIN=$(CURDIR)/$(BIN) $(CARGO) nextest run --cargo-profile $(PROFILE) --locked --workspace
 
 bench: build boot image
 	$(BUILD_AGENT) --example folder_pc
@@ -64,7 +68,7 @@ deps:
 
 # For the tests together with them: one set of features, every crate compiled once.
 build: deps
-	$(CARGO) build --release --locked --workspace --bins $(WITH_TESTS)
+	$(CARGO) build --profile $(PROFILE) --locked --workspace --bins $(WITH_TESTS)
 	$(BUILD_AGENT)
 
 # What PCs load from the network: signed boot loaders and kernel from Debian, and the agent as /init.

@@ -26,7 +26,7 @@ use rustls::pki_types::CertificateDer;
 pub use local::{local_addresses, local_name};
 pub use rustls::Error as TlsError;
 pub use serve::{Handle, serve_plain, serve_tls};
-pub use tls::{Named, NamedError, tls_config, tls_config_with_name};
+pub use tls::{Named, NamedError, clients_of, tls_config, tls_config_with_name};
 
 /// Who is at the other end; every request carries it as an extension (`Extension<httpd::Peer>`).
 #[derive(Debug, Clone)]

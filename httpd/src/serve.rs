@@ -213,7 +213,6 @@ mod tests {
     use axum::routing::{get, post};
     use rustls::ClientConfig;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    use rustls::server::WebPkiClientVerifier;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_rustls::TlsConnector;
 
@@ -262,10 +261,7 @@ mod tests {
             roots.add(certificate.clone()).unwrap();
             Arc::new(roots)
         };
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots(&client_cert), provider.clone())
-            .allow_unauthenticated()
-            .build()
-            .unwrap();
+        let verifier = crate::clients_of(&client_cert).unwrap();
         let config = crate::tls_config(server_cert.to_vec(), server_key, Some(verifier)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = serve_tls(listener, config, who(), Limits::default()).unwrap();

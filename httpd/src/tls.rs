@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, ResolvesServerCertUsingSni, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 
 /// A server configuration (TLS 1.2 and 1.3, ring) for one certificate (DER) and its key (PKCS#8 DER). With `clients`, a
 /// client is asked for a certificate, and that verifier judges it.
@@ -32,7 +32,7 @@ pub fn tls_config(
 }
 
 /// A server configuration for several certificates: `own` (DER, with its PKCS#8 key) for everybody, unless a client asks for the
-/// name that `named` has a certificate for.
+/// name that `named` has a certificate for. `clients` as above.
 ///
 /// # Errors
 /// Certificate and key do not fit together.
@@ -40,16 +40,30 @@ pub fn tls_config_with_name(
     certificate: Vec<u8>,
     key: Vec<u8>,
     named: Arc<Named>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
     let own = CertifiedKey::from_der(vec![CertificateDer::from(certificate)], key, &provider)?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
         .with_cert_resolver(Arc::new(Chosen { own: Arc::new(own), named }));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Asks clients for a certificate of this authority (DER); who has none may come as well, who shows another one may not.
+///
+/// # Errors
+/// The authority is no certificate.
+pub fn clients_of(authority: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(authority))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).allow_unauthenticated();
+    verifier.build().map_err(|error| rustls::Error::General(error.to_string()))
 }
 
 /// A certificate for one name, which is replaced while the server runs: those that strangers trust hold for some weeks.

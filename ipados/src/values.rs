@@ -72,6 +72,8 @@ texts! {
     WebUrl: |text| url_with(text, &["https://", "http://"]), "an address such as https://schule.de";
     /// A bundle identifier of an app.
     BundleId: bundle_like, "a bundle identifier such as com.apple.calculator";
+    /// A Managed Apple Account: a name and a domain, at most 254 bytes (RFC 5321, section 4.5.3.1.3).
+    ManagedAccount: is_account, "a Managed Apple Account such as lea@schule.de";
     /// A name that people read: one line of at most 200 bytes.
     Label: |text| !text.trim().is_empty() && text.len() <= 200 && !text.chars().any(char::is_control),
         "a name of one line";
@@ -96,6 +98,19 @@ texts! {
     /// `(@status(device.model.family) == "iPad")`. Only the device can tell whether it is well formed.
     Predicate: |text| !text.trim().is_empty() && text.len() <= 1000 && !text.chars().any(char::is_control),
         "a condition such as (@status(device.model.family) == \"iPad\")";
+}
+
+/// Names of few characters: no service of Apple gives out others, and none of these means anything to HTML.
+fn is_account(text: &str) -> bool {
+    let Some((name, domain)) = text.rsplit_once('@') else { return false };
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.len() <= 254
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._%+-".contains(&byte))
+        && domain.contains('.')
+        && domain.split('.').all(is_label)
 }
 
 fn url_with(text: &str, schemes: &[&str]) -> bool {

@@ -17,6 +17,8 @@ pub struct Config {
     pub certificate: Option<PathBuf>,
     /// PEM file of its key.
     pub key: Option<PathBuf>,
+    /// iPads have to show their certificate in the TLS handshake. They go on signing what they say, so that this can be changed at any time.
+    pub mutual_tls: bool,
     /// PEM file of Apple's push certificate. Absent: iPads are not woken, and hear of commands when they ask by themselves.
     pub push_certificate: Option<PathBuf>,
     /// PEM file of its key.
@@ -71,6 +73,7 @@ impl Default for Config {
             listen: LISTEN,
             certificate: None,
             key: None,
+            mutual_tls: false,
             push_certificate: None,
             push_key: None,
             topic: None,

@@ -164,12 +164,16 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let own = authority.issue_server(&httpd::local_addresses(), &[url.host().to_owned()])?;
     let (certificate, key) = (own.certificate.clone(), own.key.clone());
     let files = files(&config, url.host())?;
-    let tls = match &files {
-        Some(files) => httpd::tls_config_with_name(own.certificate, own.key, Arc::clone(&files.named))?,
-        None => httpd::tls_config(own.certificate, own.key, None)?,
-    };
     let vault = Vault::open(&site.keys_dir())?;
     let ca = DeviceCa::ensure(&site.keys_dir(), &site.name, KeyKind::P256, now)?;
+    let clients = config.mutual_tls.then(|| httpd::clients_of(ca.certificate())).transpose()?;
+    let tls = match &files {
+        Some(files) => {
+            let named = Arc::clone(&files.named);
+            httpd::tls_config_with_name(own.certificate, own.key, named, clients)?
+        }
+        None => httpd::tls_config(own.certificate, own.key, clients)?,
+    };
     let scep = scep::Server::new(Arc::clone(ca.ra()), ca.certificate(), SingleDes::Accepted)?;
     let authority = authority_der(&authority);
     let profiles = Profiles::new(
@@ -230,6 +234,7 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         vendor: vendor.transpose()?,
         device_authorities,
         certificates: config.certificates,
+        mutual_tls: config.mutual_tls,
     })
 }
 

@@ -1,4 +1,5 @@
-"""The MDM server with 5,000 simulated iPads: enrolment, answers, sessions without work, a lock for all, memory, restart.
+"""The MDM server with 5,000 simulated iPads: enrolment, answers, sessions without work, a lock for all, memory, restart. Pushes go to a
+simulated push service of Apple.
 
 The iPads run on the same processors: what stands behind "CPU of mdm" is the server's alone, what is counted per second is what
 both reach together, and the fleet's share is told beside it."""
@@ -20,15 +21,16 @@ def main():
     with Lab() as lab:
         url = "https://10.77.0.1:8444"
         lab.init("--mdm-url", url)
+        # Page, iPads and Apple are on the server's own host.
+        enter(lab.server)
+        apple = Apple(lab)
         with open(lab.config(), "a") as out:
-            out.write('\n[mdm]\ntopic = "com.apple.mgmt.External.bench"\n')
+            out.write(apple.config())
         lab.start(lab.server, os.path.join(BIN, "webui"), "--config", lab.config(), log="webui.log")
         wait_until(lambda: "serves the pages" in open(os.path.join(lab.dir, "webui.log")).read(), 20, "webui")
         server = start(lab, url)
-        # Page and iPads are on the server's own host.
-        enter(lab.server)
         room = json.loads(Api(lab).call("POST", "/api/v1/rooms", {"name": "Raum 204"}))["id"]
-        measure(lab, room, server, url)
+        measure(lab, room, server, url, apple)
 
 
 def enter(namespace):
@@ -48,6 +50,28 @@ def start(lab, url):
 def cpu_secs(pid):
     fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Apple:
+    """The push service."""
+
+    def __init__(self, lab):
+        self.folder = lab.dir
+        command = [os.path.join(BIN, "hausmeister-apns"), self.folder, "com.apple.mgmt.External.bench"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        lab.processes.append(self.process)
+        self.url = self.process.stdout.readline().strip()
+
+    def config(self):
+        path = lambda name: json.dumps(os.path.join(self.folder, name))
+        return (f'\n[mdm]\npush_url = "{self.url}"\npush_authority = {path("apple.pem")}\n'
+                f'push_certificate = {path("push.pem")}\npush_key = {path("push.key")}\n')
+
+    def pushed(self, word=""):
+        """How many iPads were pushed since this was asked with the word `new`."""
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
 
 
 class Fleet:
@@ -83,7 +107,7 @@ def timed(server, work):
     return answer, time.monotonic() - begun, cpu_secs(server.pid) - before
 
 
-def measure(lab, room, server, url):
+def measure(lab, room, server, url, apple):
     def enrol():
         fleet = Fleet(lab, room, 1, IPADS)
         return fleet, fleet.answers()["cpu"]
@@ -94,7 +118,7 @@ def measure(lab, room, server, url):
     note(f"{said} first questions answered in {took:.1f} s; CPU for each: mdm {1000 * ours / said:.2f} ms, the iPad {1000 * answer['cpu'] / said:.2f} ms")
 
     idle(fleet, server)
-    lock(fleet, Api(lab), server)
+    lock(fleet, Api(lab), server, apple)
     report(name="mdm_memory_mib", ours=round(memory_mib(server.pid), 1), peer=None, peer_name=None, better="lower", target=150, unit="MiB")
     restart(lab, room, server, url)
 
@@ -114,9 +138,13 @@ def idle(fleet, server):
             report(name=name, ours=ours, peer=None, peer_name=None, better="lower", target=0.5, unit="ms")
 
 
-def lock(fleet, api, server):
+def lock(fleet, api, server, apple):
     ids = [ipad["id"] for ipad in json.loads(api.call("GET", "/api/v1/ipads"))["items"]]
+    apple.pushed("new")
     _, asked, _ = timed(server, lambda: ask(api, ids, {"action": "lock", "message": ""}))
+    begun = time.monotonic()
+    wait_until(lambda: apple.pushed() == len(ids), 60, "pushes")
+    note(f"{len(ids)} iPads pushed; the last {time.monotonic() - begun:.1f} s after the last command was made")
     answer, took, ours = timed(server, lambda: fleet.all("session"))
     done = answer["count"]
     note(f"{len(ids)} locks asked and made in {asked:.1f} s; {done} fetched and answered in {took:.1f} s; "

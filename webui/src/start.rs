@@ -117,7 +117,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     };
     let tls = match &keeper {
         Some((_, named)) => {
-            httpd::tls_config_with_name(certificate.certificate, certificate.key, Arc::clone(named))
+            httpd::tls_config_with_name(certificate.certificate, certificate.key, Arc::clone(named), None)
         }
         None => httpd::tls_config(certificate.certificate, certificate.key, None),
     };

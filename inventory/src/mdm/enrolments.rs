@@ -29,6 +29,8 @@ pub struct Enrolment {
     pub model: String,
     /// Version of its system; empty when it did not say.
     pub os_version: String,
+    /// The Managed Apple Account by which it enrolled, where it did so.
+    pub account: Option<String>,
     /// SHA-256 of the certificate it uses, hexadecimal.
     #[serde(skip)]
     pub certificate: Option<String>,
@@ -123,7 +125,7 @@ pub struct Report {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT e.id, e.device_id, e.udid, e.serial, e.state, e.model, e.os_version, e.push, e.awaiting, e.enrolled_at, e.last_seen,
+            "SELECT e.id, e.device_id, e.udid, e.serial, e.state, e.model, e.os_version, e.account, e.push, e.awaiting, e.enrolled_at, e.last_seen,
                c.fingerprint, c.ends_at,
                (SELECT COUNT(*) FROM mdm_certificates a WHERE a.enrolment_id = e.id AND a.revoked_at IS NULL) AS certificates,
                (SELECT COUNT(*) FROM mdm_commands q WHERE q.enrolment_id = e.id AND q.ended_at IS NULL) AS open_commands
@@ -183,8 +185,8 @@ macro_rules! admit {
                     .bind(device).bind(group).execute(&mut *$tx).await
                     .map_err(Error::db("put a device into a class"))?;
             }
-            sqlx::query("INSERT INTO mdm_enrolments (id, invitation_id, serial, state, model, os_version, awaiting)
-                         VALUES ($1, $2, $3, 'left', '', '', $4)")
+            sqlx::query("INSERT INTO mdm_enrolments (id, invitation_id, serial, state, model, os_version, awaiting, account)
+                         VALUES ($1, $2, $3, 'left', '', '', $4, (SELECT account FROM mdm_challenges WHERE enrolment_id = $1))")
                 .bind($id).bind(invitation).bind($new.serial.to_owned()).bind(false)
                 .execute(&mut *$tx).await.map_err(Error::db("enrol an iPad"))?;
             Ok::<Result<Uuid, &'static str>, Error>(Ok(device))
@@ -567,6 +569,7 @@ struct Row {
     state: String,
     model: String,
     os_version: String,
+    account: Option<String>,
     push: Option<String>,
     awaiting: bool,
     enrolled_at: Option<i64>,
@@ -589,6 +592,7 @@ fn enrolment(row: Row) -> Result<Enrolment> {
             .ok_or_else(|| Error::row("mdm_enrolments", row.id)(format!("unknown state {:?}", row.state)))?,
         model: row.model,
         os_version: row.os_version,
+        account: row.account,
         certificate: row.fingerprint,
         certificates: u32::try_from(row.certificates).unwrap_or(0),
         certificate_ends_at: row.ends_at.map(UnixMillis),

@@ -165,7 +165,7 @@ impl Inventory {
     }
 
     /// Opens a link: makes a challenge that holds until `ends_at`. `None` when the link is unknown, over or used up, or was opened
-    /// [`CHALLENGES_MAX`] times without anybody going on.
+    /// [`CHALLENGES_MAX`] times without anybody going on. `account` is who signed in on the iPad, where somebody did.
     ///
     /// # Errors
     /// The database failed.
@@ -175,6 +175,7 @@ impl Inventory {
         token_hash: &'a str,
         challenge_hash: &'a str,
         ends_at: UnixMillis,
+        account: Option<&'a str>,
     ) -> Answer<'a, Option<Opened>> {
         Box::pin(async move {
             // Strangers who guess cost a look, not a write.
@@ -194,8 +195,9 @@ impl Inventory {
                     .fetch_optional(&mut *tx).await.map_err(Error::db("find an invitation"))?;
                 let Some(invitation) = found else { return Ok(None) };
                 let enrolment = EnrolmentId::random();
-                sqlx::query("INSERT INTO mdm_challenges (hash, invitation_id, enrolment_id, ends_at) VALUES ($1, $2, $3, $4)")
+                sqlx::query("INSERT INTO mdm_challenges (hash, invitation_id, enrolment_id, ends_at, account) VALUES ($1, $2, $3, $4, $5)")
                     .bind(challenge_hash.to_owned()).bind(invitation).bind(enrolment.0).bind(ends_at.0)
+                    .bind(account.map(ToOwned::to_owned))
                     .execute(&mut *tx).await.map_err(Error::db("make a challenge"))?;
                 Ok(Some(Opened { invitation: InvitationId(invitation), enrolment }))
             })

@@ -37,7 +37,7 @@ pub(super) fn certificate(fingerprint: &str) -> NewCertificate<'_> {
 async fn certified(inventory: &Inventory, link: &str, fingerprint: &str) -> EnrolmentId {
     let challenge = format!("challenge-{fingerprint}");
     let opened =
-        inventory.open_invitation(BY, link, &challenge, BY.at.plus_secs(900)).await.unwrap().unwrap();
+        inventory.open_invitation(BY, link, &challenge, BY.at.plus_secs(900), None).await.unwrap().unwrap();
     let done = inventory.certify(BY, &challenge, "key", certificate(fingerprint)).await.unwrap();
     assert_eq!(done, Certified::Yes);
     opened.enrolment
@@ -81,8 +81,12 @@ async fn states(inventory: &Inventory, ipad: EnrolmentId) -> Vec<CommandState> {
 pub(super) async fn a_challenge_gets_one_key_a_certificate_and_only_in_time(open: Open) {
     let inventory = open.inventory().await;
     invite(&inventory, "link", 2, None).await;
-    assert_eq!(inventory.open_invitation(BY, "other", "c", BY.at.plus_secs(900)).await.unwrap(), None);
-    let opened = inventory.open_invitation(BY, "link", "c", BY.at.plus_secs(900)).await.unwrap().unwrap();
+    assert_eq!(inventory.open_invitation(BY, "other", "c", BY.at.plus_secs(900), None).await.unwrap(), None);
+    let opened = inventory
+        .open_invitation(BY, "link", "c", BY.at.plus_secs(900), Some("lea@schule.example"))
+        .await
+        .unwrap()
+        .unwrap();
     let held = inventory.challenge("c", BY.at).await.unwrap().unwrap();
     assert_eq!((held.enrolment, held.key_hash), (opened.enrolment, None));
     assert_eq!(inventory.challenge("c", at(900).at).await.unwrap(), None);
@@ -111,7 +115,7 @@ pub(super) async fn an_invitation_is_for_so_many_ipads_and_no_more(open: Open) {
     let late = inventory.mdm_arrive(BY, arrival("f2", "U2", "DMPX0002")).await.unwrap();
     assert!(matches!(late, Arrived::Refused(_)));
     assert_eq!(inventory.invitations(BY.at).await.unwrap(), []);
-    assert_eq!(inventory.open_invitation(BY, "link", "c9", BY.at.plus_secs(900)).await.unwrap(), None);
+    assert_eq!(inventory.open_invitation(BY, "link", "c9", BY.at.plus_secs(900), None).await.unwrap(), None);
 
     let (ipads, problems) = inventory.enrolments().await.unwrap();
     assert!(problems.is_empty());
@@ -489,7 +493,8 @@ async fn arrives_anew(inventory: &Inventory, by: By<'_>, fingerprint: &str) -> E
     let ends_at = by.at.plus_secs(HOUR);
     let new = NewInvitation { hash: fingerprint, device: None, room, group: None, uses: 1, ends_at };
     inventory.create_invitation(by, new).await.unwrap();
-    let opened = inventory.open_invitation(by, fingerprint, fingerprint, ends_at).await.unwrap().unwrap();
+    let opened =
+        inventory.open_invitation(by, fingerprint, fingerprint, ends_at, None).await.unwrap().unwrap();
     let new = NewCertificate { ends_at: by.at.plus_secs(365 * 24 * HOUR), ..certificate(fingerprint) };
     assert_eq!(inventory.certify(by, fingerprint, "key", new).await.unwrap(), Certified::Yes);
     let arrived = inventory.mdm_arrive(by, arrival(fingerprint, "U1", "DMPX1")).await.unwrap();

@@ -1,7 +1,7 @@
 //! The profile that makes a device ours.
 
 use super::{Certificate, Document, Part, Payload, Profile, ProfileError, Resolve, Scep, put, texts};
-use crate::values::{Blob, HttpsUrl, Label, PartName, ProfileId, Topic};
+use crate::values::{Blob, HttpsUrl, Label, ManagedAccount, PartName, ProfileId, Topic};
 use plist::Dictionary;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct MdmSettings {
     pub capabilities: Vec<ServerCapability>,
     /// Certificates of this profile that the server's TLS certificate must lead to; empty for those that the system trusts.
     pub pinned: Vec<PartName>,
+    /// Who signed in on a device that enrols by account. May not change later.
+    #[serde(default)]
+    pub account: Option<ManagedAccount>,
 }
 
 /// What the server can do beyond the device's channel.
@@ -57,6 +60,10 @@ impl MdmSettings {
             put(&mut out, "ServerURLPinningCertificateUUIDs", texts(&uuids));
             put(&mut out, "CheckInURLPinningCertificateUUIDs", texts(uuids));
         }
+        if let Some(account) = &self.account {
+            put(&mut out, "AssignedManagedAppleID", account.as_str());
+            put(&mut out, "EnrollmentMode", "ADDE");
+        }
         Ok(out)
     }
 }
@@ -84,6 +91,8 @@ pub struct Enrolment {
     pub capabilities: Vec<ServerCapability>,
     /// Whether the person at the device may not remove it; obeyed by supervised devices only.
     pub locked: bool,
+    /// Who signed in on a device that enrols by account.
+    pub account: Option<ManagedAccount>,
 }
 
 impl Enrolment {
@@ -102,6 +111,7 @@ impl Enrolment {
             check_in_url: self.check_in_url,
             capabilities: self.capabilities,
             pinned: if self.pin_ca { vec![ca.clone()] } else { Vec::new() },
+            account: self.account,
         };
         let part = |name, payload| Part { name, title: None, payload };
         Ok(Profile {

@@ -25,6 +25,7 @@ fn enrolment(challenge: &str) -> Enrolment {
         pin_ca: true,
         capabilities: vec![ServerCapability::PerUserConnections],
         locked: true,
+        account: None,
     }
 }
 
@@ -53,6 +54,30 @@ fn a_new_challenge_changes_the_identity_and_nothing_that_it_does_not_touch() {
     assert_eq!(uuid(&first, "com.apple.security.root"), uuid(&second, "com.apple.security.root"));
     let id = |document| payload(document, "com.apple.mdm").get("PayloadIdentifier").unwrap().clone();
     assert_eq!(id(&first), id(&second));
+}
+
+#[test]
+fn an_enrolment_by_account_names_it() {
+    let by_account = Enrolment { account: Some(text("lea@schule.example")), ..enrolment("a") };
+    let mdm = payload(&by_account.write().unwrap(), "com.apple.mdm");
+    let said = |key: &str| mdm.get(key).and_then(Value::as_string);
+    assert_eq!(
+        (said("AssignedManagedAppleID"), said("EnrollmentMode")),
+        (Some("lea@schule.example"), Some("ADDE"))
+    );
+    assert_eq!(payload(&enrolment("a").write().unwrap(), "com.apple.mdm").get("EnrollmentMode"), None);
+    for bad in [
+        "",
+        "lea",
+        "@schule.example",
+        "lea@schule",
+        "lea@.example",
+        "l a@schule.example",
+        "<b>@schule.example",
+        "lea@sch\"le.example",
+    ] {
+        assert!(bad.parse::<crate::values::ManagedAccount>().is_err(), "{bad}");
+    }
 }
 
 #[test]

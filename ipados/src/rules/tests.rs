@@ -302,6 +302,7 @@ fn enrolment_is_no_rule() {
         check_in_url: p("https://m.de/b"),
         capabilities: Vec::new(),
         pinned: Vec::new(),
+        account: None,
     };
     let merged =
         merge(&[with_parts(Rank::School, "Schule", vec![part("mdm", Payload::Mdm(mdm)), identity()])], IPAD);

@@ -46,8 +46,7 @@ impl MachineInfo {
     /// # Errors
     /// See [`MachineError`].
     pub(crate) fn read(message: &[u8], anchors: &[Vec<u8>]) -> Result<Self, MachineError> {
-        let (content, signer) = cms::verify(message)?;
-        chains_to(&signer.certificate, &signer.others, anchors)?;
+        let content = signed_by_a_device(message, anchors)?;
         let value = document::parse_value(&content, BYTES_MAX)?;
         let expected = FieldError::Unfit { key: "MachineInfo", expected: "a dictionary" };
         let mut fields = Fields::new(value).ok_or(expected)?;
@@ -69,6 +68,16 @@ impl MachineInfo {
     pub(crate) fn must_update_to(&self, least: Option<OsVersion>) -> Option<OsVersion> {
         least.filter(|least| self.can_update && self.os_version.is_some_and(|version| version < *least))
     }
+}
+
+/// What a device says, if one of `anchors` vouches for it.
+///
+/// # Errors
+/// The message is not signed, or not by such a device.
+pub(crate) fn signed_by_a_device(message: &[u8], anchors: &[Vec<u8>]) -> Result<Vec<u8>, MachineError> {
+    let (content, signer) = cms::verify(message)?;
+    chains_to(&signer.certificate, &signer.others, anchors)?;
+    Ok(content)
 }
 
 /// A message has 3 kB with its chain.

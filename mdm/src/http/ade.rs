@@ -40,7 +40,8 @@ pub(super) async fn enrol(State(server): State<Arc<Server>>, body: Body) -> Resu
     match door {
         Door::Open(enrolment) => {
             tracing::info!(ipad.id = %enrolment, "an iPad of Apple School Manager is let in");
-            let wish = Profile { ipad: &enrolment.to_string(), challenge: &challenge, locked: true };
+            let wish =
+                Profile { ipad: &enrolment.to_string(), challenge: &challenge, locked: true, account: None };
             profile_response(&server, &wish, now)
         }
         // They stand in the list on the page, with the time.
@@ -49,18 +50,6 @@ pub(super) async fn enrol(State(server): State<Arc<Server>>, body: Body) -> Resu
         }
         Door::NoRoom => Ok(sent_away("nobody has said yet in which room this iPad belongs")),
     }
-}
-
-/// `GET /.well-known/com.apple.remotemanagement`: who signs in with a Managed Apple Account asks whether that enrols the device. It does not,
-/// and Apple has an answer for that.
-/// <https://developer.apple.com/documentation/devicemanagement/errorcodewellknownfailed>
-pub(super) async fn discovery() -> Response {
-    let answer = json!({
-        "code": "com.apple.well-known.failed",
-        "description": "account-driven enrolment is not offered",
-        "message": "Dieses iPad wird mit dem Link der Schule oder über den Apple School Manager aufgenommen. / Enrol with the link of the school.",
-    });
-    (StatusCode::FORBIDDEN, Json(answer)).into_response()
 }
 
 /// <https://developer.apple.com/documentation/devicemanagement/errorcodesoftwareupdaterequired>

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use httpd::Peer;
 use inventory::mdm::{Arrival, Arrived, Reachable};
 
 use super::{CHECK_IN_BYTES_MAX, Caller, Refused, udid};
@@ -18,10 +20,11 @@ use crate::server::{Sealed, Server};
 /// `PUT /checkin`
 pub(super) async fn check_in(
     State(server): State<Arc<Server>>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let caller = Caller::of(&server, &headers, body, CHECK_IN_BYTES_MAX).await?;
+    let caller = Caller::of(&server, &peer, &headers, body, CHECK_IN_BYTES_MAX).await?;
     let CheckIn { channel, message } = CheckIn::parse(&caller.body.bytes, CHECK_IN_BYTES_MAX).map_err(|error| {
         tracing::info!(ipad.id = %caller.known.id, error = &error as &dyn std::error::Error, "a check-in makes no sense");
         Refused::Bad("the check-in makes no sense")

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use httpd::Peer;
 use inventory::CommandId;
 use inventory::mdm::Outcome;
 
@@ -16,10 +18,11 @@ use crate::server::{Server, facts};
 /// `PUT /commands`
 pub(super) async fn next(
     State(server): State<Arc<Server>>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let caller = Caller::of(&server, &headers, body, RESPONSE_BYTES_MAX).await?;
+    let caller = Caller::of(&server, &peer, &headers, body, RESPONSE_BYTES_MAX).await?;
     let said = response::Response::parse(&caller.body.bytes, RESPONSE_BYTES_MAX).map_err(|error| {
         tracing::info!(ipad.id = %caller.known.id, error = &error as &dyn std::error::Error, "a response makes no sense");
         Refused::Bad("the response makes no sense")

@@ -6,25 +6,38 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use inventory::mdm::secret_hash;
-use inventory::{UnixMillis, clock};
+use inventory::{EnrolmentId, UnixMillis, clock};
 
 use super::Refused;
 use crate::server::{Profile, Server, fresh_challenge};
+use crate::values::ManagedAccount;
 
 /// `GET /enrol/{token}`: the enrolment profile, with a challenge that is good for one key and a quarter of an hour.
 pub(super) async fn profile(
     State(server): State<Arc<Server>>,
     Path(token): Path<String>,
 ) -> Result<Response, Refused> {
+    let now = clock::now();
+    let (enrolment, challenge) = open(&server, &token, None, now).await?.ok_or(Refused::Absent)?;
+    let wish = Profile { ipad: &enrolment.to_string(), challenge: &challenge, locked: false, account: None };
+    profile_response(&server, &wish, now)
+}
+
+/// Opens an invitation: an enrolment to be, and its challenge. `None` when there is no such invitation, or it is used up.
+pub(super) async fn open(
+    server: &Server,
+    token: &str,
+    account: Option<&ManagedAccount>,
+    now: UnixMillis,
+) -> Result<Option<(EnrolmentId, String)>, Refused> {
     let challenge = challenge()?;
-    let by = server.by(clock::now());
-    let ends_at = by.at.plus_secs(CHALLENGE_SECS);
-    let opened =
-        server.inventory.open_invitation(by, &secret_hash(&token), &secret_hash(&challenge), ends_at).await?;
-    let opened = opened.ok_or(Refused::Absent)?;
-    tracing::info!(invitation.id = %opened.invitation, ipad.id = %opened.enrolment, "an invitation was opened");
-    let wish = Profile { ipad: &opened.enrolment.to_string(), challenge: &challenge, locked: false };
-    profile_response(&server, &wish, by.at)
+    let (token, hash, ends_at) = (secret_hash(token), secret_hash(&challenge), now.plus_secs(CHALLENGE_SECS));
+    let account = account.map(ManagedAccount::as_str);
+    let opened = server.inventory.open_invitation(server.by(now), &token, &hash, ends_at, account).await?;
+    Ok(opened.map(|opened| {
+        tracing::info!(invitation.id = %opened.invitation, ipad.id = %opened.enrolment, "an invitation was opened");
+        (opened.enrolment, challenge)
+    }))
 }
 
 /// A password for one certificate.

@@ -4,15 +4,18 @@
 //! |------------------|-----------------------------------------------------------------------------------|
 //! | `/enrol/{token}` | the link of an invitation: the enrolment profile, signed                            |
 //! | `/ade`           | the same for iPads of Apple School Manager, which show who made them                |
-//! | `/.well-known/…` | whether a Managed Apple Account enrols: it does not, and Apple has a word for that   |
+//! | `/.well-known/…` | where to enrol for whoever signs in with a Managed Apple Account                     |
+//! | `/account…`      | signing in, and the enrolment profile for who did                                   |
 //! | `/scep`          | the iPad's certificate (RFC 8894), by GET and POST                                  |
 //! | `/checkin`       | check-in messages                                                                   |
 //! | `/commands`      | the next command                                                                    |
 //! | `/profiles/…`    | a profile that a declaration names, signed                                          |
 //!
 //! Whoever checks in signs the body (`Mdm-Signature`); nothing is parsed before that signature and the certificate behind it are known.
-//! Nothing is ever answered with 401: iPads take that for an order to forget us.
+//! With mutual TLS the same certificate was shown in the handshake: what was signed once is of no use to whoever overheard it.
+//! Nobody who is enrolled is ever answered with 401: iPads take that for an order to forget us.
 
+mod account;
 mod ade;
 mod bodies;
 mod checkin;
@@ -30,6 +33,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use httpd::Peer;
 use inventory::{UnixMillis, clock};
 
 use crate::channel::{Channel, Enrolment};
@@ -45,7 +49,9 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/enrol/{token}", get(enrol::profile))
         .route("/ade", post(ade::enrol))
-        .route("/.well-known/com.apple.remotemanagement", get(ade::discovery))
+        .route("/.well-known/com.apple.remotemanagement", get(account::discovery))
+        .route(account::ENROL, post(account::enrol))
+        .route(account::SIGN_IN, get(account::page).post(account::sign_in).layer(account::FORM_LIMIT))
         .route("/scep", get(scep::by_get).post(scep::by_post))
         .route("/checkin", put(checkin::check_in))
         .route("/commands", put(commands::next))
@@ -115,16 +121,29 @@ struct Caller {
 }
 
 impl Caller {
-    /// Whose certificate signed the request; then reads the body, of `limit` bytes at most, and verifies the signature over it. Strangers
-    /// bring no certificate that is known, and their bodies are not even read.
-    async fn of(server: &Server, headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, Refused> {
+    /// Whose certificate signed the request, and with mutual TLS was shown in the handshake; then reads the body, of `limit` bytes at
+    /// most, and verifies the signature over it. Strangers bring no certificate that is known, and their bodies are not even read.
+    async fn of(
+        server: &Server,
+        peer: &Peer,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+    ) -> Result<Self, Refused> {
         let header = headers.get("mdm-signature").ok_or(Refused::Bad("there is no Mdm-Signature"))?;
         let signature = STANDARD.decode(header).map_err(|_| Refused::Bad("Mdm-Signature is no base64"))?;
         let senseless = |_| Refused::Bad("Mdm-Signature makes no sense");
         let signature = DetachedSignature::read(&signature).map_err(senseless)?;
         let now = clock::now();
+        let mut signers = signature.fingerprints().map_err(senseless)?;
+        if server.mutual_tls {
+            let shown = peer.certificates.first();
+            let shown = shown.ok_or(Refused::Bad("it shows no certificate in the TLS handshake"))?;
+            let shown = credentials::x509::fingerprint(shown);
+            signers.retain(|signer| *signer == shown);
+        }
         let mut known = None;
-        for fingerprint in signature.fingerprints().map_err(senseless)?.into_iter().take(CERTIFICATES_MAX) {
+        for fingerprint in signers.into_iter().take(CERTIFICATES_MAX) {
             known = server
                 .ipads
                 .known(&server.inventory, &fingerprint, now)
@@ -134,7 +153,8 @@ impl Caller {
                 break;
             }
         }
-        let (fingerprint, known) = known.ok_or(Refused::Bad("nobody's certificate, or one that is over"))?;
+        let (fingerprint, known) = known
+            .ok_or(Refused::Bad("nobody's certificate, one that is over, or not the one that was shown"))?;
         let body = server.bodies.read(body, limit).await?;
         let signer = signature
             .verify(&body.bytes)

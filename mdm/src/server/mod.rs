@@ -49,6 +49,8 @@ pub(crate) struct Server {
     /// Authorities (DER) of devices.
     pub(crate) device_authorities: Vec<Vec<u8>>,
     pub(crate) certificates: Certificates,
+    /// iPads have to show their certificate in the handshake.
+    pub(crate) mutual_tls: bool,
     /// So many certificates are signed at a time: strangers may ask for them.
     pub(crate) signing: Semaphore,
     /// What iPads send, and what strangers send who want to become some.
@@ -82,6 +84,7 @@ pub(crate) struct Settings {
     pub(crate) vendor: Option<Zeroizing<String>>,
     pub(crate) device_authorities: Vec<Vec<u8>>,
     pub(crate) certificates: Certificates,
+    pub(crate) mutual_tls: bool,
 }
 
 /// What a sealed secret is: one never passes for another.
@@ -116,6 +119,7 @@ impl Server {
             heard: Heard::default(),
             device_authorities: settings.device_authorities,
             certificates: settings.certificates,
+            mutual_tls: settings.mutual_tls,
             signing: Semaphore::new(SIGNING),
             bodies: Bodies::new(BODIES_BYTES_MAX),
             strangers: Bodies::new(STRANGERS_BYTES_MAX),
@@ -128,6 +132,16 @@ impl Server {
         };
         server.use_push(settings.push.as_ref());
         (server, committer)
+    }
+
+    /// Seals what an iPad brings back later, for `purpose`.
+    pub(crate) fn seal_ticket(&self, purpose: &str, ticket: &[u8]) -> Option<String> {
+        self.vault.seal(purpose.as_bytes(), ticket)
+    }
+
+    /// What was sealed for `purpose`.
+    pub(crate) fn unseal_ticket(&self, purpose: &str, sealed: &str) -> Option<Vec<u8>> {
+        self.vault.unseal(purpose.as_bytes(), sealed)
     }
 
     /// How this daemon signs its changes.

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::cms::{self, Identity};
 use crate::profile::{Enrolment, ProfileError, Scep};
-use crate::values::{Blob, HttpsUrl, Label, Secret, Topic};
+use crate::values::{Blob, HttpsUrl, Label, ManagedAccount, Secret, Topic};
 use inventory::UnixMillis;
 
 /// Makes and signs profiles.
@@ -27,6 +27,8 @@ pub(crate) struct Profile<'a> {
     pub(crate) challenge: &'a str,
     /// Whether a supervised iPad keeps it against the will of whoever holds it.
     pub(crate) locked: bool,
+    /// Who signed in on it, where it enrols by account.
+    pub(crate) account: Option<ManagedAccount>,
 }
 
 /// Why no profile can be made.
@@ -128,6 +130,7 @@ impl Profiles {
             pin_ca: false,
             capabilities: Vec::new(),
             locked: wish.locked,
+            account: wish.account.clone(),
         };
         Ok(enrolment.write()?.xml)
     }

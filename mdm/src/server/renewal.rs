@@ -27,7 +27,9 @@ impl Server {
         // What could not be taken off when it came must not become so now.
         let locked = listed.iter().any(|device| device.listed && device.serial == enrolment.serial);
         let Some(challenge) = fresh_challenge() else { return Ok(()) };
-        let wish = Profile { ipad: &ipad.to_string(), challenge: &challenge, locked };
+        // Nor may the account change.
+        let account = enrolment.account.and_then(|account| account.parse().ok());
+        let wish = Profile { ipad: &ipad.to_string(), challenge: &challenge, locked, account };
         let Some(profile) = self.profiles.enrolment(&wish, now) else { return Ok(()) };
         let command = Command::InstallProfile(InstallProfile {
             identifier: IDENTIFIER.to_owned(),

@@ -29,6 +29,7 @@ pub(crate) fn profiles() -> Vec<Profile> {
         profile("de.schule.small", small()),
         enrolment().into_profile().unwrap(),
         Enrolment { pin_ca: true, locked: true, ..enrolment() }.into_profile().unwrap(),
+        Enrolment { account: Some(p("lea@schule.example")), ..enrolment() }.into_profile().unwrap(),
     ]
 }
 
@@ -70,6 +71,7 @@ pub(crate) fn enrolment() -> Enrolment {
         pin_ca: false,
         capabilities: vec![ServerCapability::PerUserConnections, ServerCapability::Token],
         locked: false,
+        account: None,
     }
 }
 

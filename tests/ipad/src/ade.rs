@@ -5,7 +5,7 @@ use mdm::cms::{self, Identity, RsaKey};
 use plist::{Dictionary, Value};
 use time::OffsetDateTime;
 
-use crate::enrol::EnrolError;
+use crate::enrol::{EnrolError, Way};
 use crate::{Facts, Ipad, Trust};
 
 /// Who makes iPads: the authority whose certificates they are born with. Apple's, or one that stands for it.
@@ -70,6 +70,6 @@ impl Ipad {
         let key = RsaKey::generate().map_err(|_| EnrolError::Profile("no key can be made"))?;
         let message = maker.machine_info(&facts)?;
         let profile = trust.post(url, "application/pkcs7-signature", &message)?;
-        Self::with_profile(&profile, facts, trust, key, true)
+        Self::with_profile(&profile, facts, trust, key, Way::SetupAssistant)
     }
 }

@@ -32,6 +32,7 @@ struct Wishes {
     topic: String,
     check_in_url: String,
     server_url: String,
+    account: Option<String>,
 }
 
 impl Ipad {
@@ -49,7 +50,7 @@ impl Ipad {
     /// # Errors
     /// See [`EnrolError`].
     pub fn enrol_with(link: &str, facts: Facts, trust: &Trust, key: RsaKey) -> Result<Self, EnrolError> {
-        Self::with_profile(&trust.get(link)?, facts, trust, key, false)
+        Self::with_profile(&trust.get(link)?, facts, trust, key, Way::Link)
     }
 
     /// Everything from the enrolment profile on.
@@ -58,9 +59,17 @@ impl Ipad {
         facts: Facts,
         trust: &Trust,
         key: RsaKey,
-        awaiting: bool,
+        way: Way<'_>,
     ) -> Result<Self, EnrolError> {
         let wishes = wishes(profile)?;
+        let (awaiting, account) = match way {
+            Way::Link => (false, None),
+            Way::SetupAssistant => (true, None),
+            Way::Account(account) => (false, Some(account.to_owned())),
+        };
+        if wishes.account != account {
+            return Err(EnrolError::Profile("it is not for the account that signed in"));
+        }
         let pkcs8 = key.to_pkcs8().map_err(|_| EnrolError::Profile("the key cannot be kept"))?;
         let certificate = certify(trust, &wishes.scep_url, key, &wishes.challenge)?;
         let identity = Identity::new(&certificate, &pkcs8)
@@ -72,12 +81,13 @@ impl Ipad {
             state: State { passcode: true, awaiting, ..State::default() },
             busy: false,
             store: crate::Store::default(),
-            trust: trust.clone(),
+            trust: trust.of(&certificate, &pkcs8)?,
             identity: Arc::new(identity),
             topic: wishes.topic,
             check_in_url: wishes.check_in_url,
             server_url: wishes.server_url,
             scep_url: wishes.scep_url,
+            account,
             push_token,
             push_magic: uuid::Uuid::new_v4().to_string(),
             asked: None,
@@ -132,9 +142,8 @@ impl Ipad {
         let (request, message) = Enrolment::renewal(Arc::clone(&self.identity), &key, &ra, ALGORITHMS)
             .map_err(|error| failed(&error))?;
         let certificate = exchange(&self.trust, &self.scep_url, &request, &message, &ra)?;
-        self.asked = None;
-        self.identity = Arc::new(Identity::with_rsa(&certificate, key).map_err(|error| failed(&error))?);
-        Ok(())
+        let pkcs8 = key.to_pkcs8().map_err(|error| failed(&error))?;
+        self.identify(&certificate, &pkcs8)
     }
 }
 
@@ -142,15 +151,24 @@ impl Ipad {
     /// Takes the enrolment profile again: the password in it is for a new key.
     pub(crate) fn enrol_again(&mut self, profile: &[u8]) -> Result<(), EnrolError> {
         let wishes = wishes(profile)?;
-        if (&wishes.topic, &wishes.server_url) != (&self.topic, &self.server_url) {
+        if (&wishes.topic, &wishes.server_url, &wishes.account)
+            != (&self.topic, &self.server_url, &self.account)
+        {
             return Err(EnrolError::Profile("it is another server's"));
         }
         let failed = |error: &dyn std::error::Error| EnrolError::Certificate(error.to_string());
         let key = RsaKey::generate().map_err(|error| failed(&error))?;
         let pkcs8 = key.to_pkcs8().map_err(|error| failed(&error))?;
         let certificate = certify(&self.trust, &wishes.scep_url, key, &wishes.challenge)?;
-        self.asked = None;
-        self.identity = Arc::new(Identity::new(&certificate, &pkcs8).map_err(|error| failed(&error))?);
+        self.identify(&certificate, &pkcs8)
+    }
+
+    /// From here on it is known by this certificate.
+    fn identify(&mut self, certificate: &[u8], pkcs8: &[u8]) -> Result<(), EnrolError> {
+        let identity =
+            Identity::new(certificate, pkcs8).map_err(|error| EnrolError::Certificate(error.to_string()))?;
+        (self.asked, self.identity) = (None, Arc::new(identity));
+        self.trust = self.trust.of(certificate, pkcs8)?;
         Ok(())
     }
 }
@@ -210,7 +228,23 @@ fn wishes(signed: &[u8]) -> Result<Wishes, EnrolError> {
         topic: text(mdm, "Topic")?,
         check_in_url: text(mdm, "CheckInURL")?,
         server_url: text(mdm, "ServerURL")?,
+        account: match mdm.get("EnrollmentMode").and_then(Value::as_string) {
+            None => None,
+            Some("ADDE") => Some(text(mdm, "AssignedManagedAppleID")?),
+            Some(_) => return Err(EnrolError::Profile("its mode is unknown")),
+        },
     })
+}
+
+/// How an iPad comes to its enrolment profile.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// Somebody opened a link.
+    Link,
+    /// It waits in the setup assistant until it is let go.
+    SetupAssistant,
+    /// Somebody signed in with this account.
+    Account(&'a str),
 }
 
 /// What iPadOS uses where the server says that it knows them.

@@ -4,6 +4,7 @@
 //! own, checks in, signs every message (`Mdm-Signature`), and answers commands from a state that they change: apps, profiles, passcode,
 //! lost mode. It can be busy (`NotNow`), be wiped, and enrol again. It shows no screen, and its App Store is a list.
 
+mod account;
 mod ade;
 mod apps;
 mod command;
@@ -42,6 +43,8 @@ pub struct Ipad {
     check_in_url: String,
     server_url: String,
     scep_url: String,
+    /// Who signed in to enrol it.
+    account: Option<String>,
     push_token: [u8; 32],
     push_magic: String,
     /// The last message that asked for work, with its signature: it is the same each time.
@@ -114,6 +117,12 @@ impl Ipad {
     /// Talks to the server on connections of its own from here on, the first of them new.
     pub fn reconnect(&mut self, trust: Trust) {
         self.trust = trust;
+    }
+
+    /// How it talks to the server.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// What stands in `Mdm-Signature` for a body.

@@ -11,7 +11,7 @@ mod lab;
 
 use inventory::mdm::{Action, CommandState};
 use ipad::{Facts, Ipad};
-use lab::{Lab, eventually, refused};
+use lab::{Lab, TOPIC, eventually, refused};
 
 #[test]
 fn an_ipad_enrols_by_link_and_is_a_device_of_the_school() {
@@ -143,6 +143,33 @@ fn a_certificate_is_renewed_and_the_old_one_ends_when_the_new_one_was_used() {
     let after = lab.runtime.block_on(lab.inventory.enrolment(before.id)).unwrap().unwrap();
     assert_ne!(after.certificate, before.certificate);
     assert_eq!(after.certificates, 1, "the old one is revoked");
+}
+
+#[test]
+fn with_mutual_tls_an_ipad_shows_in_the_handshake_what_it_signs_with() {
+    let mut lab = Lab::not_started();
+    let config = mdm::Config { topic: Some(TOPIC.into()), ..mdm::Config::default() };
+    lab.start_with(mdm::Config { mutual_tls: true, ..config.clone() });
+    let (link, trust) = (lab.invite(2), lab.trust().showing_certificates());
+    let mut ipad = Ipad::enrol(&link, Facts::numbered(1), &trust).unwrap();
+    assert!(!ipad.connect().unwrap().is_empty(), "it is known");
+    ipad.renew().unwrap();
+    ipad.connect().unwrap();
+    let own = ipad.trust().clone();
+    let other = Ipad::enrol(&link, Facts::numbered(2), &trust).unwrap();
+    for (trust, what) in
+        [(lab.trust(), "what was overheard"), (other.trust().clone(), "through another's connection")]
+    {
+        ipad.reconnect(trust);
+        assert_eq!(refused(ipad.connect().map(|_| ())), 400, "{what}");
+    }
+    ipad.reconnect(own);
+    ipad.connect().unwrap();
+    // The option can be taken back: the iPads were signing all the time.
+    lab.stop();
+    lab.start_with(config);
+    ipad.reconnect(lab.trust());
+    ipad.connect().unwrap();
 }
 
 #[test]

@@ -365,22 +365,40 @@ fn what_is_wrong_at_apple_is_said_and_nothing_is_lost() {
 }
 
 #[test]
-fn account_driven_enrolment_is_not_promised() {
-    let lab = World::new(|_| {});
-    let url = format!(
-        "{}/.well-known/com.apple.remotemanagement?user-identifier=lea@schule.example&model-family=iPad",
-        lab.address
-    );
-    let pem = std::fs::read(lab.dir.path().join("keys/ca.pem")).unwrap();
-    let root = ureq::tls::RootCerts::new_with_certs(&[ureq::tls::Certificate::from_pem(&pem).unwrap()]);
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let tls =
-        ureq::tls::TlsConfig::builder().root_certs(root).unversioned_rustls_crypto_provider(provider).build();
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false).build().into();
-    let mut answer = agent.get(&url).call().unwrap();
-    let body: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
-    assert_eq!((answer.status().as_u16(), &body["code"]), (403, &json!("com.apple.well-known.failed")));
+fn who_signs_in_with_an_account_and_a_code_enrols_an_ipad_of_the_school() {
+    let lab = World::new(|config| {
+        config.certificates =
+            mdm::Certificates { life: Duration::from_secs(20), look: Duration::from_millis(200) };
+    });
+    let get = |path: &str| lab.agent().get(format!("{}{path}", lab.address)).call().unwrap();
+    let discovery =
+        "/.well-known/com.apple.remotemanagement?user-identifier=lea@schule.example&model-family=";
+    assert_eq!(get(&format!("{discovery}iPad")).status(), 403, "without a push certificate nobody enrols");
+    lab.import_push(300);
+    eventually("iPads can enrol", || get(&format!("{discovery}iPad")).status() == 200);
+    let mut refused = get(&format!("{discovery}Mac"));
+    let body: Value = serde_json::from_str(&refused.body_mut().read_to_string().unwrap()).unwrap();
+    assert_eq!((refused.status().as_u16(), &body["code"]), (403, &json!("com.apple.well-known.failed")));
+    assert_eq!(get("/account/sign-in?user-identifier=%3Cscript%3E@x.example").status(), 400);
+
+    let link = lab.invite(1);
+    let code = link.rsplit('/').next().unwrap().to_owned();
+    let enrol = |account: &str, code: &str, maker: &Maker| {
+        Ipad::enrol_by_account((&lab.address, account, code), Facts::numbered(1), &lab.trust(), maker)
+    };
+    assert!(enrol("lea@schule.example", "no-such-code", &lab.maker).is_err());
+    assert!(enrol("lea@schule.example", &code, &Maker::new().unwrap()).is_err(), "no device of Apple");
+    let mut ipad = enrol("lea+1@schule.example", &code, &lab.maker).unwrap();
+    let before = lab.runtime.block_on(lab.inventory.enrolment(lab.id(&ipad))).unwrap().unwrap();
+    assert_eq!(before.account.as_deref(), Some("lea+1@schule.example"));
+    assert!(enrol("max@schule.example", &code, &lab.maker).is_err(), "the code was for one");
+    // The account may not change in a renewal, or the iPad refuses it.
+    let id = before.id;
+    eventually("its certificate is another one", || {
+        ipad.connect().unwrap();
+        let now = lab.runtime.block_on(lab.inventory.enrolment(id)).unwrap().unwrap();
+        now.certificate != before.certificate
+    });
 }
 
 #[test]

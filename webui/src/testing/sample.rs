@@ -292,7 +292,7 @@ async fn ipads(inventory: &Inventory, by: By<'_>, room: RoomId) -> Result<(Enrol
     let ends_at = by.at.plus_secs(7 * 86_400);
     let new = NewInvitation { hash: "sample", device: None, room, group: None, uses: 30, ends_at };
     let invitation = inventory.create_invitation(by, new).await?;
-    let opened = inventory.open_invitation(by, "sample", "challenge", ends_at).await?;
+    let opened = inventory.open_invitation(by, "sample", "challenge", ends_at, None).await?;
     let ipad = opened.map_or_else(EnrolmentId::random, |opened| opened.enrolment);
     let certificate =
         NewCertificate { fingerprint: "f1", serial: "01", ends_at: by.at.plus_secs(700 * 86_400) };
@@ -365,8 +365,9 @@ async fn apps(inventory: &Inventory, by: By<'_>) -> Result<(AppId, AppAssignment
     inventory.import_apple_service(by, AppleKind::Apps, new).await?;
     let state = json!({ "location": { "id": "1", "name": "Standort" }, "other": { "id": "x", "name": "Anderer <&>" } });
     let problem = "another server, Anderer <&>, manages the licences of this content token";
-    let service = inventory.apple_service(AppleKind::Apps).await?.expect("it was imported");
-    inventory.note_apple_service(by, &service, &state, Some(problem)).await?;
+    if let Some(service) = inventory.apple_service(AppleKind::Apps).await? {
+        inventory.note_apple_service(by, &service, &state, Some(problem)).await?;
+    }
     Ok((id, given))
 }
 

@@ -208,4 +208,4 @@ pub(crate) fn refused<T>(result: Result<T, HttpError>) -> u16 {
     }
 }
 
-const TOPIC: &str = "com.apple.mgmt.External.test";
+pub(crate) const TOPIC: &str = "com.apple.mgmt.External.test";
