@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn windows_lines_are_split_like_windows_does() {
-        assert_eq!(split_windows(r#"/S /D="C:\a b\" x\\"y z" """#), ["/S", r#"/D=C:\a b" x\\y"#, "z "]);
+        assert_eq!(split_windows(r#"/S /D="C:\a b\" x\\"y z" """#), ["/S", r#"/D=C:\a b" x\y"#, "z \""]);
         assert_eq!(split_windows(r#""C:\a b\u.exe" /S"#), [r"C:\a b\u.exe", "/S"]);
         assert_eq!(split_windows(r#""a""b" "" \\s\t"#), [r#"a"b"#, "", r"\\s\t"]);
         assert_eq!(join_windows(["/i", r"C:\a b\", "NAME=x y"]), r#"/i "C:\a b\\" NAME="x y""#);
