@@ -156,10 +156,10 @@ impl Platform {
 
 /// Things sorted so that what others need comes first.
 pub(super) struct Order {
-    /// Those that no cycle keeps from it. Of several that could be next, the smallest number.
+    /// All of them. Of several that could be next, the smallest number; those in cycles where what they need besides is done.
     pub(super) sorted: Vec<usize>,
-    /// The others with those that they are in a cycle with, themselves among them; empty if they only need such.
-    pub(super) cyclic: Vec<(usize, BTreeSet<usize>)>,
+    /// Those that are in a cycle, with all that they are in a cycle with, themselves among them.
+    pub(super) cycles: BTreeMap<usize, BTreeSet<usize>>,
 }
 
 impl Order {
@@ -171,28 +171,51 @@ impl Order {
                 *count += 1;
             }
         }
-        let mut ready: BTreeSet<usize> =
-            open.iter().enumerate().filter(|(_, count)| **count == 0).map(|(at, _)| at).collect();
+        let ready = open.iter().enumerate().filter(|(_, count)| **count == 0).map(|(at, _)| at).collect();
         let mut sorted = Vec::with_capacity(needed_by.len());
-        while let Some(at) = ready.pop_first() {
-            sorted.push(at);
-            for other in needed_by.get(at).into_iter().flatten() {
-                if let Some(count) = open.get_mut(*other) {
-                    *count -= 1;
-                    if *count == 0 {
-                        ready.insert(*other);
-                    }
+        drain(needed_by, &mut open, ready, &mut sorted);
+        let left: Vec<usize> =
+            open.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, _)| at).collect();
+        let cycles = cycles(needed_by, &left);
+        // As if the cycles were done, so that the others have an order among themselves.
+        sorted.extend(cycles.keys());
+        let mut ready = BTreeSet::new();
+        for other in cycles.keys().filter_map(|member| needed_by.get(*member)).flatten() {
+            if let Some(count) = open.get_mut(*other) {
+                *count -= 1;
+                if *count == 0 && !cycles.contains_key(other) {
+                    ready.insert(*other);
                 }
             }
         }
-        let left: Vec<usize> =
-            open.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, _)| at).collect();
-        Self { sorted, cyclic: cycles(needed_by, &left) }
+        // What is in a cycle must not come a second time.
+        for member in cycles.keys() {
+            if let Some(count) = open.get_mut(*member) {
+                *count = usize::MAX;
+            }
+        }
+        drain(needed_by, &mut open, ready, &mut sorted);
+        Self { sorted, cycles }
+    }
+}
+
+/// Appends what is ready, and what becomes so by that. `open` counts what each still waits for.
+fn drain(needed_by: &[Vec<usize>], open: &mut [usize], mut ready: BTreeSet<usize>, sorted: &mut Vec<usize>) {
+    while let Some(at) = ready.pop_first() {
+        sorted.push(at);
+        for other in needed_by.get(at).into_iter().flatten() {
+            if let Some(count) = open.get_mut(*other) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.insert(*other);
+                }
+            }
+        }
     }
 }
 
 /// Two are in a cycle together if each is reached from the other.
-fn cycles(needed_by: &[Vec<usize>], left: &[usize]) -> Vec<(usize, BTreeSet<usize>)> {
+fn cycles(needed_by: &[Vec<usize>], left: &[usize]) -> BTreeMap<usize, BTreeSet<usize>> {
     let mut of: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for at in left {
         if of.contains_key(at) {
@@ -201,11 +224,11 @@ fn cycles(needed_by: &[Vec<usize>], left: &[usize]) -> Vec<(usize, BTreeSet<usiz
         let forward = reached(needed_by, *at);
         let members: BTreeSet<usize> =
             forward.iter().copied().filter(|other| reached(needed_by, *other).contains(at)).collect();
-        for member in members.iter().chain([at]) {
+        for member in &members {
             of.insert(*member, members.clone());
         }
     }
-    of.into_iter().collect()
+    of
 }
 
 /// What needs it, directly or not. Itself is among them only if it is in a cycle.

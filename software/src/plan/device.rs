@@ -366,7 +366,7 @@ impl Steps<'_, '_> {
                 return;
             }
         };
-        chosen.replaces.iter().for_each(|at| self.remove(*at));
+        chosen.conflicts.iter().chain(&chosen.replaces).for_each(|at| self.remove(*at));
         let mut after: BTreeSet<usize> = BTreeSet::new();
         after.extend(chosen.dependencies.iter().filter_map(|needed| self.done.get(&needed.at?)));
         after.extend(chosen.conflicts.iter().chain(&chosen.replaces).filter_map(|at| self.removed.get(at)));

@@ -190,29 +190,25 @@ fn arrange(
     }
     let order = Order::of(&needed_by);
     let name = |number: &usize| places.get(*number).and_then(|at| catalogue.ids().get(*at)).cloned();
-    let mut cycles: BTreeMap<usize, Problem> = BTreeMap::new();
-    for (number, members) in &order.cyclic {
-        if members.contains(number) {
-            cycles.insert(*number, Problem::Cycle(members.iter().filter_map(name).collect()));
-        }
-    }
-    let sorted: Vec<usize> =
-        order.sorted.iter().copied().chain(order.cyclic.iter().map(|(number, _)| *number)).collect();
+    let cycle = |number: &usize| {
+        let members = order.cycles.get(number)?;
+        Some(Problem::Cycle(members.iter().filter_map(name).collect()))
+    };
     let mut new_numbers = vec![0; places.len()];
-    for (new, old) in sorted.iter().enumerate() {
+    for (new, old) in order.sorted.iter().enumerate() {
         if let Some(place) = new_numbers.get_mut(*old) {
             *place = new;
         }
     }
     let mut wanted: Vec<Option<(usize, Wanted)>> = wanted.into_iter().map(Some).collect();
-    for (new, old) in sorted.into_iter().enumerate() {
-        let Some((at, wanted)) = wanted.get_mut(old).and_then(Option::take) else { continue };
+    for (new, old) in order.sorted.iter().enumerate() {
+        let Some((at, wanted)) = wanted.get_mut(*old).and_then(Option::take) else { continue };
         if let Some(number) = resolved.numbers.get_mut(at) {
             *number = Some(new);
         }
-        let dependents = needed_by.get(old).into_iter().flatten();
+        let dependents = needed_by.get(*old).into_iter().flatten();
         let dependents = dependents.filter_map(|old| new_numbers.get(*old).copied()).collect();
-        resolved.chosen.push(chosen(catalogue, platform, at, wanted, dependents, cycles.remove(&old)));
+        resolved.chosen.push(chosen(catalogue, platform, at, wanted, dependents, cycle(old)));
     }
 }
 
