@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 fn main() {
-    let devices = (0..DEVICES).map(|number| device(number, &layers_of_room(number))).collect::<Vec<_>>();
+    let devices = (0..DEVICES).map(|number| device(number)).collect::<Vec<_>>();
     for (name, own) in
         [("wishes of school, room and group", false), ("and wishes of every PC of its own", true)]
     {
@@ -56,7 +56,7 @@ fn catalogue() -> Catalogue {
     let package = |number: usize| {
         let needs: BTreeSet<usize> = [number / 3, number / 7]
             .into_iter()
-            .filter(|n| *n < number && number % 4 == 0 && !matches!(n % 20, 6 | 8))
+            .filter(|n| *n < number && number.is_multiple_of(4) && !matches!(n % 20, 6 | 8))
             .collect();
         let needs: Vec<_> =
             needs.into_iter().map(|n| serde_json::json!({ "package": id(n), "at_least": "1" })).collect();
@@ -104,11 +104,11 @@ fn own_layer(number: usize) -> Layer {
 }
 
 /// Most of what a PC should have is there; a tenth is old or missing.
-fn device(number: usize, _: &[usize]) -> Device {
+fn device(number: usize) -> Device {
     let found = |n: usize| match (n * 31 + number * 17) % 20 {
         0 => Found::Absent,
         1 => Found::Version("9.9".parse().unwrap()),
-        _ if matches!(n % 20, 6 | 8) && (n + number) % 9 != 0 => Found::Absent,
+        _ if matches!(n % 20, 6 | 8) && !(n + number).is_multiple_of(9) => Found::Absent,
         _ => Found::Version("10.2.3".parse().unwrap()),
     };
     Device {

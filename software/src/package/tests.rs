@@ -46,7 +46,8 @@ fn a_package_is_read_back_from_its_json() {
 #[test]
 fn what_contradicts_itself_is_no_package() {
     let dependency = |id: &str| Dependency { package: p(id), at_least: None };
-    let cases: [(&str, fn(&mut Parts)); 5] = [
+    type Change = fn(&mut Parts);
+    let cases: [(&str, Change); 5] = [
         ("no architecture", |parts| parts.architectures.clear()),
         ("no files", |parts| parts.files.clear()),
         ("two files are called", |parts| {
