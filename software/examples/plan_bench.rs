@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 fn main() {
-    let devices = (0..DEVICES).map(|number| device(number)).collect::<Vec<_>>();
+    let devices = (0..DEVICES).map(device).collect::<Vec<_>>();
     for (name, own) in
         [("wishes of school, room and group", false), ("and wishes of every PC of its own", true)]
     {
