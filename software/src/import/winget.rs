@@ -4,7 +4,7 @@
 //! |------------------------|-------------------------------------------------------------------------------------------------------|
 //! | fields                 | <https://github.com/microsoft/winget-cli/tree/master/schemas/JSON/manifests>, versions 1.0 to 1.10          |
 //! | what an installer inherits | the same: a field at the root holds for every installer that does not have it                        |
-//! | silent switches by type | <https://learn.microsoft.com/en-us/windows/msix/> for none; each installer's own documentation: Windows Installer, Inno Setup ("Setup Command Line Parameters"), NSIS (section 3.2), WiX Burn |
+//! | silent switches by type | each installer’s own documentation: Windows Installer, Inno Setup ("Setup Command Line Parameters"), NSIS (section 3.2), WiX Burn |
 //!
 //! Of the installers the one for all users of the PC is taken: the agent is no user. Archives, store packages and portable
 //! programs are not installed by a command and are refused by name.

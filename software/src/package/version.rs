@@ -3,7 +3,7 @@
 //! | System  | Rule                                                                                                       |
 //! |---------|------------------------------------------------------------------------------------------------------------|
 //! | Debian  | Debian Policy 5.6.12, deb-version(7): epoch, upstream version, revision; digits as numbers, `~` before nothing |
-//! | Windows | winget, <https://github.com/microsoft/winget-cli/blob/master/doc/Settings.md> and its `Versions.h`: parts at dots; of each the number, then the rest; a rest is older than none |
+//! | Windows | winget, <https://github.com/microsoft/winget-cli>, its `Versions.h`: parts at dots; of each the number, then the rest; a rest is older than none |
 //!
 //! Both are total: every two texts are older, newer or equivalent, and `1.0` and `1.0.0` are equivalent on Windows. Windows
 //! Installer itself looks at three numbers when it decides about an upgrade
