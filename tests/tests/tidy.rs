@@ -21,6 +21,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("deployd", &["inventory", "images", "httpd"]),
     ("ipados", &[]),
     ("credentials", &["ipados"]),
+    ("software", &[]),
     ("mdm", &["inventory", "ipados", "credentials", "httpd"]),
     ("webui", &["inventory", "ipados", "credentials", "httpd"]),
     ("hausmeister", &["inventory", "images", "netd", "deployd", "mdm", "webui"]),
@@ -77,6 +78,7 @@ const PURE: &[&str] = &[
     "mdm/src/response",
     "mdm/src/scep/server.rs",
     "mdm/src/wanted.rs",
+    "software/src",
     "webui/src/totp.rs",
 ];
 
