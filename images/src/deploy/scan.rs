@@ -175,7 +175,7 @@ mod tests {
             let mut chunk = vec![7; CHUNK_BYTES];
             let masked = mask(&used, number, &mut chunk);
             let own = &is_used[number as usize * CHUNK_BYTES..][..CHUNK_BYTES];
-            prop_assert!(chunk.iter().zip(own).all(|(byte, used)| *byte == if *used { 7 } else { 0 }));
+            prop_assert!(chunk.iter().zip(own).all(|(byte, used)| *byte == 7 * u8::from(*used)));
             prop_assert_eq!(masked, own.contains(&false));
         }
     }

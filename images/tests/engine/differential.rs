@@ -71,11 +71,9 @@ fn update(reference: &Reference) {
 
 /// What somebody leaves on a PC: files that stay, and files of which only the content of free blocks tells.
 fn use_it(reference: &Reference, disk: &Path) {
-    let file = reference.dir.path().join("left over");
+    let file = reference.dir.path().join("left-over");
     fs::write(&file, noise("of a pupil", 2 << 20)).unwrap();
-    let source = reference.dir.path().join("leftover");
-    fs::rename(&file, &source).unwrap();
-    let path = source.display();
+    let path = file.display();
     change(
         reference,
         disk,
