@@ -35,7 +35,7 @@ pub struct Collected {
     pub dropped_bytes: u64,
     /// Bytes that were copied before.
     pub copied_bytes: u64,
-    /// Packs that could be dropped but for a [`Hold`], a chunk that cannot be read, or `may_drop`.
+    /// Packs that could be dropped but for a [`Hold`], `may_drop`, a chunk that cannot be read, or a full disk.
     pub kept_packs: u64,
 }
 
@@ -81,8 +81,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Manifest`] when a manifest cannot be read: what it names is not known, so nothing is freed.
-    /// [`StoreError::Full`] when there is no room for a copy, and [`StoreError::Io`]. Everything that is needed is there
-    /// after any error.
+    /// [`StoreError::Io`]. Everything that is needed is there after any error.
     pub fn collect(
         &self,
         may_drop: &mut dyn FnMut() -> bool,
@@ -99,8 +98,15 @@ impl Store {
             if needed_bytes.saturating_mul(2) > len {
                 continue;
             }
-            if !needed.is_empty() && self.copy(&pack, &needed, pace)?.is_break() {
-                break;
+            match self.copy(&pack, &needed, pace) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break,
+                // Another pack may be dropped without a copy, and make room for this one.
+                Err(StoreError::Full { .. }) => {
+                    done.kept_packs += 1;
+                    continue;
+                }
+                Err(other) => return Err(other),
             }
             done.copied_bytes += needed_bytes;
             if self.drop_pack(&pack, &mut named, may_drop)? {
@@ -127,6 +133,9 @@ impl Store {
         needed: &[(Hash, Place)],
         pace: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
+        if needed.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
         let mut writer = self.new_pack()?;
         for (hash, place) in needed {
             let copied = match pack.record(*place).read(hash) {

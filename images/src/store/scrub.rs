@@ -47,15 +47,26 @@ impl Store {
         Ok(result)
     }
 
-    /// Whether a published image can be read and all of its chunks are there, as far as is known without reading them. An
-    /// image that is not there lacks nothing.
+    /// The chunks of a published image that are damaged or absent, as far as is known without reading them. An image that
+    /// is not there lacks nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Manifest`] and [`StoreError::Io`].
+    pub fn lacking(&self, id: &ManifestId) -> Result<Vec<Hash>, StoreError> {
+        let Some(manifest) = self.manifest(id)? else { return Ok(Vec::new()) };
+        let mut lacking: Vec<Hash> = manifest.hashes().filter(|h| !self.contains(h)).copied().collect();
+        lacking.sort_unstable();
+        lacking.dedup();
+        Ok(lacking)
+    }
+
+    /// Whether a published image can be read and lacks nothing.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn is_whole(&self, id: &ManifestId) -> Result<bool, StoreError> {
-        match self.manifest(id) {
-            Ok(Some(manifest)) => Ok(manifest.hashes().all(|h| self.contains(h))),
-            Ok(None) => Ok(true),
+        match self.lacking(id) {
+            Ok(lacking) => Ok(lacking.is_empty()),
             Err(StoreError::Manifest { .. }) => Ok(false),
             Err(other) => Err(other),
         }
