@@ -1,7 +1,8 @@
 //! Keeping the image store: what no version needs is freed, and what is stored is read now and then.
 //!
 //! A manifest that no version of the inventory names is taken back once it was seen so for [`ORPHANED`]; its chunks are then
-//! freed. Nothing is taken from a running capture, which relies on chunks that no manifest names yet.
+//! freed. Nothing is taken from a running capture, which relies on chunks that no manifest names yet; those of a capture that
+//! failed stay until something else is freed, so that the next attempt takes them up.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -43,11 +44,10 @@ impl Keeper {
     /// Looks after the store until the daemon ends.
     pub(crate) async fn run(self) {
         let mut orphans = Orphans::default();
-        // An earlier run may have been stopped before it freed what it had taken back.
-        let mut garbage = true;
+        let mut stuck = false;
         let mut stop = self.stop.clone();
         loop {
-            if let Err(error) = self.round(&mut orphans, &mut garbage).await {
+            if let Err(error) = self.round(&mut orphans, &mut stuck).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the image store cannot be looked after"
@@ -60,21 +60,35 @@ impl Keeper {
         }
     }
 
-    async fn round(&self, orphans: &mut Orphans, garbage: &mut bool) -> Result<(), KeepError> {
+    async fn round(&self, orphans: &mut Orphans, stuck: &mut bool) -> Result<(), KeepError> {
+        let garbage = self.store_dir.join(GARBAGE);
         let store = self.catalogue.store().clone();
         let in_store = tokio::task::spawn_blocking(move || store.manifests()).await??;
         let images = self.inventory.images().await?;
         for id in orphans.due(inventory::clock::instant(), &in_store, &named(&images)) {
-            if self.with_store(move |store, may_drop, _| store.retract(&id, may_drop)).await? {
+            // Before the manifest goes, so that its chunks go whenever this process ends.
+            note(&garbage);
+            let (inventory, runtime) = (self.inventory.clone(), Handle::current());
+            // Asked again once no capture can begin: one may have published this very manifest a moment ago.
+            let unnamed = move || {
+                let images = runtime.block_on(inventory.images());
+                images.is_ok_and(|images| !named(&images).contains(&id))
+            };
+            let gone = self
+                .with_store(move |store, may_drop, _| store.retract(&id, &mut || may_drop() && unnamed()));
+            if gone.await? {
                 tracing::info!(image.manifest = %id, "a manifest that no image version names was taken back");
-                *garbage = true;
+                *stuck = false;
             }
         }
-        if *garbage && no_capture_runs(&self.inventory).await {
+        if !*stuck && garbage.exists() && no_capture_runs(&self.inventory).await {
             // After a failure the next attempt waits until more is to be freed: a manifest that cannot be read stays so.
-            *garbage = false;
+            *stuck = true;
             let done = self.with_store(Store::collect).await?;
-            *garbage = done.kept_packs > 0;
+            *stuck = false;
+            if done.kept_packs == 0 && !*self.stop.borrow() {
+                let _ = std::fs::remove_file(&garbage);
+            }
             if done.packs > 0 {
                 tracing::info!(
                     store.packs = done.packs,
@@ -86,10 +100,13 @@ impl Keeper {
         }
         self.heal(&images).await?;
         if scrub_is_due(&self.store_dir) {
+            let first = !self.store_dir.join(SCRUBBED).exists();
             let scrub = self.with_store(|store, _, pace| store.scrub(pace)).await?;
             self.report(&scrub, &images).await;
             // What captures left behind that failed is freed now and then, too.
-            *garbage |= !scrub.interrupted;
+            if !scrub.interrupted && !first {
+                note(&garbage);
+            }
         }
         Ok(())
     }
@@ -130,13 +147,8 @@ impl Keeper {
                 self.notices.raise(&place, &text, remedy).await;
             }
         }
-        if !scrub.interrupted
-            && let Err(error) = std::fs::write(self.store_dir.join(SCRUBBED), b"")
-        {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot note that the image store was checked"
-            );
+        if !scrub.interrupted {
+            note(&self.store_dir.join(SCRUBBED));
         }
     }
 
@@ -248,6 +260,13 @@ impl Budget {
     }
 }
 
+/// Makes an empty file.
+fn note(path: &std::path::Path) {
+    if let Err(error) = std::fs::write(path, b"") {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot write {}", path.display());
+    }
+}
+
 fn scrub_is_due(store_dir: &std::path::Path) -> bool {
     let marker = store_dir.join(SCRUBBED).metadata().and_then(|m| m.modified());
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(inventory::clock::now().0.max(0).unsigned_abs());
@@ -257,6 +276,8 @@ fn scrub_is_due(store_dir: &std::path::Path) -> bool {
 
 /// Its time is when everything was read the last time.
 const SCRUBBED: &str = "scrubbed";
+/// Is there while chunks may be there that no manifest names.
+const GARBAGE: &str = "garbage";
 const SCRUB_EVERY: Duration = Duration::from_secs(7 * 24 * 3600);
 const ROUND: Duration = Duration::from_secs(30);
 /// As long as somebody may need to find out that an image was deleted by mistake with its database.

@@ -208,22 +208,19 @@ impl<'d> Deploy<'d> {
         let manifest = self.manifest;
         if self.journal.finished {
             let all = manifest.data_bytes();
-            let (fetched_bytes, kept_bytes) = (0, 0);
             return Ok(Progress {
                 done_bytes: all,
                 total_bytes: all,
                 resumed_bytes: all,
-                fetched_bytes,
-                kept_bytes,
+                ..Progress::default()
             });
         }
         let batches = work::batches(manifest, options.batch_chunks, self.journal.done);
         let mut at = Progress {
             done_bytes: self.journal.done.saturating_mul(CHUNK_BYTES as u64),
             total_bytes: manifest.data_bytes(),
-            fetched_bytes: 0,
             resumed_bytes: self.resumed_bytes(),
-            kept_bytes: 0,
+            ..Progress::default()
         };
         let mut unsynced = 0;
         let mut position = self.journal.done;

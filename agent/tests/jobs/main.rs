@@ -270,7 +270,10 @@ fn a_pc_that_has_the_image_already_fetches_only_what_it_changed() {
     server.give(Work::Job(job.clone()));
     target.boot(&server);
     let Finish::Ok { transferred: first, .. } = last_finish(&server) else { panic!("{:?}", target.marks()) };
+    let manifest = server.state().manifests.get("deploy1").unwrap().clone();
+    server.state().manifests.insert("deploy2".into(), manifest);
     server.give(Work::Job(Job { id: "deploy2".into(), ..job }));
+    server.give(Work::Reboot);
     target.boot(&server);
     let Finish::Ok { bytes, transferred, kept_bytes, .. } = last_finish(&server) else {
         panic!("{:?}", target.marks())

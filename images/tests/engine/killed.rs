@@ -95,8 +95,9 @@ fn a_server_that_is_killed_while_it_collects_loses_nothing_that_an_image_names()
             .spawn()
             .unwrap();
         let said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let said = said.filter(|l| l.contains("named ")).nth(2 + kill as usize % 3);
-        assert!(said.is_some());
+        // Lives until the kill: a child that cannot speak would die by itself.
+        let mut said = said.filter(|l| l.contains("named "));
+        assert!(said.nth(2 + kill as usize % 3).is_some());
         // Into the middle of the collection, each time a little later.
         for _ in 0..spins {
             std::hint::spin_loop();
