@@ -7,7 +7,7 @@ use ed25519_dalek::SigningKey;
 use images::blockdev::FileDev;
 use images::capture::{self, CaptureError};
 use images::manifest::ManifestId;
-use images::store::{Store, StoreError};
+use images::store::{Hold, Store, StoreError};
 use inventory::config::Site;
 use inventory::{By, Inventory, UnixMillis};
 
@@ -87,7 +87,7 @@ pub async fn import_image(
     let read =
         tokio::task::spawn_blocking(move || read(&store_dir, reserve_bytes, &key, &source, progress)).await;
     match read.unwrap_or_else(|error| Err(ImportError::Interrupted(error))) {
-        Ok((manifest, used_bytes)) => {
+        Ok(Imported { manifest, used_bytes, _hold }) => {
             Ok(inventory.add_version(by(), image, &manifest.to_string(), used_bytes).await?)
         }
         Err(error) => {
@@ -107,13 +107,20 @@ struct Source {
     made_at: UnixMillis,
 }
 
+struct Imported {
+    manifest: ManifestId,
+    used_bytes: u64,
+    /// Until the inventory names the manifest.
+    _hold: Hold,
+}
+
 fn read(
     store_dir: &Path,
     reserve_bytes: u64,
     key: &SigningKey,
     source: &Source,
     mut progress: impl FnMut(u64, u64),
-) -> Result<(ManifestId, u64), ImportError> {
+) -> Result<Imported, ImportError> {
     let path = &source.path;
     let disk = FileDev::open_read(path).map_err(|source| ImportError::Open { path: path.clone(), source })?;
     let failed = |source| ImportError::Capture { path: path.clone(), source };
@@ -122,6 +129,7 @@ fn read(
         tracing::warn!(path = %path.display(), "{warning}");
     }
     let store = Store::open(store_dir)?;
+    let hold = store.hold()?;
     let has_room = || free_bytes(store_dir).is_none_or(|free| free >= reserve_bytes);
     let full = || ImportError::Full { path: store_dir.to_owned(), reserve_bytes };
     // Before the first chunk too: what is on its way when room ends is stored still, and repeated attempts would add up.
@@ -139,5 +147,5 @@ fn read(
     }
     let (manifest, _) = captured.map_err(failed)?;
     let id = store.publish(&manifest.sign(key))?;
-    Ok((id, plan.total_bytes()))
+    Ok(Imported { manifest: id, used_bytes: plan.total_bytes(), _hold: hold })
 }

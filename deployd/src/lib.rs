@@ -10,6 +10,7 @@
 //! | `limits`    | how often something may happen (pure)                                              |
 //! | `catalogue` | the image store and the manifests in use                                           |
 //! | `follow`    | keeps up with the inventory                                                        |
+//! | `keep`      | frees what no version needs, and reads what is stored now and then                 |
 //! | `notices`   | what a person should know: damage, missing files, a full disk                      |
 //! | [`import`]  | an image from a file on the server                                                 |
 
@@ -20,6 +21,7 @@ mod config;
 mod follow;
 mod hardware;
 pub mod import;
+mod keep;
 mod keys;
 mod limits;
 mod notices;
@@ -158,12 +160,12 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         notices: notices.clone(),
     };
     let api = agent_api::Api::new(agent_api::Parts {
-        inventory,
+        inventory: inventory.clone(),
         catalogue: catalogue.clone(),
         notices: notices.clone(),
         work,
         stop: stopping.clone(),
-        store_dir,
+        store_dir: store_dir.clone(),
         reserve_bytes: config.reserve_mib.saturating_mul(1 << 20),
     });
     let failed = |what, address| move |source| StartError::Listen { what, address, source };
@@ -172,8 +174,16 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let agents = httpd::serve_tls(agent_listener, tls, agent_api::router(Arc::new(api)), AGENT_LIMITS)
         .map_err(failed("agents", config.agent_listen))?;
     tracing::info!(boot.address = %boot.address(), agents.address = %agents.address(), "deployd runs");
+    let keeper = keep::Keeper {
+        inventory,
+        catalogue: catalogue.clone(),
+        notices: notices.clone(),
+        store_dir,
+        stop: stopping.clone(),
+    };
+    let keeper = tokio::spawn(keeper.run());
     let tidier = tokio::spawn(tidy(catalogue, notices, stopping));
-    Ok(Handle { boot, agents, stop, tasks: vec![follower, tidier] })
+    Ok(Handle { boot, agents, stop, tasks: vec![follower, tidier, keeper] })
 }
 
 async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -35,6 +35,11 @@ impl Notices {
         self.write(&found).await;
     }
 
+    /// Whether there is a notice at that place.
+    pub(crate) async fn stands(&self, place: &str) -> bool {
+        self.found.lock().await.contains_key(place)
+    }
+
     /// Takes a notice back.
     pub(crate) async fn clear(&self, place: &str) {
         let mut found = self.found.lock().await;
@@ -81,5 +86,6 @@ pub(crate) fn image_place(image: &str, version: i64) -> String {
     format!("{IMAGES}{image}/{version}")
 }
 
-const IMAGES: &str = "images/";
+/// Prefix of [`image_place`].
+pub(crate) const IMAGES: &str = "images/";
 const NOTICES_MAX: usize = 100;

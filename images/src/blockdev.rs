@@ -54,6 +54,10 @@ pub trait BlockDev: Send + Sync {
     /// Asks that writing out what was written to the range begins soon, without waiting for it.
     fn start_writeback(&self, _offset: u64, _len: u64) {}
 
+    /// Lets go of what is held in memory, so that what is read afterwards is what the medium holds: the memory may hold
+    /// what was lost in a failed [`BlockDev::sync`].
+    fn forget_cached(&self) {}
+
     /// Makes the range read as zeros.
     ///
     /// # Errors
@@ -200,6 +204,12 @@ impl BlockDev for FileDev {
 
     fn start_writeback(&self, offset: u64, len: u64) {
         writeback::start(&self.file, offset, len);
+    }
+
+    fn forget_cached(&self) {
+        use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+        // Advice only, but the kernel follows it for every page that is neither dirty nor in use.
+        let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 }
 

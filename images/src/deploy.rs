@@ -4,6 +4,9 @@
 //! [`Deploy::wipe_table`] -> [`Deploy::write_chunks`] -> the caller grows and personalises file systems, with partitions
 //! that only the kernel knows of -> [`Deploy::commit_table`]. A caller that needs the disk's device for itself in between
 //! drops the value and makes a new one: the journal tells it that all chunks are there.
+//!
+//! A disk that holds much of the image already is not emptied but read, and only what differs is fetched and written, in
+//! place. Nothing is noted about what was found: an interrupted run looks again.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -16,8 +19,11 @@ use crate::reserved::{self, Journal};
 use crate::table::{self, TableError};
 
 mod prefetch;
+mod scan;
 mod work;
 
+use prefetch::Ready;
+use scan::{Found, Scan};
 use work::{Batch, Piece};
 
 /// One image on its way to one disk.
@@ -28,6 +34,8 @@ pub struct Deploy<'d> {
     journal: Journal,
     /// Chunks that were durable when this value was made.
     resumed: u64,
+    /// Whether to look first at what the disk holds.
+    scans: bool,
 }
 
 /// How many threads fetch and how much at once. The look-ahead takes about `(fetch_threads + 2) * batch_chunks` times
@@ -59,6 +67,8 @@ pub struct Progress {
     pub fetched_bytes: u64,
     /// Bytes that an earlier run had written.
     pub resumed_bytes: u64,
+    /// Bytes that this run found on the disk, unused bytes aside, and did not fetch.
+    pub kept_bytes: u64,
 }
 
 /// Why a deploy cannot begin or go on.
@@ -138,7 +148,7 @@ impl<'d> Deploy<'d> {
             _ => Journal { job: job.into(), manifest: id, done: 0, zeroed: false, finished: false },
         };
         let resumed = journal.done;
-        Ok(Deploy { dev, manifest, layout, journal, resumed })
+        Ok(Deploy { dev, manifest, layout, journal, resumed, scans: false })
     }
 
     /// Where everything goes.
@@ -161,8 +171,9 @@ impl<'d> Deploy<'d> {
         self.resumed.saturating_mul(CHUNK_BYTES as u64)
     }
 
-    /// Erases the partition table, so that a half-written disk boots nothing, tells the disk that all of its content may
-    /// go, and begins the journal. Does nothing of this a second time when an interrupted job goes on.
+    /// Erases the partition table, so that a half-written disk boots nothing, and begins the journal. A disk that holds
+    /// little or nothing of the image is told that all of its content may go. Does nothing of this a second time when an
+    /// interrupted job goes on.
     ///
     /// # Errors
     /// The disk fails.
@@ -170,15 +181,19 @@ impl<'d> Deploy<'d> {
         if self.journal.finished || self.chunks_are_written() {
             return Ok(());
         }
+        // A disk that was emptied holds only what the journal counts, and a little more that is not worth a look.
+        self.scans = !self.journal.zeroed
+            && scan::is_worth_it(self.dev, self.manifest, &self.layout, self.journal.done);
         table::wipe(self.dev)?;
         if self.journal.done == 0 {
-            self.journal.zeroed = self.discard_all()?;
+            self.journal.zeroed = !self.scans && self.discard_all()?;
             self.write_journal(0)?;
         }
         Ok(())
     }
 
-    /// Writes every chunk that is not yet durable, in ascending order, each checked before it is written.
+    /// Writes every chunk that is not yet durable and does not stand there, in ascending order, each checked before it is
+    /// written. What stands there is known only after [`Deploy::wipe_table`].
     ///
     /// `progress` is called after every batch and may end the work.
     ///
@@ -193,23 +208,32 @@ impl<'d> Deploy<'d> {
         let manifest = self.manifest;
         if self.journal.finished {
             let all = manifest.data_bytes();
-            return Ok(Progress { done_bytes: all, total_bytes: all, fetched_bytes: 0, resumed_bytes: all });
+            return Ok(Progress {
+                done_bytes: all,
+                total_bytes: all,
+                resumed_bytes: all,
+                ..Progress::default()
+            });
         }
         let batches = work::batches(manifest, options.batch_chunks, self.journal.done);
         let mut at = Progress {
             done_bytes: self.journal.done.saturating_mul(CHUNK_BYTES as u64),
             total_bytes: manifest.data_bytes(),
-            fetched_bytes: 0,
             resumed_bytes: self.resumed_bytes(),
+            ..Progress::default()
         };
         let mut unsynced = 0;
         let mut position = self.journal.done;
         let threads = options.fetch_threads.clamp(1, 16);
-        let outcome = prefetch::in_order(source, &batches, threads, |batch, content, fetched| {
-            unsynced += self.write_batch(batch, content)?;
+        let layout = self.layout.clone();
+        let scan = self.scans.then(|| Scan::new(self.dev, &layout));
+        let outcome = prefetch::in_order(source, scan.as_ref(), &batches, threads, |batch, ready| {
+            unsynced += self.write_batch(batch, ready)?;
             position = batch.end;
             at.done_bytes = position.saturating_mul(CHUNK_BYTES as u64);
-            at.fetched_bytes += fetched;
+            at.fetched_bytes += ready.fetched;
+            let kept = ready.found.iter().filter(|found| **found != Found::Differs).count();
+            at.kept_bytes += (kept * CHUNK_BYTES) as u64;
             if unsynced >= options.journal_bytes {
                 self.checkpoint(position)?;
                 unsynced = 0;
@@ -280,26 +304,52 @@ impl<'d> Deploy<'d> {
     }
 
     /// Returns how many bytes were handed to the disk.
-    fn write_batch(&self, batch: &Batch<'_>, content: &[u8]) -> Result<u64, DeployError> {
+    fn write_batch(&self, batch: &Batch<'_>, ready: &Ready) -> Result<u64, DeployError> {
         let Some(placement) = self.layout.placements.get(batch.partition) else { return Ok(0) };
-        let mut rest = content;
+        let mut content = ready.content.as_slice();
+        let mut found = ready.found.as_slice();
         let mut written = 0;
         for piece in &batch.pieces {
-            let (offset, len) = place(placement, piece);
-            let result = if piece.zero {
-                if self.journal.zeroed {
-                    continue;
+            if piece.zero {
+                if !self.journal.zeroed {
+                    let (offset, len) = place(placement, piece);
+                    let zeroed = self.dev.write_zeros(offset, len);
+                    zeroed.map_err(|source| DeployError::Disk { offset, source })?;
+                    self.dev.start_writeback(offset, len);
+                    written += len;
                 }
-                self.dev.write_zeros(offset, len)
-            } else {
-                let (own, behind) =
-                    rest.split_at_checked(piece.count as usize * CHUNK_BYTES).unwrap_or_default();
-                rest = behind;
-                // The last chunk of a partition is longer than what is left of the partition.
-                let own = own.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
-                self.dev.write_at(offset, own)
-            };
-            result.map_err(|source| DeployError::Disk { offset, source })?;
+                continue;
+            }
+            let count = piece.count as usize;
+            let (own, behind) = content.split_at_checked(count * CHUNK_BYTES).unwrap_or_default();
+            let (own_found, found_behind) = found.split_at_checked(count).unwrap_or_default();
+            (content, found) = (behind, found_behind);
+            written += self.write_piece(placement, piece.first, own, own_found)?;
+        }
+        Ok(written)
+    }
+
+    /// Writes those of neighbouring chunks that do not stand on the disk, as many in one go as there are.
+    fn write_piece(
+        &self,
+        placement: &Placement,
+        mut first: u32,
+        mut content: &[u8],
+        found: &[Found],
+    ) -> Result<u64, DeployError> {
+        let mut written = 0;
+        for run in found.chunk_by(|a, b| (*a == Found::Same) == (*b == Found::Same)) {
+            let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
+            let (offset, len) = place(placement, &Piece { first, count, zero: false });
+            let (own, behind) = content.split_at_checked(run.len() * CHUNK_BYTES).unwrap_or_default();
+            first = first.saturating_add(count);
+            content = behind;
+            if run.first() == Some(&Found::Same) {
+                continue;
+            }
+            // The last chunk of a partition is longer than what is left of the partition.
+            let own = own.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
+            self.dev.write_at(offset, own).map_err(|source| DeployError::Disk { offset, source })?;
             self.dev.start_writeback(offset, len);
             written += len;
         }

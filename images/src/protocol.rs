@@ -237,6 +237,10 @@ pub enum Finish {
         disk: String,
         /// Bytes that were not transferred again because an interrupted run had left them.
         resumed_bytes: u64,
+        /// Bytes that were not transferred because the disk held them from an earlier image. Agents that do not look say
+        /// nothing.
+        #[serde(default)]
+        kept_bytes: u64,
     },
     /// Not done.
     Failed {

@@ -43,5 +43,6 @@ pub(super) fn run(
     let bytes = manifest.to_bytes();
     line.ask(|client| client.publish(job, &bytes)).map_err(JobError::Publish)?;
     let identity = disks::identity(disk).unwrap_or_default().to_owned();
-    Ok(Finish::Ok { bytes: at.read_bytes, transferred: sink.moved_bytes(), disk: identity, resumed_bytes: 0 })
+    let transferred = sink.moved_bytes();
+    Ok(Finish::Ok { bytes: at.read_bytes, transferred, disk: identity, resumed_bytes: 0, kept_bytes: 0 })
 }

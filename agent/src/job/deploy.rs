@@ -44,6 +44,7 @@ pub(super) fn run(
         deploy.resumed_bytes()
     ));
     let source = HttpChunks::new(line, &job.id);
+    let mut kept_bytes = 0;
     if !deploy.is_finished() {
         deploy.wipe_table().map_err(JobError::Deploy)?;
         machine::write_identity(&dev, context.identity, line.client().server()).map_err(JobError::Key)?;
@@ -52,10 +53,12 @@ pub(super) fn run(
             reporter.done(at.done_bytes, at.total_bytes);
             if reporter.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        deploy.write_chunks(&source, &Options::default(), &mut progress).map_err(|error| match error {
+        let written = deploy.write_chunks(&source, &Options::default(), &mut progress);
+        let written = written.map_err(|error| match error {
             DeployError::Cancelled => JobError::Cancelled,
             other => JobError::Deploy(other),
         })?;
+        kept_bytes = written.kept_bytes;
         reporter.phase(Phase::Personalise, 0);
         let settings = Settings {
             hostname: hostname.clone(),
@@ -94,6 +97,7 @@ pub(super) fn run(
         transferred: source.moved_bytes(),
         disk: disks::identity(disk).unwrap_or_default().to_owned(),
         resumed_bytes: deploy.resumed_bytes(),
+        kept_bytes,
     })
 }
 

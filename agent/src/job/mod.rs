@@ -89,9 +89,11 @@ pub fn run(context: &Context<'_>, job: &Job) -> Outcome {
     line.stop();
     match result {
         Ok(done) => {
-            let Finish::Ok { bytes, transferred, resumed_bytes, .. } = &done else { return Outcome::Failed };
+            let Finish::Ok { bytes, transferred, resumed_bytes, kept_bytes, .. } = &done else {
+                return Outcome::Failed;
+            };
             line.screen().mark(&format!(
-                "{name} done bytes={bytes} transferred={transferred} resumed={resumed_bytes} job={}",
+                "{name} done bytes={bytes} transferred={transferred} resumed={resumed_bytes} kept={kept_bytes} job={}",
                 job.id
             ));
             tell(context.line, &job.id, &done);

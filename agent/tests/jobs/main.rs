@@ -240,9 +240,11 @@ fn an_unknown_pc_waits_is_approved_captured_and_another_is_written_from_it_and_g
     let target = Pc::with_disk(160);
     server.give(Work::Job(job));
     target.boot(&server);
-    let Finish::Ok { bytes, transferred, disk, resumed_bytes } = last_finish(&server) else { panic!() };
+    let Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes } = last_finish(&server) else {
+        panic!()
+    };
     assert!(bytes > 24 << 20 && transferred > 24 << 20 && transferred < 40 << 20, "{bytes} {transferred}");
-    assert_eq!((disk.as_str(), resumed_bytes), ("SERIAL1", 0));
+    assert_eq!((disk.as_str(), resumed_bytes, kept_bytes), ("SERIAL1", 0, 0));
     let (noise, fs_bytes) = read_deployed(&target, "noise");
     assert!(noise == fs::read(source.path("root/noise")).unwrap());
     assert!(fs_bytes > 120 << 20, "the file system has grown to {fs_bytes}");
@@ -257,6 +259,30 @@ fn an_unknown_pc_waits_is_approved_captured_and_another_is_written_from_it_and_g
     let marks = target.marks();
     assert!(marks[1].starts_with("deploy begin") && marks[2].starts_with("deploy done"), "{marks:?}");
     assert_eq!(target.machine().kept_identity().unwrap().fingerprint(), server.state().keys.last().unwrap());
+}
+
+#[test]
+fn a_pc_that_has_the_image_already_fetches_only_what_it_changed() {
+    let server = Server::start();
+    let source = reference(64, 32);
+    let job = captured(&server, &source, "deploy1");
+    let target = Pc::with_disk(64);
+    server.give(Work::Job(job.clone()));
+    target.boot(&server);
+    let Finish::Ok { transferred: first, .. } = last_finish(&server) else { panic!("{:?}", target.marks()) };
+    let manifest = server.state().manifests.get("deploy1").unwrap().clone();
+    server.state().manifests.insert("deploy2".into(), manifest);
+    server.give(Work::Job(Job { id: "deploy2".into(), ..job }));
+    server.give(Work::Reboot);
+    target.boot(&server);
+    let Finish::Ok { bytes, transferred, kept_bytes, .. } = last_finish(&server) else {
+        panic!("{:?}", target.marks())
+    };
+    // The file system was grown and got a host name and the agent, which is in a few chunks.
+    println!("of {bytes} bytes {kept_bytes} were there; {transferred} were fetched, {first} the first time");
+    assert!(kept_bytes > 30 << 20 && transferred < first / 10, "{kept_bytes} {transferred} {first}");
+    assert!(read_deployed(&target, "noise").0 == fs::read(source.path("root/noise")).unwrap());
+    assert_eq!(read_deployed(&target, "etc/hostname").0, b"r204-pc07\n");
 }
 
 #[test]

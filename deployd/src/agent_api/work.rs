@@ -82,14 +82,17 @@ async fn give(api: &Api, caller: &Caller, job: Job) -> Result<Option<protocol::J
     // The device as it is at this moment: the poll may have waited while it was renamed, replaced or removed.
     let device = api.inventory.device(job.device).await?;
     let device = device.filter(|device| device.key == caller.device.key).ok_or(ApiError::UnknownKey)?;
+    let mut hold = None;
     let prepared = match job.task {
         JobTask::Deploy { image, version } => deploy_task(api, &device, image, version).await?,
         JobTask::Capture { image } => match api.inventory.image(image).await? {
             Some(image) => {
-                // What was imported by another process need not be uploaded again.
+                // Nothing may be on its way out of the store when the capture asks what is there: once the job runs, the
+                // keeper drops nothing. What was imported by another process need not be uploaded again.
                 let store = api.catalogue.store().clone();
-                if let Err(error) = blocking(move || store.refresh()).await? {
-                    return Err(ApiError::Internal(chain(&error)));
+                match blocking(move || store.hold()).await? {
+                    Ok(taken) => hold = Some(taken),
+                    Err(error) => return Err(ApiError::Internal(chain(&error))),
                 }
                 Ok((Task::Capture { image: image.name }, None))
             }
@@ -110,6 +113,7 @@ async fn give(api: &Api, caller: &Caller, job: Job) -> Result<Option<protocol::J
         Err(inventory::Error::Conflict(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
+    drop(hold);
     api.sessions.busy(device.id);
     let again = matches!(job.state, JobState::Running { .. });
     tracing::info!(job.id = %job.id, job.again = again, "a PC takes its job");
@@ -204,7 +208,7 @@ pub(super) async fn finish(
             api.inventory.fail_job(by(), job.id, &reason).await?;
             Before::Failed
         }
-        Finish::Ok { bytes, transferred, disk, resumed_bytes } => {
+        Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes } => {
             let (manifest, version) = match job.task {
                 JobTask::Deploy { image, version } => {
                     let version = deployed_version(&api, image, version).await?;
@@ -228,7 +232,10 @@ pub(super) async fn finish(
                 version,
             };
             api.inventory.complete_job(by(), job.id, &result).await?;
-            tracing::info!(job.id = %job.id, job.bytes = bytes, job.transferred = transferred, "a job is done");
+            tracing::info!(
+                job.id = %job.id, job.bytes = bytes, job.transferred = transferred, job.kept_bytes = kept_bytes,
+                "a job is done"
+            );
             Before::Done
         }
     };

@@ -39,7 +39,13 @@ fn job_requests(hash: Hash) -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "POST",
             "finish",
-            json(&Finish::Ok { bytes: 1, transferred: 1, disk: String::new(), resumed_bytes: 0 }),
+            json(&Finish::Ok {
+                bytes: 1,
+                transferred: 1,
+                disk: String::new(),
+                resumed_bytes: 0,
+                kept_bytes: 0,
+            }),
         ),
         ("POST", "finish", json(&Finish::Failed { reason: "x".into() })),
     ]

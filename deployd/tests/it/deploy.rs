@@ -8,7 +8,7 @@ use inventory::{JobState, JobTask};
 use crate::support::{School, by, signing_key, some_chunks, until};
 
 fn finish_ok(disk: &str) -> Finish {
-    Finish::Ok { bytes: 1000, transferred: 600, disk: disk.into(), resumed_bytes: 50 }
+    Finish::Ok { bytes: 1000, transferred: 600, disk: disk.into(), resumed_bytes: 50, kept_bytes: 0 }
 }
 
 fn progress(phase: Phase, done_bytes: u64) -> Progress {

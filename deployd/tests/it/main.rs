@@ -13,6 +13,7 @@ mod boot;
 mod capture;
 mod deploy;
 mod faults;
+mod keep;
 mod support;
 mod tls;
 mod waiting;

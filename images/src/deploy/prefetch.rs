@@ -1,33 +1,36 @@
-//! Fetching batches ahead with several threads and handing them over in order.
+//! Looking at batches and fetching what they lack, ahead, with several threads, and handing them over in order.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::DeployError;
+use super::scan::{Found, Scan};
 use super::work::Batch;
 use crate::chunk::{CHUNK_BYTES, ChunkSource, Hash, Stored};
 
-/// Calls `write` for every batch in order, with its unpacked and verified chunks and the bytes that were fetched for it.
+/// Calls `write` for every batch in order, with its unpacked and verified chunks. With a `scan`, only chunks that differ
+/// from what the disk holds are fetched; while one thread waits for the disk, others wait for the network.
 ///
 /// At most `threads + 2` batches are in memory. The first error, of a fetch or of `write`, ends everything.
 pub(super) fn in_order(
     source: &dyn ChunkSource,
+    scan: Option<&Scan<'_>>,
     batches: &[Batch<'_>],
     threads: usize,
-    mut write: impl FnMut(&Batch<'_>, &[u8], u64) -> Result<(), DeployError>,
+    mut write: impl FnMut(&Batch<'_>, &Ready) -> Result<(), DeployError>,
 ) -> Result<(), DeployError> {
     let line = Line { state: Mutex::new(State::default()), changed: Condvar::new(), window: threads + 2 };
     std::thread::scope(|scope| {
         for _ in 0..threads.min(batches.len()) {
             scope.spawn(|| {
                 let _leave = Leave { line: &line, writer: false };
-                line.fetch_all(source, batches);
+                line.fetch_all(source, scan, batches);
             });
         }
         let _leave = Leave { line: &line, writer: true };
         for (number, batch) in batches.iter().enumerate() {
             let ready = line.take(number)?;
-            write(batch, &ready.content, ready.fetched)?;
+            write(batch, &ready)?;
             line.give_back(ready.content);
         }
         Ok(())
@@ -53,9 +56,14 @@ struct State {
     stop: bool,
 }
 
-struct Ready {
-    content: Vec<u8>,
-    fetched: u64,
+/// A batch that can be written.
+pub(super) struct Ready {
+    /// Its chunks that are not zero.
+    pub(super) content: Vec<u8>,
+    /// Where each of them came from.
+    pub(super) found: Vec<Found>,
+    /// Bytes that were fetched, as stored.
+    pub(super) fetched: u64,
 }
 
 impl Line {
@@ -63,13 +71,18 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fetch_all(&self, source: &dyn ChunkSource, batches: &[Batch<'_>]) {
+    fn fetch_all(&self, source: &dyn ChunkSource, scan: Option<&Scan<'_>>, batches: &[Batch<'_>]) {
         while let Some((number, batch, mut content)) = self.claim(batches) {
-            let outcome = fetch(source, batch.hashes, &mut content);
+            content.resize(batch.hashes.len() * CHUNK_BYTES, 0);
+            let found = match scan {
+                Some(scan) => scan.look(batch, &mut content),
+                None => vec![Found::Differs; batch.hashes.len()],
+            };
+            let outcome = fetch(source, batch.hashes, &found, &mut content);
             let mut state = self.lock();
             match outcome {
                 Ok(fetched) => {
-                    state.ready.insert(number, Ready { content, fetched });
+                    state.ready.insert(number, Ready { content, found, fetched });
                 }
                 Err(error) => {
                     state.failed.get_or_insert(error);
@@ -131,15 +144,23 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// Fetches, checks and unpacks. A chunk that is damaged is asked for once more: the damage may be on the way.
-fn fetch(source: &dyn ChunkSource, hashes: &[Hash], content: &mut Vec<u8>) -> Result<u64, DeployError> {
-    content.resize(hashes.len() * CHUNK_BYTES, 0);
-    if hashes.is_empty() {
+/// Fetches what differs, checks and unpacks it. A chunk that is damaged is asked for once more: the damage may be on the
+/// way.
+fn fetch(
+    source: &dyn ChunkSource,
+    hashes: &[Hash],
+    found: &[Found],
+    content: &mut [u8],
+) -> Result<u64, DeployError> {
+    let places = hashes.iter().zip(found).zip(content.chunks_exact_mut(CHUNK_BYTES));
+    let (wanted, places): (Vec<Hash>, Vec<&mut [u8]>) =
+        places.filter(|((_, found), _)| **found == Found::Differs).map(|((h, _), out)| (*h, out)).unzip();
+    if wanted.is_empty() {
         return Ok(0);
     }
-    let stored = ask(source, hashes)?;
+    let stored = ask(source, &wanted)?;
     let mut fetched = 0;
-    for ((hash, chunk), out) in hashes.iter().zip(&stored).zip(content.chunks_exact_mut(CHUNK_BYTES)) {
+    for ((hash, chunk), out) in wanted.iter().zip(&stored).zip(places) {
         fetched += chunk.stored_len() as u64;
         if chunk.unpack_into(hash, out).is_err() {
             for again in &ask(source, std::slice::from_ref(hash))? {

@@ -5,6 +5,7 @@
 //! packs/00000001.index   where each chunk is; exists once the pack is finished
 //! manifests/HASH         one published image version
 //! lock                   held while files appear or disappear
+//! holders                locked by those who rely on chunks that no manifest names yet
 //! ```
 //!
 //! A chunk is kept once, whatever images use it. A pack is written by one [`Store`] only, which holds a lock on it; once
@@ -12,10 +13,13 @@
 //! cut at any moment leaves whole chunks, which the next [`Store::open`] keeps, and at most one half chunk at the end of a
 //! pack, which it cuts off. A manifest appears by one `rename`, after every chunk that it names is durable.
 //!
-//! Nothing is ever deleted here: chunks that no manifest names are kept.
+//! Chunks that no manifest names are freed by [`Store::collect`], pack by pack. Locks are taken in this order: the open
+//! pack's mutex, the file `lock`, the mutex of [`Store::refresh`].
 
+mod collect;
 mod index;
 mod pack;
+mod scrub;
 mod writer;
 
 use std::collections::HashSet;
@@ -28,7 +32,9 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::chunk::{CHUNK_BYTES, ChunkError, ChunkSink, ChunkSource, Hash, Stored, TransferError};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, ManifestId};
+pub use collect::{Collected, Hold};
 use pack::Pack;
+pub use scrub::Scrub;
 use writer::Writer;
 
 /// A folder of chunks and manifests. Shared by reference between threads.
@@ -37,6 +43,8 @@ pub struct Store {
     dir: PathBuf,
     /// Finished packs, the newest first.
     packs: RwLock<Vec<Arc<Pack>>>,
+    /// Held from listing the folder until `packs` says the same.
+    refreshing: Mutex<()>,
     writer: Mutex<Option<Writer>>,
     /// Records that turned out to be damaged: as good as absent until they are uploaded again.
     damaged: RwLock<HashSet<(u32, Hash)>>,
@@ -106,17 +114,6 @@ pub enum StoreError {
     },
 }
 
-/// What [`Store::scrub`] found.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Scrub {
-    /// Chunks that were read and checked.
-    pub chunks: u64,
-    /// Chunks that are damaged and no longer counted as present.
-    pub damaged: Vec<Hash>,
-    /// Published images that need a chunk that is damaged or absent.
-    pub broken_images: Vec<ManifestId>,
-}
-
 impl Store {
     /// Opens the store in `dir`, creating it if there is none, and recovers what an interrupted process left.
     ///
@@ -137,6 +134,7 @@ impl Store {
         let store = Store {
             dir: dir.to_path_buf(),
             packs: RwLock::default(),
+            refreshing: Mutex::default(),
             writer: Mutex::default(),
             damaged: RwLock::default(),
             pack_bytes_max,
@@ -247,13 +245,14 @@ impl Store {
             return Err(StoreError::Unsigned);
         }
         self.sync()?;
+        // From the look at the chunks until the manifest is there, no pack may be dropped.
+        let _lock = self.lock()?;
         self.refresh()?;
-        let missing: HashSet<&Hash> = manifest.hashes().filter(|h| !self.contains(h)).collect();
+        let missing: HashSet<&Hash> = manifest.hashes().filter(|h| self.locate(h).is_none()).collect();
         if let Some(first) = manifest.hashes().find(|h| missing.contains(h)) {
             return Err(StoreError::Incomplete { missing: missing.len(), first: *first });
         }
         let id = manifest.id();
-        let _lock = self.lock()?;
         write_whole(&self.dir.join(MANIFESTS), &id.to_string(), &[&manifest.to_bytes()])?;
         Ok(id)
     }
@@ -301,46 +300,6 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// Reads and checks every chunk of the finished packs. Damaged chunks count as absent from then on, so that a new
-    /// capture brings them again.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn scrub(&self) -> Result<Scrub, StoreError> {
-        self.sync()?;
-        self.refresh()?;
-        let mut result = Scrub::default();
-        let mut content = vec![0; CHUNK_BYTES];
-        for pack in self.packs() {
-            for n in 0..pack.index().len() {
-                let Some((hash, place)) = pack.index().entry(n) else { continue };
-                result.chunks += 1;
-                let intact = match pack.record(place).read(&hash) {
-                    Ok(stored) => stored.unpack_into(&hash, &mut content).is_ok(),
-                    Err(StoreError::Damaged { .. }) => false,
-                    Err(other) => return Err(other),
-                };
-                if !intact {
-                    self.mark_damaged(pack.number(), hash);
-                    result.damaged.push(hash);
-                }
-            }
-            self.forget_damaged(&pack)?;
-        }
-        for id in self.manifests()? {
-            let whole = match self.manifest(&id) {
-                Ok(Some(manifest)) => manifest.hashes().all(|h| self.contains(h)),
-                Ok(None) => true,
-                Err(StoreError::Manifest { .. }) => false,
-                Err(other) => return Err(other),
-            };
-            if !whole {
-                result.broken_images.push(id);
-            }
-        }
-        Ok(result)
-    }
-
     fn read(&self, hash: &Hash) -> Result<Option<Stored>, StoreError> {
         let Some((pack, place)) = self.locate(hash) else { return Ok(None) };
         let outcome = pack.record(place).read(hash);
@@ -349,27 +308,6 @@ impl Store {
             tracing::error!(chunk = %hash, pack = %pack.path().display(), offset = place.offset, "a stored chunk is damaged");
         }
         outcome.map(Some)
-    }
-
-    /// Leaves the damaged chunks of a pack out of its index, so that they count as absent after a restart as well.
-    fn forget_damaged(&self, pack: &Arc<Pack>) -> Result<(), StoreError> {
-        let entries = (0..pack.index().len()).filter_map(|n| pack.index().entry(n));
-        let (good, bad): (Vec<_>, Vec<_>) = {
-            let damaged = self.damaged.read().unwrap_or_else(PoisonError::into_inner);
-            entries.partition(|(hash, _)| !damaged.contains(&(pack.number(), *hash)))
-        };
-        if bad.is_empty() {
-            return Ok(());
-        }
-        let _lock = self.lock()?;
-        index::write(&pack::index_path(pack.path()), good)?;
-        if let Some(fresh) = Pack::open(pack.number(), pack.path())? {
-            let mut packs = self.packs.write().unwrap_or_else(PoisonError::into_inner);
-            packs.retain(|p| p.number() != pack.number());
-            packs.push(Arc::new(fresh));
-            packs.sort_by_key(|p| std::cmp::Reverse(p.number()));
-        }
-        Ok(())
     }
 
     fn mark_damaged(&self, pack: u32, hash: Hash) {
@@ -389,24 +327,22 @@ impl Store {
         })
     }
 
-    /// Looks for packs that were finished since, by this process or another.
+    /// Looks for packs that were finished, changed or dropped since, by this process or another.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn refresh(&self) -> Result<(), StoreError> {
-        let known: HashSet<u32> = self.packs().iter().map(|p| p.number()).collect();
-        let mut fresh = Vec::new();
+        let _refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.packs();
+        let mut found = Vec::new();
         for (number, path) in self.pack_files()? {
-            if !known.contains(&number)
-                && let Some(pack) = Pack::open(number, &path)?
-            {
-                fresh.push(Arc::new(pack));
+            match known.iter().find(|pack| pack.number() == number && pack.is_current()) {
+                Some(pack) => found.push(Arc::clone(pack)),
+                None => found.extend(Pack::open(number, &path)?.map(Arc::new)),
             }
         }
-        let mut packs = self.packs.write().unwrap_or_else(PoisonError::into_inner);
-        fresh.retain(|f| packs.iter().all(|p| p.number() != f.number()));
-        packs.append(&mut fresh);
-        packs.sort_by_key(|p| std::cmp::Reverse(p.number()));
+        found.sort_by_key(|pack| std::cmp::Reverse(pack.number()));
+        *self.packs.write().unwrap_or_else(PoisonError::into_inner) = found;
         Ok(())
     }
 
@@ -491,11 +427,14 @@ fn write_whole(folder: &Path, name: &str, parts: &[&[u8]]) -> Result<(), StoreEr
     })
 }
 
-/// Removes what [`write_whole`] was not able to finish. The caller holds the lock, so nobody is writing.
+/// Removes what [`write_whole`] was not able to finish, and an index whose pack is gone. The caller holds the lock, so nobody is writing.
 fn remove_strays(folder: &Path) -> Result<(), StoreError> {
     for entry in fs::read_dir(folder).map_err(failed("list", folder))? {
         let path = entry.map_err(failed("list", folder))?.path();
-        if path.to_str().is_some_and(|p| p.ends_with(STRAY)) {
+        let is_index = path.extension().is_some_and(|e| e == "index");
+        if path.to_str().is_some_and(|p| p.ends_with(STRAY))
+            || (is_index && !path.with_extension("pack").exists())
+        {
             fs::remove_file(&path).map_err(failed("remove", &path))?;
         }
     }
@@ -519,5 +458,7 @@ const STRAY: &str = ".new";
 /// 4 GiB: the index of an open pack then takes about 10 MB of memory.
 const PACK_BYTES_MAX: u64 = 4 << 30;
 
+#[cfg(test)]
+mod collect_tests;
 #[cfg(test)]
 mod tests;

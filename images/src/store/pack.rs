@@ -4,7 +4,7 @@
 //! is BLAKE3 over all the rest of the record, cut to 16 bytes.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,13 @@ pub(super) struct Place {
     pub(super) stored_len: u32,
 }
 
+impl Place {
+    /// Length of the whole record.
+    pub(super) fn record_bytes(self) -> u64 {
+        HEADER_BYTES as u64 + u64::from(self.stored_len)
+    }
+}
+
 /// A finished pack.
 #[derive(Debug)]
 pub(super) struct Pack {
@@ -31,14 +38,32 @@ pub(super) struct Pack {
     path: PathBuf,
     file: Arc<File>,
     index: Index,
+    /// Which files these are. They are open, so that no other file can have the same numbers.
+    inodes: [u64; 2],
 }
 
 impl Pack {
-    /// `None` while it has no index: somebody is still writing it.
+    /// `None` while it has no index, because somebody is still writing it, and when it was dropped.
     pub(super) fn open(number: u32, path: &Path) -> Result<Option<Pack>, StoreError> {
+        // Before the files are opened: if one is replaced in between, the next look finds out.
+        let Some(inodes) = inodes(path) else { return Ok(None) };
         let Some(index) = Index::open(&index_path(path))? else { return Ok(None) };
-        let file = File::open(path).map_err(failed("open", path))?;
-        Ok(Some(Pack { number, path: path.to_path_buf(), file: Arc::new(file), index }))
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("open", path)(error)),
+        };
+        Ok(Some(Pack { number, path: path.to_path_buf(), file: Arc::new(file), index, inodes }))
+    }
+
+    /// Whether the files in the folder are still these.
+    pub(super) fn is_current(&self) -> bool {
+        inodes(&self.path) == Some(self.inodes)
+    }
+
+    /// Length of the pack's file.
+    pub(super) fn len_bytes(&self) -> Result<u64, StoreError> {
+        Ok(self.file.metadata().map_err(failed("read", &self.path))?.len())
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -172,10 +197,16 @@ fn scan(file: &File, path: &Path) -> Result<(Vec<(Hash, Place)>, u64), StoreErro
             None if skipped || claimed as usize > STORED_BYTES_MAX => break,
             None => skipped = true,
         }
-        offset += HEADER_BYTES as u64 + u64::from(claimed);
+        offset += Place { offset, stored_len: claimed }.record_bytes();
     }
-    let end = entries.last().map_or(0, |(_, p)| p.offset + HEADER_BYTES as u64 + u64::from(p.stored_len));
+    let end = entries.last().map_or(0, |(_, p)| p.offset + p.record_bytes());
     Ok((entries, end))
+}
+
+/// Of the pack and its index, if both are there.
+fn inodes(path: &Path) -> Option<[u64; 2]> {
+    let inode = |path: &Path| path.metadata().ok().map(|m| m.ino());
+    Some([inode(path)?, inode(&index_path(path))?])
 }
 
 pub(super) fn index_path(pack: &Path) -> PathBuf {

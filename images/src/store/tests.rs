@@ -4,22 +4,23 @@ use super::*;
 use crate::manifest::{ChunkTable, Filesystem, Header, Identity, Partition, TableKind};
 use crate::used::FsKind;
 use ed25519_dalek::SigningKey;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-fn chunk(seed: u64) -> (Hash, Stored) {
+pub(super) fn chunk(seed: u64) -> (Hash, Stored) {
     let mut content = vec![0; CHUNK_BYTES];
     // A third noise, so that records have different lengths and compressing does something.
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut content[..CHUNK_BYTES / 3]);
     (Hash::of(&content), Stored::pack(&content).unwrap())
 }
 
-fn chunks(seeds: std::ops::Range<u64>) -> Vec<(Hash, Stored)> {
+pub(super) fn chunks(seeds: std::ops::Range<u64>) -> Vec<(Hash, Stored)> {
     seeds.map(chunk).collect()
 }
 
-fn manifest(chunks: &[(Hash, Stored)]) -> Manifest {
+pub(super) fn manifest(chunks: &[(Hash, Stored)]) -> Manifest {
     let mut table = ChunkTable::default();
     table.push_zeros(0, 2).unwrap();
     for (number, (hash, _)) in (5..).zip(chunks) {
@@ -50,14 +51,14 @@ fn manifest(chunks: &[(Hash, Stored)]) -> Manifest {
     Manifest::new(header, vec![table]).unwrap().sign(&SigningKey::from_bytes(&[1; 32]))
 }
 
-fn files(dir: &Path, folder: &str) -> Vec<PathBuf> {
+pub(super) fn files(dir: &Path, folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(dir.join(folder)).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     files
 }
 
 #[track_caller]
-fn assert_has(store: &Store, chunks: &[(Hash, Stored)]) {
+pub(super) fn assert_has(store: &Store, chunks: &[(Hash, Stored)]) {
     for (hash, stored) in chunks {
         assert!(store.contains(hash));
         assert_eq!(store.stored(hash).unwrap().as_ref(), Some(stored));
@@ -189,8 +190,11 @@ fn a_damaged_chunk_is_named_and_a_new_upload_repairs_it() {
     // Another process finds the damage by itself and remembers it beyond a restart.
     let other = Store::open(dir.path()).unwrap();
     assert!(other.contains(&all[1].0));
-    let scrub = other.scrub().unwrap();
-    assert_eq!(scrub, Scrub { chunks: 4, damaged: vec![all[1].0], broken_images: vec![id] });
+    let scrub = other.scrub(&mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(
+        scrub,
+        Scrub { chunks: 4, damaged: vec![all[1].0], broken_images: vec![id], interrupted: false }
+    );
     drop(other);
     let other = Store::open(dir.path()).unwrap();
     assert!(!other.contains(&all[1].0));
@@ -203,7 +207,7 @@ fn a_damaged_chunk_is_named_and_a_new_upload_repairs_it() {
         Some(&all[1].1),
         "found in a pack that another process wrote"
     );
-    assert_eq!(other.scrub().unwrap().broken_images, []);
+    assert_eq!(other.scrub(&mut |_| ControlFlow::Continue(())).unwrap().broken_images, []);
 }
 
 #[test]
@@ -247,7 +251,7 @@ fn a_damaged_manifest_is_named_and_half_written_files_vanish() {
         fs::write(&path, damaged).unwrap();
         assert!(matches!(store.manifest(&id), Err(StoreError::Manifest { .. })));
     }
-    assert_eq!(store.scrub().unwrap().broken_images, [id]);
+    assert_eq!(store.scrub(&mut |_| ControlFlow::Continue(())).unwrap().broken_images, [id]);
     Store::open(dir.path()).unwrap();
     assert_eq!(files(dir.path(), MANIFESTS), [path]);
     assert_eq!(files(dir.path(), PACKS).len(), 2);
@@ -293,7 +297,7 @@ fn many_threads_read_and_write_at_once() {
     });
     store.sync().unwrap();
     assert_has(&store, &all);
-    assert_eq!(store.scrub().unwrap().chunks, 40, "each is kept once");
+    assert_eq!(store.scrub(&mut |_| ControlFlow::Continue(())).unwrap().chunks, 40, "each is kept once");
 }
 
 /// A small file system of its own, so that it can be full. Needs root, as all tests of this workspace do.

@@ -82,6 +82,12 @@ impl Writer {
         Ok(())
     }
 
+    /// Removes the file. If that fails, the next start of the store keeps what is in it.
+    pub(super) fn abandon(&mut self) {
+        self.spent = true;
+        let _ = fs::remove_file(&self.path);
+    }
+
     /// Whether this writer must not be used any more.
     pub(super) fn is_spent(&self) -> bool {
         self.spent

@@ -56,7 +56,7 @@ impl Reference {
         let part = self.part(&self.disk, 1, 0);
         run("mkfs.vfat", &["-F", "16", "-i", "CAFE1234", part.to_str().unwrap()]);
         fill_fat(&part, &self.esp);
-        self.put(&part, 1);
+        self.put(&self.disk, &part, 1);
         let part = self.part(&self.disk, 2, 0);
         run("mke2fs", &["-q", "-F", "-t", "ext4", "-d", self.root.to_str().unwrap(), part.to_str().unwrap()]);
         let script = self.dir.path().join("script");
@@ -64,10 +64,10 @@ impl Reference {
         run("debugfs", &["-w", "-f", script.to_str().unwrap(), part.to_str().unwrap()]);
         forget_gone(&self.root);
         run("e2fsck", &["-fp", part.to_str().unwrap()]);
-        self.put(&part, 2);
+        self.put(&self.disk, &part, 2);
         let part = self.part(&self.disk, 3, 0);
         run("mkswap", &["-q", "-U", "0f0e0d0c-1111-2222-3333-444455556666", part.to_str().unwrap()]);
-        self.put(&part, 3);
+        self.put(&self.disk, &part, 3);
     }
 
     /// Copies a partition of a disk into a file; `shift` says how many bytes behind its first place it begins.
@@ -95,9 +95,10 @@ impl Reference {
         part
     }
 
-    fn put(&self, part: &Path, number: u32) {
+    /// Copies a file over a partition of a disk.
+    pub(crate) fn put(&self, disk: &Path, part: &Path, number: u32) {
         let (_, first, _, _) = PARTITIONS[number as usize - 1];
-        let (from, to) = (format!("if={}", part.display()), format!("of={}", self.disk.display()));
+        let (from, to) = (format!("if={}", part.display()), format!("of={}", disk.display()));
         run("dd", &[&from, &to, "bs=1M", &format!("seek={first}"), "conv=notrunc", "status=none"]);
     }
 

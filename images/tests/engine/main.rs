@@ -10,6 +10,7 @@
     reason = "clippy.toml allows these in test functions; this is all test code, helpers included"
 )]
 
+mod differential;
 mod disk;
 mod filesystems;
 mod killed;

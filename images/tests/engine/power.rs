@@ -19,7 +19,7 @@ const LEN: usize = 44 << 20;
 
 /// A disk that loses its power after some writes. Of what was written since the last sync only some reaches the medium,
 /// and of the last of it only a part.
-struct Failing {
+pub(crate) struct Failing {
     medium: MemDev,
     pending: Mutex<Vec<(u64, Vec<u8>)>>,
     writes_left: AtomicU64,
@@ -27,7 +27,7 @@ struct Failing {
 }
 
 impl Failing {
-    fn new(content: Vec<u8>, writes: u64, luck: u64) -> Failing {
+    pub(crate) fn new(content: Vec<u8>, writes: u64, luck: u64) -> Failing {
         let pending = Mutex::default();
         Failing { medium: MemDev::new(content), pending, writes_left: AtomicU64::new(writes), luck }
     }
@@ -42,7 +42,7 @@ impl Failing {
     }
 
     /// What is on the medium when the power comes back.
-    fn after_the_cut(self) -> Vec<u8> {
+    pub(crate) fn after_the_cut(self) -> Vec<u8> {
         let mut luck = self.luck;
         for (offset, data) in self.pending.into_inner().unwrap() {
             luck = luck.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
