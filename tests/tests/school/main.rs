@@ -1,5 +1,5 @@
 //! A school's server and its clients with real parts only, in network namespaces of their own. Needs root, the programs in
-//! target/release, and the Debian packages that `make test` installs.
+//! the folder of the build, and the Debian packages that `make test` installs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
