@@ -61,51 +61,76 @@ impl Keeper {
     }
 
     async fn round(&self, orphans: &mut Orphans, stuck: &mut bool) -> Result<(), KeepError> {
-        let garbage = self.store_dir.join(GARBAGE);
         let store = self.catalogue.store().clone();
         let in_store = tokio::task::spawn_blocking(move || store.manifests()).await??;
         let images = self.inventory.images().await?;
         for id in orphans.due(inventory::clock::instant(), &in_store, &named(&images)) {
-            // Before the manifest goes, so that its chunks go whenever this process ends.
-            note(&garbage);
-            let (inventory, runtime) = (self.inventory.clone(), Handle::current());
-            // Asked again once no capture can begin: one may have published this very manifest a moment ago.
-            let unnamed = move || {
-                let images = runtime.block_on(inventory.images());
-                images.is_ok_and(|images| !named(&images).contains(&id))
-            };
-            let gone = self
-                .with_store(move |store, may_drop, _| store.retract(&id, &mut || may_drop() && unnamed()));
-            if gone.await? {
-                tracing::info!(image.manifest = %id, "a manifest that no image version names was taken back");
-                *stuck = false;
-            }
+            *stuck &= !self.take_back(id).await?;
         }
-        if !*stuck && garbage.exists() && no_capture_runs(&self.inventory).await {
+        if !*stuck && self.garbage().exists() && no_capture_runs(&self.inventory).await {
             // After a failure the next attempt waits until more is to be freed: a manifest that cannot be read stays so.
             *stuck = true;
-            let done = self.with_store(Store::collect).await?;
+            self.free().await?;
             *stuck = false;
-            if done.kept_packs == 0 && !*self.stop.borrow() {
-                let _ = std::fs::remove_file(&garbage);
-            }
-            if done.packs > 0 {
-                tracing::info!(
-                    store.packs = done.packs,
-                    store.dropped_bytes = done.dropped_bytes,
-                    store.copied_bytes = done.copied_bytes,
-                    "space in the image store was freed"
-                );
-            }
         }
         self.heal(&images).await?;
         if scrub_is_due(&self.store_dir) {
-            let first = !self.store_dir.join(SCRUBBED).exists();
-            let scrub = self.with_store(|store, _, pace| store.scrub(pace)).await?;
-            self.report(&scrub, &images).await;
+            self.scrub(&images).await?;
+        }
+        Ok(())
+    }
+
+    /// Is there while chunks may be there that no manifest names.
+    fn garbage(&self) -> PathBuf {
+        self.store_dir.join(GARBAGE)
+    }
+
+    /// Takes back a manifest that no version names. Returns whether it is gone.
+    async fn take_back(&self, id: ManifestId) -> Result<bool, KeepError> {
+        // Before the manifest goes, so that its chunks go whenever this process ends.
+        note(&self.garbage());
+        let (inventory, runtime) = (self.inventory.clone(), Handle::current());
+        // Asked again once no capture can begin: one may have published this very manifest a moment ago.
+        let unnamed = move || {
+            let images = runtime.block_on(inventory.images());
+            images.is_ok_and(|images| !named(&images).contains(&id))
+        };
+        let gone =
+            self.with_store(move |store, may_drop, _| store.retract(&id, &mut || may_drop() && unnamed()));
+        let gone = gone.await?;
+        if gone {
+            tracing::info!(image.manifest = %id, "a manifest that no image version names was taken back");
+        }
+        Ok(gone)
+    }
+
+    /// Frees the chunks that no manifest names.
+    async fn free(&self) -> Result<(), KeepError> {
+        let done = self.with_store(Store::collect).await?;
+        if done.kept_packs == 0 && !*self.stop.borrow() {
+            let _ = std::fs::remove_file(self.garbage());
+        }
+        if done.packs > 0 {
+            tracing::info!(
+                store.packs = done.packs,
+                store.dropped_bytes = done.dropped_bytes,
+                store.copied_bytes = done.copied_bytes,
+                "space in the image store was freed"
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads everything that is stored.
+    async fn scrub(&self, images: &[Image]) -> Result<(), KeepError> {
+        let first = !self.store_dir.join(SCRUBBED).exists();
+        let scrub = self.with_store(|store, _, pace| store.scrub(pace)).await?;
+        self.report(&scrub, images).await;
+        if !scrub.interrupted {
+            note(&self.store_dir.join(SCRUBBED));
             // What captures left behind that failed is freed now and then, too.
-            if !scrub.interrupted && !first {
-                note(&garbage);
+            if !first {
+                note(&self.garbage());
             }
         }
         Ok(())
@@ -113,7 +138,8 @@ impl Keeper {
 
     /// Takes back notices about images that are whole again, since a capture brought what was damaged.
     async fn heal(&self, images: &[Image]) -> Result<(), KeepError> {
-        for (place, manifest) in places(images) {
+        for (image, version, manifest) in versions(images) {
+            let place = image_place(image, version);
             if !self.notices.stands(&place).await {
                 continue;
             }
@@ -133,22 +159,17 @@ impl Keeper {
             store.interrupted = scrub.interrupted,
             "stored chunks were read and checked"
         );
-        for (place, manifest) in places(images) {
-            if scrub.broken_images.contains(&manifest) && !self.notices.stands(&place).await {
+        for (image, version, manifest) in versions(images) {
+            let is_known = self.notices.stands(&image_place(image, version)).await;
+            if scrub.broken_images.contains(&manifest) && !is_known {
                 let store = self.catalogue.store().clone();
                 let lacking = tokio::task::spawn_blocking(move || store.lacking(&manifest)).await;
                 let detail = match lacking {
                     Ok(Ok(chunks)) => damage(&chunks),
                     _ => "its manifest cannot be read".into(),
                 };
-                let name = place.trim_start_matches(crate::notices::IMAGES);
-                let text = format!("image {name} is damaged on the server: {detail}");
-                let remedy = "capture or import the image again, or deploy an older version; check the disk of the server";
-                self.notices.raise(&place, &text, remedy).await;
+                self.notices.raise_damage(image, version, &detail).await;
             }
-        }
-        if !scrub.interrupted {
-            note(&self.store_dir.join(SCRUBBED));
         }
     }
 
@@ -200,14 +221,15 @@ async fn no_capture_runs(inventory: &Inventory) -> bool {
 
 /// The manifests of all versions.
 fn named(images: &[Image]) -> HashSet<ManifestId> {
-    places(images).map(|(_, manifest)| manifest).collect()
+    versions(images).map(|(_, _, manifest)| manifest).collect()
 }
 
-/// Where the notices about versions stand, and their manifests.
-fn places(images: &[Image]) -> impl Iterator<Item = (String, ManifestId)> + '_ {
+/// Name, number and manifest of all versions.
+fn versions(images: &[Image]) -> impl Iterator<Item = (&str, i64, ManifestId)> {
     images.iter().flat_map(|image| {
-        let versions = image.versions.iter();
-        versions.filter_map(|v| Some((image_place(&image.name, v.version), v.manifest.parse().ok()?)))
+        let of =
+            |v: &inventory::ImageVersion| Some((image.name.as_str(), v.version, v.manifest.parse().ok()?));
+        image.versions.iter().filter_map(of)
     })
 }
 

@@ -35,6 +35,15 @@ impl Notices {
         self.write(&found).await;
     }
 
+    /// Raises a notice about a damaged version of an image; gives its text.
+    pub(crate) async fn raise_damage(&self, image: &str, version: i64, detail: &str) -> String {
+        let text = format!("image {image:?}, version {version}, is damaged on the server: {detail}");
+        let remedy =
+            "capture or import the image again, or deploy an older version; check the disk of the server";
+        self.raise(&image_place(image, version), &text, remedy).await;
+        text
+    }
+
     /// Whether there is a notice at that place.
     pub(crate) async fn stands(&self, place: &str) -> bool {
         self.found.lock().await.contains_key(place)
@@ -86,6 +95,5 @@ pub(crate) fn image_place(image: &str, version: i64) -> String {
     format!("{IMAGES}{image}/{version}")
 }
 
-/// Prefix of [`image_place`].
-pub(crate) const IMAGES: &str = "images/";
+const IMAGES: &str = "images/";
 const NOTICES_MAX: usize = 100;

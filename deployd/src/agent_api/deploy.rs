@@ -111,12 +111,7 @@ impl Api {
 
     /// Raises a notice about a damaged image.
     pub(super) async fn note_damage(&self, version: &Version, detail: &str) -> ApiError {
-        let Version { image, version: number, .. } = version;
-        let text = format!("image {image:?}, version {number}, is damaged on the server: {detail}");
-        let remedy =
-            "capture or import the image again, or deploy an older version; check the disk of the server";
-        self.notices.raise(&version.place(), &text, remedy).await;
-        ApiError::Damaged(text)
+        ApiError::Damaged(self.notices.raise_damage(&version.image, version.version, detail).await)
     }
 }
 

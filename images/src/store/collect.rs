@@ -121,9 +121,8 @@ impl Store {
 
     /// The chunks of a pack that manifests name and that are read from this pack and no newer one.
     fn needed(&self, pack: &Arc<Pack>, named: &Named) -> Vec<(Hash, Place)> {
-        let entries = (0..pack.index().len()).filter_map(|n| pack.index().entry(n));
         let here = |hash: &Hash| self.locate(hash).is_some_and(|(found, _)| found.number() == pack.number());
-        entries.filter(|(hash, _)| named.contains(hash) && here(hash)).collect()
+        pack.index().entries().filter(|(hash, _)| named.contains(hash) && here(hash)).collect()
     }
 
     /// Copies chunks into a pack of their own and makes it durable. What cannot be read is left out.
@@ -178,8 +177,7 @@ impl Store {
         let _lock = self.lock()?;
         // Images that were published since are counted too.
         named.read(self)?;
-        let entries = (0..pack.index().len()).filter_map(|n| pack.index().entry(n));
-        let mut hashes = entries.map(|(hash, _)| hash);
+        let mut hashes = pack.index().entries().map(|(hash, _)| hash);
         if hashes.any(|hash| named.contains(&hash) && !self.is_elsewhere(&hash, pack.number())) {
             return Ok(false);
         }

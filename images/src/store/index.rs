@@ -41,9 +41,9 @@ impl Index {
         Ok(right.then_some(Index { map, count }))
     }
 
-    /// How many chunks.
-    pub(super) fn len(&self) -> usize {
-        self.count
+    /// All entries in the order of the hashes.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Hash, Place)> {
+        (0..self.count).filter_map(|n| self.entry(n))
     }
 
     /// Entry `n` in the order of the hashes.

@@ -79,7 +79,7 @@ impl Store {
         pace: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let mut content = vec![0; CHUNK_BYTES];
-        let mut entries: Vec<_> = (0..pack.index().len()).filter_map(|n| pack.index().entry(n)).collect();
+        let mut entries: Vec<_> = pack.index().entries().collect();
         // In the order of the file: a disk that turns reads that twenty times as fast.
         entries.sort_unstable_by_key(|(_, place)| place.offset);
         for (hash, place) in entries {
@@ -102,10 +102,9 @@ impl Store {
 
     /// Leaves the damaged chunks of a pack out of its index, so that they count as absent after a restart as well.
     fn forget_damaged(&self, pack: &Arc<Pack>) -> Result<(), StoreError> {
-        let entries = (0..pack.index().len()).filter_map(|n| pack.index().entry(n));
         let (good, bad): (Vec<_>, Vec<_>) = {
             let damaged = self.damaged.read().unwrap_or_else(PoisonError::into_inner);
-            entries.partition(|(hash, _)| !damaged.contains(&(pack.number(), *hash)))
+            pack.index().entries().partition(|(hash, _)| !damaged.contains(&(pack.number(), *hash)))
         };
         if bad.is_empty() {
             return Ok(());

@@ -15,8 +15,9 @@ use inventory::{EnrolmentId, UnixMillis, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Refused;
+use super::ade::believed;
 use super::enrol::{CHALLENGE_SECS, open, profile_response};
-use super::{Refused, SCEP_BYTES_MAX};
 use crate::ade::machine::signed_by_a_device;
 use crate::server::{Profile, Server};
 use crate::values::ManagedAccount;
@@ -62,7 +63,7 @@ struct Ticket {
 impl Ticket {
     fn of(server: &Server, headers: &HeaderMap, now: UnixMillis) -> Option<Self> {
         let sealed = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-        let ticket = server.unseal_ticket(PURPOSE, sealed)?;
+        let ticket = server.vault.unseal(PURPOSE, sealed)?;
         serde_json::from_slice(&ticket).ok().filter(|ticket: &Self| now.0 < ticket.ends_at)
     }
 }
@@ -79,12 +80,7 @@ pub(super) async fn enrol(
         let how = format!("Bearer method=\"apple-as-web\", url=\"{}\"", server.profiles.url(SIGN_IN));
         return Ok((StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, how)]).into_response());
     };
-    let body = server.strangers.read(body, SCEP_BYTES_MAX).await?;
-    let _turn = server.signing.acquire().await.map_err(|_| Refused::Internal("nobody signs any more"))?;
-    signed_by_a_device(&body.bytes, &server.device_authorities).map_err(|error| {
-        tracing::info!(error = &error as &dyn std::error::Error, "machine information is not believed");
-        Refused::Bad("machine information that is not believed")
-    })?;
+    let (_, _turn) = believed(&server, body, signed_by_a_device).await?;
     let Ticket { enrolment, challenge, account, .. } = ticket;
     let wish = Profile {
         ipad: &enrolment.to_string(),
@@ -126,7 +122,7 @@ pub(super) async fn sign_in(
         return Ok(form(&account, UNKNOWN));
     };
     let ticket = Ticket { enrolment, challenge, account, ends_at: now.plus_secs(CHALLENGE_SECS).0 };
-    let ticket = serde_json::to_vec(&ticket).ok().and_then(|ticket| server.seal_ticket(PURPOSE, &ticket));
+    let ticket = serde_json::to_vec(&ticket).ok().and_then(|ticket| server.vault.seal(PURPOSE, &ticket));
     let ticket = ticket.ok_or(Refused::Internal("a token cannot be sealed"))?;
     let back = format!("{CALLBACK}://authentication-results?access-token={ticket}");
     Ok((StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, back)]).into_response())
@@ -145,7 +141,7 @@ fn form(account: &ManagedAccount, problem: &str) -> Response {
 /// A link has less than 200 bytes.
 pub(super) const FORM_LIMIT: DefaultBodyLimit = DefaultBodyLimit::max(4096);
 /// What the vault seals the token for.
-const PURPOSE: &str = "enrolment by account";
+const PURPOSE: &[u8] = b"enrolment by account";
 /// The session on the iPad ends with an address of this scheme.
 const CALLBACK: &str = "apple-remotemanagement-user-login";
 const PAGE: &str = include_str!("account.html");

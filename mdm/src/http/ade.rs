@@ -10,21 +10,17 @@ use axum::response::{IntoResponse, Response};
 use inventory::clock;
 use inventory::mdm::{AppleKind, AtTheDoor, Door, secret_hash};
 use serde_json::json;
+use tokio::sync::SemaphorePermit;
 
 use super::enrol::{CHALLENGE_SECS, challenge, profile_response};
 use super::{Refused, SCEP_BYTES_MAX};
-use crate::ade::machine::MachineInfo;
+use crate::ade::machine::{MachineError, MachineInfo};
 use crate::os::OsVersion;
 use crate::server::{Profile, Server};
 
 /// `POST /ade`: machine information in a signed message.
 pub(super) async fn enrol(State(server): State<Arc<Server>>, body: Body) -> Result<Response, Refused> {
-    let body = server.strangers.read(body, SCEP_BYTES_MAX).await?;
-    let _turn = server.signing.acquire().await.map_err(|_| Refused::Internal("nobody signs any more"))?;
-    let info = MachineInfo::read(&body.bytes, &server.device_authorities).map_err(|error| {
-        tracing::info!(error = &error as &dyn std::error::Error, "machine information is not believed");
-        Refused::Bad("machine information that is not believed")
-    })?;
+    let (info, _turn) = believed(&server, body, MachineInfo::read).await?;
     let service = server.inventory.apple_service(AppleKind::Ade).await?;
     let settings = service.map(|service| service.settings).unwrap_or_default();
     let setting = |key: &str| settings.get(key).and_then(serde_json::Value::as_str);
@@ -50,6 +46,21 @@ pub(super) async fn enrol(State(server): State<Arc<Server>>, body: Body) -> Resu
         }
         Door::NoRoom => Ok(sent_away("nobody has said yet in which room this iPad belongs")),
     }
+}
+
+/// What a device says of itself in a signed message, and the turn in which it was verified: its profile is signed in the same.
+pub(super) async fn believed<T>(
+    server: &Server,
+    body: Body,
+    read: impl FnOnce(&[u8], &[Vec<u8>]) -> Result<T, MachineError>,
+) -> Result<(T, SemaphorePermit<'_>), Refused> {
+    let body = server.strangers.read(body, SCEP_BYTES_MAX).await?;
+    let turn = server.signing.acquire().await.map_err(|_| Refused::Internal("nobody signs any more"))?;
+    let said = read(&body.bytes, &server.device_authorities).map_err(|error| {
+        tracing::info!(error = &error as &dyn std::error::Error, "machine information is not believed");
+        Refused::Bad("machine information that is not believed")
+    })?;
+    Ok((said, turn))
 }
 
 /// <https://developer.apple.com/documentation/devicemanagement/errorcodesoftwareupdaterequired>

@@ -57,7 +57,7 @@ pub(crate) struct Server {
     pub(crate) bodies: Bodies,
     pub(crate) strangers: Bodies,
     turns: Turns,
-    vault: Vault,
+    pub(crate) vault: Vault,
     push: RwLock<Option<Arc<Push>>>,
     push_target: Target,
     /// Files of the configuration go before the page.
@@ -132,16 +132,6 @@ impl Server {
         };
         server.use_push(settings.push.as_ref());
         (server, committer)
-    }
-
-    /// Seals what an iPad brings back later, for `purpose`.
-    pub(crate) fn seal_ticket(&self, purpose: &str, ticket: &[u8]) -> Option<String> {
-        self.vault.seal(purpose.as_bytes(), ticket)
-    }
-
-    /// What was sealed for `purpose`.
-    pub(crate) fn unseal_ticket(&self, purpose: &str, sealed: &str) -> Option<Vec<u8>> {
-        self.vault.unseal(purpose.as_bytes(), sealed)
     }
 
     /// How this daemon signs its changes.
