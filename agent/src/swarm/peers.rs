@@ -133,8 +133,8 @@ fn ask_again(mut connection: Connection, batch: u32, hashes: &[Hash]) -> Option<
     Some((connection, first))
 }
 
-const CONNECT_MAX: Duration = Duration::from_secs(1);
-/// Who is there says at least three times a second that it is.
-const SILENCE_MAX: Duration = Duration::from_millis(1500);
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// Who is there says so three times a second; a busy line may keep that back for a while.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
 /// As many as batches are fetched at once.
 const KEPT_MAX: usize = 16;

@@ -42,7 +42,10 @@ impl Swarms {
         let swarm = swarms.entry(key).or_default();
         for told in &ask.told {
             match told.failed {
-                Some((from, fault)) => swarm.failed(peer, told.batch, from, fault, now),
+                Some((from, fault)) => {
+                    tracing::debug!(batch = told.batch, %from, ?fault, "a PC was no help to another");
+                    swarm.failed(peer, told.batch, from, fault, now);
+                }
                 None => swarm.done(peer, told.batch, now),
             }
         }

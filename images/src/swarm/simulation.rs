@@ -278,7 +278,7 @@ impl Room {
             let Some(from) = flow.from.filter(|_| !flow.ended) else { continue };
             if self.pcs[flow.to].dies_at <= self.now {
                 self.flows[number].ended = true;
-            } else if self.pcs[from].dies_at + 1.0 <= self.now {
+            } else if self.pcs[from].dies_at + 4.0 <= self.now {
                 self.fail(number, from, Fault::Away);
             } else if self.now - flow.began > flow.patience {
                 let waited = flow.waited > (self.now - flow.began) / 2.0;
