@@ -278,7 +278,9 @@ impl Swarm {
             return false;
         }
         let budget = MEASURED_AT_FIRST + ask.batch / BATCHES_PER_MEASURED;
-        let Some(member) = self.members.get_mut(&ask.peer).filter(|_| self.measured < budget) else { return false };
+        let Some(member) = self.members.get_mut(&ask.peer).filter(|_| self.measured < budget) else {
+            return false;
+        };
         let due = member.measured_at.is_none_or(|at| now >= at + MEASURED_EVERY);
         let wanted = due && (member.slowness.is_none() || member.is_slow());
         if wanted {
@@ -410,8 +412,8 @@ const SLOW: f64 = 4.0;
 const RATIO_MAX: f64 = 20.0;
 const MEASURED_AT_ONCE: usize = 4;
 /// What measuring costs: so many batches, and one in so many.
-const MEASURED_AT_FIRST: u32 = 4;
-const BATCHES_PER_MEASURED: u32 = 16;
+const MEASURED_AT_FIRST: u32 = 2;
+const BATCHES_PER_MEASURED: u32 = 24;
 const MEASURING_MAX: Duration = Duration::from_secs(2);
 const MEASURED_EVERY: Duration = Duration::from_secs(10);
 /// So many of those that are done stay, and never more than there are others that are not.

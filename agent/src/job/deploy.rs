@@ -147,9 +147,9 @@ fn options(context: &Context<'_>, swarm: bool) -> Options {
     Options { fetch_threads: threads.clamp(usual.fetch_threads, FETCHES_MAX), ..usual }
 }
 
-/// Each fetch holds a batch and what it is made of.
+/// Each fetch holds a batch and what it is made of. More at a time than these would only be in each other's way on the line.
 const MEMORY_PER_FETCH: u64 = 64 << 20;
-const FETCHES_MAX: usize = 16;
+const FETCHES_MAX: usize = 8;
 
 /// The manifest, if it is the one that the job names and signed with the key that the job names.
 fn trusted(bytes: &[u8], id: &str, signing_key: &str) -> Result<Manifest, JobError> {

@@ -61,7 +61,11 @@ impl Swarms {
         let mut swarms = self.lock();
         let Some(swarm) = swarms.get_mut(&key) else { return false };
         swarm.finished(peer, now);
-        swarm.is_needed(peer, now)
+        let needed = swarm.is_needed(peer, now);
+        if !needed {
+            swarm.leave(peer);
+        }
+        needed
     }
 
     /// The PC does not take part any more.

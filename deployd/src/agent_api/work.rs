@@ -238,7 +238,6 @@ pub(super) async fn finish(
                 job.id = %job.id, job.bytes = bytes, job.transferred = transferred, job.kept_bytes = kept_bytes,
                 job.peer_bytes = peer_bytes, "a job is done"
             );
-            api.swarms.stay(job, device, inventory::clock::instant());
             Before::Done
         }
     };

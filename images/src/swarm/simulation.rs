@@ -12,7 +12,7 @@ const LINE: f64 = 100e6;
 /// 64 chunks of 64 KiB that are compressed to half.
 const BATCH: f64 = 2e6;
 const BATCHES: u32 = 1000;
-const WINDOW: u32 = 16;
+const WINDOW: u32 = 10;
 const STEP: f64 = 0.01;
 
 #[derive(Clone)]
@@ -340,7 +340,8 @@ fn a_slow_pc_costs_the_others_little() {
     let others = outcome.ends.iter().enumerate().filter(|(pc, _)| ![0, 13].contains(pc));
     let last = others.filter_map(|(_, end)| *end).fold(0.0, f64::max);
     println!("slow: others {:.2} x, sent {:.2}", last / one(), outcome.sent);
-    assert!(last <= 1.5 * one(), "{last} s");
+    // Finding out costs some seconds, however long it all takes.
+    assert!(last <= one() + 15.0, "{last} s");
     assert!(outcome.sent <= 1.5, "{}", outcome.sent);
 }
 
