@@ -38,7 +38,7 @@ test: PACKAGES_NEEDED += atftp bind9 bind9-dnsutils bind9-utils busybox-static c
 test: WITH_TESTS := --tests
 # Built in less time than a release, and with debug assertions.
 test: PROFILE := checked
-bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound
+bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf fdisk kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound
 
 .PHONY: demo test bench lint deps build boot image clean
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use images::chunk::{Hash, STORED_BYTES_MAX, Stored};
 use images::manifest::MANIFEST_BYTES_MAX;
 use images::protocol::{
-    CHUNKS_PER_FETCH, ErrorBody, Finish, HELLO, Hello, HelloReply, JOBS, JSON_BYTES_MAX, JobControl,
-    Progress, REPORT, Report, WORK, Work,
+    Ask, CHUNKS_PER_FETCH, ErrorBody, Finish, HELLO, Hello, HelloReply, JOBS, JSON_BYTES_MAX, JobControl,
+    Progress, REPORT, Referral, Report, Stay, WORK, Work,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +23,15 @@ use crate::identity::Identity;
 pub struct Client {
     agent: ureq::Agent,
     server: String,
+}
+
+/// Answer to a question for a batch.
+#[derive(Debug)]
+pub enum Batch {
+    /// The chunks, in the order asked for, and unchecked.
+    Chunks(Vec<Stored>),
+    /// This PC has them.
+    Referred(Referral),
 }
 
 /// Why a request came to nothing.
@@ -167,19 +176,36 @@ impl Client {
         }
         let body =
             self.post(&path(job, "chunks")?, &concatenated(hashes), hashes.len() * (STORED_BYTES_MAX + 4))?;
-        let mut rest = body.as_slice();
-        let mut chunks = Vec::with_capacity(hashes.len());
-        while let Some((length, more)) = rest.split_first_chunk::<4>() {
-            let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-            let (record, more) =
-                more.split_at_checked(length).ok_or(ClientError::Answer("a chunk is cut off"))?;
-            chunks.push(Stored::from_bytes(record.to_vec()).map_err(|_| ClientError::Answer("not a chunk"))?);
-            rest = more;
+        records(&body, hashes.len())
+    }
+
+    /// Asks for chunks of one batch: they come, unchecked, or it is told from whom they are to be had.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn batch(&self, job: &str, ask: &Ask, hashes: &[Hash]) -> Result<Batch> {
+        let ask = serde_json::to_vec(ask).map_err(|_| ClientError::Answer("a message cannot be written"))?;
+        let mut body = Vec::with_capacity(4 + ask.len() + hashes.len() * 32);
+        body.extend_from_slice(&u32::try_from(ask.len()).unwrap_or(u32::MAX).to_le_bytes());
+        body.extend_from_slice(&ask);
+        body.extend_from_slice(&concatenated(hashes));
+        let url = format!("{}{}", self.server, path(job, "batch")?);
+        let answer = self.agent.post(url).content_type("application/octet-stream").send(body);
+        let referred = matches!(&answer, Ok(answer) if answer.body().mime_type() == Some("application/json") && answer.status().is_success());
+        let body = read(answer, hashes.len() * (STORED_BYTES_MAX + 4))?;
+        if referred {
+            Ok(Batch::Referred(read_json(body)?))
+        } else {
+            Ok(Batch::Chunks(records(&body, hashes.len())?))
         }
-        if chunks.len() != hashes.len() || !rest.is_empty() {
-            return Err(ClientError::Answer("another number of chunks than asked for"));
-        }
-        Ok(chunks)
+    }
+
+    /// Asks whether others still need what this PC has.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn stay(&self, job: &str) -> Result<Stay> {
+        read_json(self.post(&path(job, "stay")?, &[], JSON_BYTES_MAX)?)
     }
 
     /// Asks which of the chunks the store lacks.
@@ -243,7 +269,7 @@ impl Client {
 
 /// Old ciphers are not offered, so an old version of TLS cannot be agreed on. Processors without AES instructions do
 /// ChaCha20 several times faster.
-fn tls13_only() -> rustls::crypto::CryptoProvider {
+pub(crate) fn tls13_only() -> rustls::crypto::CryptoProvider {
     use rustls::crypto::ring::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
     let mut suites = vec![TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256];
     if !has_aes_instructions() {
@@ -269,6 +295,22 @@ fn path(job: &str, what: &str) -> Result<String> {
         return Err(ClientError::Answer("an impossible job id"));
     }
     Ok(format!("{JOBS}/{job}/{what}"))
+}
+
+/// Chunks, each with its length before it.
+fn records(mut rest: &[u8], count: usize) -> Result<Vec<Stored>> {
+    let mut chunks = Vec::with_capacity(count);
+    while let Some((length, more)) = rest.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let (record, more) =
+            more.split_at_checked(length).ok_or(ClientError::Answer("a chunk is cut off"))?;
+        chunks.push(Stored::from_bytes(record.to_vec()).map_err(|_| ClientError::Answer("not a chunk"))?);
+        rest = more;
+    }
+    if chunks.len() != count || !rest.is_empty() {
+        return Err(ClientError::Answer("another number of chunks than asked for"));
+    }
+    Ok(chunks)
 }
 
 fn concatenated(hashes: &[Hash]) -> Vec<u8> {
@@ -324,7 +366,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// 256 chunks of 64 KiB take this long at 1 Mbit/s.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(150);
 /// Prefetching, progress and what else runs at the same time.
-const CONNECTIONS_KEPT: usize = 6;
+const CONNECTIONS_KEPT: usize = 20;
 const TEXT_MAX: usize = 500;
 /// With the pauses of [`crate::line`] about two minutes.
 const REFUSED_ATTEMPTS: u32 = 12;

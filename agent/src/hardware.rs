@@ -109,6 +109,11 @@ fn processors(cpuinfo: &str) -> (String, u32) {
     (name, u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// Memory of the machine below `root`, in bytes.
+pub fn memory(root: &Path) -> u64 {
+    memory_bytes(&read(&root.join("proc/meminfo")))
+}
+
 fn memory_bytes(meminfo: &str) -> u64 {
     let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:")).unwrap_or_default();
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().unwrap_or(0);

@@ -16,5 +16,6 @@ pub mod personalise;
 pub mod resident;
 pub mod screen;
 pub mod session;
+pub mod swarm;
 pub mod sys;
 pub mod tpm;

@@ -144,6 +144,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
 
     let boot_listener = listen("boot files", config.boot_listen).await?;
     let agent_listener = listen("agents", config.agent_listen).await?;
+    mark_background(&agent_listener);
     let port = |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
     let (http_port, agent_port) = (port(&boot_listener), port(&agent_listener));
 
@@ -190,6 +191,13 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, 
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { what, address, source })
 }
 
+/// Class selector 1 (RFC 8325: low-priority data), which connections take over from their listener: a lesson goes first
+/// wherever it has to share a line with images.
+fn mark_background(listener: &TcpListener) {
+    // A kernel that does not let us is no reason not to serve.
+    let _ = nix::sys::socket::setsockopt(listener, nix::sys::socket::sockopt::Ipv4Tos, &CS1);
+}
+
 /// Frees manifests that nobody uses, and takes back notices about images that were deleted.
 async fn tidy(catalogue: Arc<catalogue::Catalogue>, notices: Arc<notices::Notices>, mut stop: stop::Stop) {
     loop {
@@ -232,5 +240,6 @@ const AGENT_LIMITS: Limits = Limits {
     unacknowledged: Duration::from_secs(30),
     drain: Duration::from_secs(3),
 };
+const CS1: i32 = 8 << 2;
 const FILES_WANTED: u64 = 16_384;
 const TIDY_EVERY: Duration = Duration::from_secs(30);

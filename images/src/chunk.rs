@@ -50,6 +50,19 @@ impl fmt::Display for Hash {
     }
 }
 
+impl serde::Serialize for Hash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Hash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Hash, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -187,14 +200,25 @@ pub enum ChunkError {
 /// Why chunks could not be brought from or to somewhere else: whatever the source or sink says.
 pub type TransferError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Chunks that a deploy needs at the same time.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    /// Number of their batch among those of the whole image: the same on every PC that writes it with batches of that length.
+    pub batch: u32,
+    /// The chunks of the batch that are needed, at most [`crate::protocol::CHUNKS_PER_FETCH`].
+    pub hashes: &'w [Hash],
+}
+
+/// Takes the chunk at this index of what was wanted. Whether it is whole: one that is not may be brought again.
+pub type Place<'p> = dyn FnMut(usize, &Stored) -> bool + 'p;
+
 /// Where a deploy gets its chunks from. Called from several threads at once.
 pub trait ChunkSource: Sync {
-    /// Fetches the chunks in the order of `hashes`, at most [`crate::protocol::CHUNKS_PER_FETCH`] at once. The caller
-    /// checks every one. Repeating what failed for a while is the source's business.
+    /// Brings every chunk to `place`, in any order. Repeating what failed for a while is the source's business.
     ///
     /// # Errors
     /// The deploy stops and can be resumed.
-    fn fetch(&self, hashes: &[Hash]) -> Result<Vec<Stored>, TransferError>;
+    fn fetch(&self, wanted: &Wanted<'_>, place: &mut Place<'_>) -> Result<(), TransferError>;
 }
 
 /// Where a capture brings its chunks. Called from several threads at once.

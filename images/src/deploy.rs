@@ -15,16 +15,19 @@ use crate::blockdev::{BlockDev, Discarded};
 use crate::chunk::{CHUNK_BYTES, ChunkError, ChunkSource, Hash, TransferError};
 use crate::layout::{self, FitError, Layout, Placement};
 use crate::manifest::Manifest;
+use crate::protocol::BATCH_CHUNKS;
 use crate::reserved::{self, Journal};
 use crate::table::{self, TableError};
 
 mod prefetch;
 mod scan;
 mod work;
+mod written;
 
 use prefetch::Ready;
 use scan::{Found, Scan};
 use work::{Batch, Piece};
+pub use written::{Written, WrittenBatch};
 
 /// One image on its way to one disk.
 pub struct Deploy<'d> {
@@ -44,7 +47,8 @@ pub struct Deploy<'d> {
 pub struct Options {
     /// Threads that fetch, check and unpack chunks.
     pub fetch_threads: usize,
-    /// Chunks per fetch, at most [`crate::protocol::CHUNKS_PER_FETCH`].
+    /// Chunks per fetch, at most [`crate::protocol::CHUNKS_PER_FETCH`]. With [`crate::protocol::BATCH_CHUNKS`] batches are
+    /// what other PCs take for them.
     pub batch_chunks: usize,
     /// The journal is written when this many bytes are durable since the last time.
     pub journal_bytes: u64,
@@ -52,7 +56,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { fetch_threads: 3, batch_chunks: 128, journal_bytes: 64 << 20 }
+        Options { fetch_threads: 6, batch_chunks: BATCH_CHUNKS, journal_bytes: 64 << 20 }
     }
 }
 
@@ -69,6 +73,8 @@ pub struct Progress {
     pub resumed_bytes: u64,
     /// Bytes that this run found on the disk, unused bytes aside, and did not fetch.
     pub kept_bytes: u64,
+    /// Batches, counted from the beginning of the image, before which all is written.
+    pub batches: u32,
 }
 
 /// Why a deploy cannot begin or go on.
@@ -230,6 +236,7 @@ impl<'d> Deploy<'d> {
         let outcome = prefetch::in_order(source, scan.as_ref(), &batches, threads, |batch, ready| {
             unsynced += self.write_batch(batch, ready)?;
             position = batch.end;
+            at.batches = batch.number + 1;
             at.done_bytes = position.saturating_mul(CHUNK_BYTES as u64);
             at.fetched_bytes += ready.fetched;
             let kept = ready.found.iter().filter(|found| **found != Found::Differs).count();

@@ -13,6 +13,7 @@
 //! | [`layout`]   | where an image's partitions go on another disk                           |
 //! | [`deploy`]   | manifest and chunks to disk, resumable                                   |
 //! | [`reserved`] | the MiB of a managed disk that images leave alone: device key and journal |
+//! | [`swarm`]    | who gets which part of an image from whom (pure)                         |
 //! | [`disks`]    | which disk of a PC is the one to write                                   |
 //! | [`protocol`] | the messages between agent and `deployd`                                 |
 
@@ -28,5 +29,6 @@ pub mod manifest;
 pub mod protocol;
 pub mod reserved;
 pub mod store;
+pub mod swarm;
 pub mod table;
 pub mod used;

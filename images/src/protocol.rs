@@ -3,7 +3,11 @@
 //! The agent proves who it is with the key of its client certificate; no message carries an identity, a token or a
 //! secret. Binary bodies (chunks, hashes, manifests) are described at the constants that name their paths.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::swarm::{Fault, PeerId};
 
 /// First line of the conversation: who is there. Allowed without an approval.
 pub const HELLO: &str = "/v1/hello";
@@ -11,11 +15,16 @@ pub const HELLO: &str = "/v1/hello";
 pub const WORK: &str = "/v1/work";
 /// A report of the installed system's resident agent.
 pub const REPORT: &str = "/v1/report";
-/// Prefix of everything that concerns one job: `/v1/jobs/{id}/{progress,manifest,chunks,missing,upload,publish,finish}`.
+/// Prefix of everything that concerns one job:
+/// `/v1/jobs/{id}/{progress,manifest,chunks,batch,missing,upload,publish,finish,stay}`.
 pub const JOBS: &str = "/v1/jobs";
 
 /// Most chunk hashes that one `chunks` request may name.
 pub const CHUNKS_PER_FETCH: usize = 256;
+/// Chunks of a batch: what PCs that write the same image take from each other at once.
+pub const BATCH_CHUNKS: usize = 64;
+/// Longest [`Ask`] in bytes.
+pub const ASK_BYTES_MAX: usize = 16 << 10;
 /// Most chunk hashes that one `missing` request may name.
 pub const HASHES_PER_QUERY: usize = 65_536;
 /// Largest body of an `upload` request in bytes.
@@ -180,12 +189,71 @@ pub enum Task {
         hostname: String,
         /// Identity of the disk that was used before ([`Disk::serial`] or [`Disk::wwn`]), if any.
         disk: Option<String>,
+        /// What PCs show each other that were given the same image in the same room. Without it chunks come from the server
+        /// only.
+        #[serde(default)]
+        swarm: Option<SwarmToken>,
     },
     /// Read the disk into the image store.
     Capture {
         /// Image name.
         image: String,
     },
+}
+
+/// 32 secret bytes that the PCs of a [`crate::swarm::Swarm`] have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SwarmToken(pub [u8; 32]);
+
+impl std::fmt::Debug for SwarmToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SwarmToken")
+    }
+}
+
+/// A question for chunks of one batch. The body of a `batch` request is the length of the question (u32, little-endian),
+/// the question as JSON, and the hashes of the chunks; the answer is their bytes as those of `chunks`
+/// (`application/octet-stream`), or a [`Referral`] (`application/json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Number of the batch of [`BATCH_CHUNKS`], counted from the beginning of the image.
+    pub batch: u32,
+    /// TCP port on which this PC passes on what it has.
+    pub port: u16,
+    /// Batches before this one are on its disk.
+    pub written: u32,
+    /// It was referred often enough; the server is to send.
+    pub direct: bool,
+    /// What became of batches since the last question.
+    pub told: Vec<Told>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Which.
+    pub batch: u32,
+    /// Who was no help, and why; `None`: all of it is there.
+    pub failed: Option<(PeerId, Fault)>,
+}
+
+/// From whom chunks are to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referral {
+    /// Where.
+    pub address: SocketAddr,
+    /// BLAKE3 of the public key that it proves.
+    pub peer: PeerId,
+    /// After so many milliseconds without all of it, ask again.
+    pub patience_ms: u64,
+}
+
+/// Answer to `stay`, which a PC asks that has written everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stay {
+    /// Whether others still need it. Ask again after two seconds.
+    pub needed: bool,
 }
 
 /// How far a job is.
@@ -241,6 +309,9 @@ pub enum Finish {
         /// nothing.
         #[serde(default)]
         kept_bytes: u64,
+        /// Those of `transferred` that came from other PCs.
+        #[serde(default)]
+        peer_bytes: u64,
     },
     /// Not done.
     Failed {

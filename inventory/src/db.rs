@@ -184,19 +184,7 @@ fn sqlite_options(url: &str) -> Result<SqliteConnectOptions> {
 
 async fn open_sqlite(url: &str) -> Result<Pools> {
     let options = sqlite_options(url)?;
-    let write = SqlitePoolOptions::new()
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // Asking a connection to a file whether it is alive costs every commit two switches of threads.
-        .test_before_acquire(false)
-        // When the disk is full SQLite rolls back by itself; sqlx then counts a transaction that is not there, and the
-        // connection would refuse every later one.
-        .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-        // Writers look up what they change: a page that is not at hand is a call to the kernel.
-        .connect_with(options.clone().pragma("cache_size", WRITE_CACHE_KIB))
-        .await
-        .map_err(Error::db("open the database"))?;
+    let write = open_for_writing(&options).await.map_err(Error::db("open the database"))?;
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&write)
         .await
@@ -215,6 +203,41 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
     Ok(Pools::Sqlite { write, read })
 }
 
+/// Daemons that start at the same time with a new database all want to change its journal mode. SQLite lets one do so and refuses the
+/// others at once, however long they are ready to wait.
+async fn open_for_writing(options: &SqliteConnectOptions) -> std::result::Result<SqlitePool, sqlx::Error> {
+    let mut tries = 0;
+    loop {
+        match connect_for_writing(options).await {
+            Err(sqlx::Error::Database(error)) if is_busy(error.as_ref()) && tries < OPEN_TRIES => {
+                tries += 1;
+                tokio::time::sleep(POLL).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The lowest byte of a code is the kind of error (<https://sqlite.org/rescode.html>): `SQLITE_BUSY`.
+fn is_busy(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
+async fn connect_for_writing(options: &SqliteConnectOptions) -> std::result::Result<SqlitePool, sqlx::Error> {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // Asking a connection to a file whether it is alive costs every commit two switches of threads.
+        .test_before_acquire(false)
+        // When the disk is full SQLite rolls back by itself; sqlx then counts a transaction that is not there, and the
+        // connection would refuse every later one.
+        .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        // Writers look up what they change: a page that is not at hand is a call to the kernel.
+        .connect_with(options.clone().pragma("cache_size", WRITE_CACHE_KIB))
+        .await
+}
+
 /// Daemons that start at the same time all find the same migrations pending, and SQLite knows no lock for that: whoever comes second sees
 /// one fail that the first has done meanwhile.
 async fn migrate_sqlite(write: &SqlitePool) -> Result<()> {
@@ -223,7 +246,7 @@ async fn migrate_sqlite(write: &SqlitePool) -> Result<()> {
     loop {
         match migrations.run(write).await {
             Ok(()) => return Ok(()),
-            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if tries < MIGRATE_TRIES => {
+            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if tries < OPEN_TRIES => {
                 tries += 1;
                 tokio::time::sleep(POLL).await;
             }
@@ -253,7 +276,7 @@ fn numbers(version: &str) -> Vec<u32> {
 /// How often another process's commits are looked for on SQLite.
 const POLL: Duration = Duration::from_millis(50);
 /// Two seconds: longer than all migrations take.
-const MIGRATE_TRIES: u32 = 40;
+const OPEN_TRIES: u32 = 40;
 /// 16 MiB; negative, since a positive number counts pages.
 const WRITE_CACHE_KIB: &str = "-16384";
 const CHANNEL: &str = "hausmeister_changes";

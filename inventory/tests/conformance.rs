@@ -583,7 +583,7 @@ async fn a_filter_is_kept_with_its_lists(open: Open) {
 }
 
 async fn daemons_that_start_at_once_share_a_new_database(open: Open) {
-    let opening: Vec<_> = (0..4)
+    let opening: Vec<_> = (0..8)
         .map(|_| {
             let open = open.clone();
             tokio::spawn(async move { open.inventory().await.last_change().await.unwrap() })

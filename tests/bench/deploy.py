@@ -175,9 +175,10 @@ def main():
                    peer_name="slower of network and disk", better="higher", target=0.8, unit="MB/s of image")
 
 
-if sys.argv[1:2] == ["send"]:
-    send(int(sys.argv[2]))
-elif sys.argv[1:2] == ["receive"]:
-    receive()
-else:
-    main()
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["send"]:
+        send(int(sys.argv[2]))
+    elif sys.argv[1:2] == ["receive"]:
+        receive()
+    else:
+        main()

@@ -57,6 +57,7 @@ const PURE: &[&str] = &[
     "images/src/table",
     "images/src/layout.rs",
     "images/src/disks.rs",
+    "images/src/swarm.rs",
     "deployd/src/policy.rs",
     "ipados/src",
     "credentials/src/ber.rs",

@@ -44,5 +44,12 @@ pub(super) fn run(
     line.ask(|client| client.publish(job, &bytes)).map_err(JobError::Publish)?;
     let identity = disks::identity(disk).unwrap_or_default().to_owned();
     let transferred = sink.moved_bytes();
-    Ok(Finish::Ok { bytes: at.read_bytes, transferred, disk: identity, resumed_bytes: 0, kept_bytes: 0 })
+    Ok(Finish::Ok {
+        bytes: at.read_bytes,
+        transferred,
+        disk: identity,
+        resumed_bytes: 0,
+        kept_bytes: 0,
+        peer_bytes: 0,
+    })
 }

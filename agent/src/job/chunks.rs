@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use images::chunk::{ChunkSink, ChunkSource, Hash, Stored, TransferError};
+use images::chunk::{ChunkSink, ChunkSource, Hash, Place, Stored, TransferError, Wanted};
 use images::protocol::HASHES_PER_QUERY;
 
 use crate::line::Line;
@@ -26,11 +26,14 @@ impl<'h> HttpChunks<'h> {
 }
 
 impl ChunkSource for HttpChunks<'_> {
-    fn fetch(&self, hashes: &[Hash]) -> Result<Vec<Stored>, TransferError> {
-        let chunks = self.line.ask(|client| client.chunks(self.job, hashes))?;
-        let bytes: usize = chunks.iter().map(Stored::stored_len).sum();
-        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
-        Ok(chunks)
+    fn fetch(&self, wanted: &Wanted<'_>, place: &mut Place<'_>) -> Result<(), TransferError> {
+        let chunks = self.line.ask(|client| client.chunks(self.job, wanted.hashes))?;
+        for (index, stored) in chunks.iter().enumerate() {
+            self.moved.fetch_add(stored.stored_len() as u64, Ordering::Relaxed);
+            // What is damaged is asked for again.
+            place(index, stored);
+        }
+        Ok(())
     }
 }
 

@@ -2,38 +2,42 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
 use images::blockdev::{BlockDev, FileDev};
-use images::chunk::Hash;
-use images::deploy::{self, Deploy, DeployError, Options};
+use images::chunk::{ChunkSource, Hash};
+use images::deploy::{self, Deploy, DeployError, Options, Written};
 use images::disks;
 use images::manifest::{Manifest, ManifestId};
-use images::protocol::{Finish, Job, Phase, Task};
+use images::protocol::{Finish, Job, Phase, SwarmToken, Task};
 use images::reserved::{self, Journal};
 
 use super::chunks::HttpChunks;
 use super::reporter::Reporter;
-use super::{Context, JobError};
+use super::{Context, Done, JobError};
 use crate::efi::{self, SystemPartition};
+use crate::hardware;
 use crate::line::Line;
 use crate::machine;
 use crate::personalise::{self, Settings};
+use crate::swarm::Swarm;
 
 pub(super) fn run(
     context: &Context<'_>,
     line: &Line,
     job: &Job,
     reporter: &Reporter<'_>,
-) -> Result<Finish, JobError> {
-    let Task::Deploy { manifest: id, signing_key, hostname, disk: previous, .. } = &job.task else {
+) -> Result<Done, JobError> {
+    let Task::Deploy { manifest: id, signing_key, hostname, disk: previous, swarm: token, .. } = &job.task
+    else {
         return Err(JobError::Manifest("this is no deploy job".into()));
     };
     let candidates = context.machine.candidates();
     let disk = &disks::choose(&candidates, previous.as_deref())?.disk;
     let path = context.machine.device(&disk.name);
     let bytes = line.ask(|client| client.manifest(&job.id)).map_err(JobError::Fetch)?;
-    let manifest = trusted(&bytes, id, signing_key)?;
+    let manifest = Arc::new(trusted(&bytes, id, signing_key)?);
     drop(bytes);
     let dev = FileDev::open_write(&path).map_err(|source| JobError::Open { path: path.clone(), source })?;
     let mut deploy = Deploy::new(&dev, &manifest, &job.id).map_err(JobError::Deploy)?;
@@ -43,7 +47,21 @@ pub(super) fn run(
         dev.len_bytes(),
         deploy.resumed_bytes()
     ));
-    let source = HttpChunks::new(line, &job.id);
+    let swarm = token.and_then(|token| {
+        join(
+            context,
+            line,
+            job,
+            token,
+            Written::new(
+                Box::new(FileDev::open_read(&path).ok()?),
+                manifest.clone(),
+                deploy.layout().clone(),
+            ),
+        )
+    });
+    let server = HttpChunks::new(line, &job.id);
+    let source: &dyn ChunkSource = swarm.as_ref().map_or(&server, |swarm| swarm);
     let mut kept_bytes = 0;
     if !deploy.is_finished() {
         deploy.wipe_table().map_err(JobError::Deploy)?;
@@ -51,9 +69,12 @@ pub(super) fn run(
         reporter.phase(Phase::Transfer, manifest.data_bytes());
         let mut progress = |at: deploy::Progress| {
             reporter.done(at.done_bytes, at.total_bytes);
+            if let Some(swarm) = &swarm {
+                swarm.wrote(at.batches);
+            }
             if reporter.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let written = deploy.write_chunks(&source, &Options::default(), &mut progress);
+        let written = deploy.write_chunks(source, &options(context, swarm.is_some()), &mut progress);
         let written = written.map_err(|error| match error {
             DeployError::Cancelled => JobError::Cancelled,
             other => JobError::Deploy(other),
@@ -92,14 +113,43 @@ pub(super) fn run(
         deploy.commit_table().map_err(JobError::Deploy)?;
     }
     start_from_disk(context, line, &deploy);
-    Ok(Finish::Ok {
+    let finish = Finish::Ok {
         bytes: manifest.data_bytes(),
-        transferred: source.moved_bytes(),
+        transferred: swarm.as_ref().map_or(server.moved_bytes(), Swarm::moved_bytes),
         disk: disks::identity(disk).unwrap_or_default().to_owned(),
         resumed_bytes: deploy.resumed_bytes(),
         kept_bytes,
-    })
+        peer_bytes: swarm.as_ref().map_or(0, Swarm::peer_bytes),
+    };
+    Ok(Done { finish, swarm })
 }
+
+/// Takes part in the room's exchange. A PC that cannot gets everything from the server.
+fn join(context: &Context<'_>, line: &Line, job: &Job, token: SwarmToken, disk: Written) -> Option<Swarm> {
+    let memory = hardware::memory(&context.machine.root);
+    match Swarm::start(line, &job.id, token, context.identity, disk, memory) {
+        Ok(swarm) => Some(swarm),
+        Err(error) => {
+            line.screen().note(&format!("no exchange with the room's other PCs: {error}"));
+            None
+        }
+    }
+}
+
+/// Chunks that come through other PCs come later: more are asked for at once, as far as the memory allows.
+fn options(context: &Context<'_>, swarm: bool) -> Options {
+    let usual = Options::default();
+    if !swarm {
+        return usual;
+    }
+    let threads =
+        usize::try_from(hardware::memory(&context.machine.root) / MEMORY_PER_FETCH).unwrap_or(FETCHES_MAX);
+    Options { fetch_threads: threads.clamp(usual.fetch_threads, FETCHES_MAX), ..usual }
+}
+
+/// Each fetch holds a batch and what it is made of. More at a time than these would only be in each other's way on the line.
+const MEMORY_PER_FETCH: u64 = 64 << 20;
+const FETCHES_MAX: usize = 8;
 
 /// The manifest, if it is the one that the job names and signed with the key that the job names.
 fn trusted(bytes: &[u8], id: &str, signing_key: &str) -> Result<Manifest, JobError> {

@@ -15,6 +15,7 @@ use crate::identity::Identity;
 use crate::line::Line;
 use crate::machine::Machine;
 use crate::screen::{Kind, Problem, Scene, Trouble};
+use crate::swarm::Swarm;
 use reporter::Reporter;
 
 /// Everything that a job needs.
@@ -44,6 +45,13 @@ pub enum Outcome {
     Stay,
     /// It failed or was cancelled; the screen says why.
     Failed,
+}
+
+/// A job that was carried out.
+struct Done {
+    finish: Finish,
+    /// The exchange with other PCs that it took part in.
+    swarm: Option<Swarm>,
 }
 
 /// Why a job failed.
@@ -84,19 +92,25 @@ pub fn run(context: &Context<'_>, job: &Job) -> Outcome {
     reporter.phase(Phase::Prepare, 0);
     let result = reporter.alongside(|| match &job.task {
         Task::Deploy { .. } => deploy::run(context, &line, job, &reporter),
-        Task::Capture { image } => capture::run(context, &line, &job.id, image, &reporter),
+        Task::Capture { image } => {
+            capture::run(context, &line, &job.id, image, &reporter).map(|finish| Done { finish, swarm: None })
+        }
     });
     line.stop();
     match result {
         Ok(done) => {
-            let Finish::Ok { bytes, transferred, resumed_bytes, kept_bytes, .. } = &done else {
+            let Done { finish, swarm } = done;
+            let Finish::Ok { bytes, transferred, resumed_bytes, kept_bytes, peer_bytes, .. } = &finish else {
                 return Outcome::Failed;
             };
             line.screen().mark(&format!(
-                "{name} done bytes={bytes} transferred={transferred} resumed={resumed_bytes} kept={kept_bytes} job={}",
+                "{name} done bytes={bytes} transferred={transferred} resumed={resumed_bytes} kept={kept_bytes} peers={peer_bytes} job={}",
                 job.id
             ));
-            tell(context.line, &job.id, &done);
+            tell(context.line, &job.id, &finish);
+            if let Some(swarm) = swarm {
+                swarm.stay(context.line);
+            }
             if kind == Kind::Deploy { Outcome::Restart } else { Outcome::Stay }
         }
         Err(error) => {

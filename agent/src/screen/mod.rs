@@ -60,6 +60,8 @@ pub enum Scene {
     Ready,
     /// A job is carried out.
     Working(Work),
+    /// The last job is done, and others still need what this PC has.
+    Helping,
     /// The last job is done and the PC restarts.
     Restarting,
     /// Something is wrong.

@@ -59,7 +59,12 @@ impl Page {
             }
             Scene::Working(work) => self.work(work),
             Scene::Trouble(trouble) => self.trouble(trouble),
-            Scene::Drivers | Scene::Network | Scene::Server | Scene::Ready | Scene::Restarting => {}
+            Scene::Drivers
+            | Scene::Network
+            | Scene::Server
+            | Scene::Ready
+            | Scene::Helping
+            | Scene::Restarting => {}
         }
     }
 

@@ -118,6 +118,10 @@ pub(super) fn headline(scene: &Scene) -> Both {
             Kind::Deploy => ["Dieser PC wird eingerichtet", "This PC is being set up"],
             Kind::Capture => ["Von diesem PC wird ein Image erstellt", "An image is taken from this PC"],
         },
+        Scene::Helping => [
+            "Fertig; die anderen PCs im Raum bekommen noch Daten",
+            "Done; passing data on to the room's other PCs",
+        ],
         Scene::Restarting => ["Fertig, der PC startet neu", "Done, the PC restarts"],
         Scene::Trouble(trouble) => trouble.problem.text(),
     }

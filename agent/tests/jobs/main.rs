@@ -183,6 +183,7 @@ fn deploy_task(manifest: &Manifest) -> Task {
         signing_key: key().verifying_key().to_bytes().iter().map(|b| format!("{b:02x}")).collect(),
         hostname: "r204-pc07".into(),
         disk: None,
+        swarm: None,
     }
 }
 
@@ -240,11 +241,12 @@ fn an_unknown_pc_waits_is_approved_captured_and_another_is_written_from_it_and_g
     let target = Pc::with_disk(160);
     server.give(Work::Job(job));
     target.boot(&server);
-    let Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes } = last_finish(&server) else {
+    let Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes, peer_bytes } = last_finish(&server)
+    else {
         panic!()
     };
     assert!(bytes > 24 << 20 && transferred > 24 << 20 && transferred < 40 << 20, "{bytes} {transferred}");
-    assert_eq!((disk.as_str(), resumed_bytes, kept_bytes), ("SERIAL1", 0, 0));
+    assert_eq!((disk.as_str(), resumed_bytes, kept_bytes, peer_bytes), ("SERIAL1", 0, 0, 0));
     let (noise, fs_bytes) = read_deployed(&target, "noise");
     assert!(noise == fs::read(source.path("root/noise")).unwrap());
     assert!(fs_bytes > 120 << 20, "the file system has grown to {fs_bytes}");

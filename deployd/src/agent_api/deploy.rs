@@ -52,7 +52,12 @@ pub(super) async fn chunks(
     own.running()?;
     let body = body_of(body, CHUNKS_PER_FETCH * 32).await?;
     let hashes = wire::hashes(&body, CHUNKS_PER_FETCH).map_err(|why| ApiError::Malformed(why.into()))?;
-    let (version, image) = served(&api, &own).await?;
+    send(&api, &own, hashes).await
+}
+
+/// Sends chunks of the image of a running deploy.
+pub(super) async fn send(api: &Api, own: &OwnJob, hashes: Vec<Hash>) -> Result<Response, ApiError> {
+    let (version, image) = served(api, own).await?;
     if !hashes.iter().all(|hash| image.contains(hash)) {
         return Err(ApiError::ForeignChunk);
     }
@@ -61,7 +66,7 @@ pub(super) async fn chunks(
     let store = api.catalogue.store().clone();
     let frames = match blocking(move || read(&store, &hashes)).await? {
         Ok(frames) => frames,
-        Err(Unreadable::Damaged(detail)) => return Err(api.damaged(&own, &version, &detail).await),
+        Err(Unreadable::Damaged(detail)) => return Err(api.damaged(own, &version, &detail).await),
         Err(Unreadable::Store(error)) => return Err(ApiError::Internal(chain(&error))),
     };
     let len: usize = frames.iter().map(Bytes::len).sum();

@@ -8,7 +8,7 @@
 //! | `/v1/hello`         | nothing more; slowed down per address                                       |
 //! | all others          | the key of an approved device ([`authenticate`])                            |
 //! | `/v1/jobs/{id}/...` | the job belongs to this very device ([`OwnJob`])                            |
-//! | chunks, manifest    | it is a running deploy, and the chunk is part of its image                  |
+//! | chunks, batch, manifest | it is a running deploy, and the chunk is part of its image              |
 //! | missing, upload, publish | it is a running capture                                                |
 //!
 //! Nothing is taken from a message that says who is speaking. An address, a MAC address or a serial number allows nothing.
@@ -19,6 +19,7 @@ mod drain;
 mod error;
 mod hello;
 mod session;
+mod swarm;
 mod wire;
 mod work;
 
@@ -48,6 +49,7 @@ use crate::notices::Notices;
 use crate::stop::Stop;
 use error::ApiError;
 use session::Sessions;
+use swarm::Swarms;
 
 /// What the API is made of.
 pub(crate) struct Parts {
@@ -67,6 +69,7 @@ pub(crate) struct Parts {
 pub(crate) struct Api {
     parts: Parts,
     sessions: Sessions,
+    swarms: Swarms,
     /// Hellos, per address.
     hellos: Mutex<Buckets<IpAddr>>,
     /// Keys that were never seen before, per address: one PC has one.
@@ -80,6 +83,7 @@ impl Api {
         Self {
             parts,
             sessions: Sessions::default(),
+            swarms: Swarms::default(),
             hellos: Mutex::new(Buckets::new(HELLO_BURST, HELLO_EVERY, ADDRESSES_MAX)),
             new_keys: Mutex::new(Buckets::new(NEW_KEY_BURST, NEW_KEY_EVERY, ADDRESSES_MAX)),
             memory: Arc::new(Semaphore::new(MEMORY_UNITS)),
@@ -105,6 +109,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route(&job("finish"), post(work::finish))
         .route(&job("manifest"), get(deploy::manifest))
         .route(&job("chunks"), post(deploy::chunks))
+        .route(&job("batch"), post(swarm::batch))
+        .route(&job("stay"), post(swarm::stay))
         .route(&job("missing"), post(capture::missing))
         .route(&job("upload"), post(capture::upload))
         .route(&job("publish"), post(capture::publish))

@@ -1,6 +1,7 @@
 //! The binary bodies: lists of hashes, chunk records, bitmaps. Pure.
 
 use images::chunk::{Hash, STORED_BYTES_MAX, Stored};
+use images::protocol::{ASK_BYTES_MAX, Ask, CHUNKS_PER_FETCH};
 
 /// Reads a body of concatenated hashes: at least one, at most `max`.
 ///
@@ -13,6 +14,19 @@ pub(super) fn hashes(body: &[u8], max: usize) -> Result<Vec<Hash>, &'static str>
         n if n > max => Err("too many hashes are named"),
         _ => Ok(hashes),
     }
+}
+
+/// Reads the body of a `batch` request.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn ask(body: &[u8]) -> Result<(Ask, Vec<Hash>), &'static str> {
+    let (len, rest) = body.split_first_chunk::<4>().ok_or("the question has no length")?;
+    let len = u32::from_le_bytes(*len) as usize;
+    let (ask, rest) =
+        rest.split_at_checked(len).filter(|_| len <= ASK_BYTES_MAX).ok_or("the question is cut off")?;
+    let ask = serde_json::from_slice(ask).map_err(|_| "the question cannot be read")?;
+    Ok((ask, hashes(rest, CHUNKS_PER_FETCH)?))
 }
 
 /// One chunk of a `chunks` answer.

@@ -157,6 +157,7 @@ async fn deploy_task(
         signing_key: api.catalogue.verifying_key_hex(),
         hostname: device.name.to_string(),
         disk: device.observed.disk.clone().filter(|disk| !disk.is_empty()),
+        swarm: Some(api.swarm_token(device, image.id, version.version)),
     };
     Ok(Ok((task, Some(version.version))))
 }
@@ -206,9 +207,10 @@ pub(super) async fn finish(
             let reason = reason.unwrap_or_else(|| "the PC gave no reason; look at its screen".into());
             tracing::warn!(job.id = %job.id, "a job failed: {reason}");
             api.inventory.fail_job(by(), job.id, &reason).await?;
+            api.swarms.leave(job, device);
             Before::Failed
         }
-        Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes } => {
+        Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes, peer_bytes } => {
             let (manifest, version) = match job.task {
                 JobTask::Deploy { image, version } => {
                     let version = deployed_version(&api, image, version).await?;
@@ -234,7 +236,7 @@ pub(super) async fn finish(
             api.inventory.complete_job(by(), job.id, &result).await?;
             tracing::info!(
                 job.id = %job.id, job.bytes = bytes, job.transferred = transferred, job.kept_bytes = kept_bytes,
-                "a job is done"
+                job.peer_bytes = peer_bytes, "a job is done"
             );
             Before::Done
         }

@@ -45,6 +45,7 @@ fn job_requests(hash: Hash) -> Vec<(&'static str, &'static str, Vec<u8>)> {
                 disk: String::new(),
                 resumed_bytes: 0,
                 kept_bytes: 0,
+                peer_bytes: 0,
             }),
         ),
         ("POST", "finish", json(&Finish::Failed { reason: "x".into() })),

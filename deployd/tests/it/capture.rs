@@ -18,7 +18,14 @@ fn published(pc: &Pc, job: &str, body: &[u8]) -> (i64, String) {
 }
 
 fn finish(pc: &Pc, job: &str) -> u16 {
-    let done = Finish::Ok { bytes: 5, transferred: 4, disk: "d".into(), resumed_bytes: 0, kept_bytes: 0 };
+    let done = Finish::Ok {
+        bytes: 5,
+        transferred: 4,
+        disk: "d".into(),
+        resumed_bytes: 0,
+        kept_bytes: 0,
+        peer_bytes: 0,
+    };
     pc.post_json(&format!("/v1/jobs/{job}/finish"), &done).status
 }
 

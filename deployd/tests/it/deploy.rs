@@ -8,7 +8,14 @@ use inventory::{JobState, JobTask};
 use crate::support::{School, by, signing_key, some_chunks, until};
 
 fn finish_ok(disk: &str) -> Finish {
-    Finish::Ok { bytes: 1000, transferred: 600, disk: disk.into(), resumed_bytes: 50, kept_bytes: 0 }
+    Finish::Ok {
+        bytes: 1000,
+        transferred: 600,
+        disk: disk.into(),
+        resumed_bytes: 50,
+        kept_bytes: 0,
+        peer_bytes: 0,
+    }
 }
 
 fn progress(phase: Phase, done_bytes: u64) -> Progress {
@@ -25,7 +32,8 @@ fn a_pc_takes_its_job_fetches_the_image_and_says_that_it_is_done() {
 
     let job = pc.take_job();
     assert_eq!(job.id, id.to_string());
-    let Task::Deploy { image: name, version, manifest, signing_key: key, hostname, disk } = job.task else {
+    let Task::Deploy { image: name, version, manifest, signing_key: key, hostname, disk, .. } = job.task
+    else {
         panic!("{job:?}")
     };
     assert_eq!((name.as_str(), version, hostname.as_str(), disk), ("Debian 12", 1, "r204-pc01", None));

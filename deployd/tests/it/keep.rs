@@ -17,7 +17,14 @@ fn packs(school: &School) -> Vec<PathBuf> {
 }
 
 fn done() -> Finish {
-    Finish::Ok { bytes: 1, transferred: 1, disk: String::new(), resumed_bytes: 0, kept_bytes: 0 }
+    Finish::Ok {
+        bytes: 1,
+        transferred: 1,
+        disk: String::new(),
+        resumed_bytes: 0,
+        kept_bytes: 0,
+        peer_bytes: 0,
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod capture;
 mod deploy;
 mod faults;
 mod keep;
+mod room;
 mod support;
 mod tls;
 mod waiting;

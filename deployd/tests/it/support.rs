@@ -331,8 +331,8 @@ pub(crate) fn manifest(image: &str, hashes: &[Hash]) -> Manifest {
         identity: Identity::Mbr { type_byte: 0x83, active: true },
         first_lba: 2048,
         sectors: 1 << 21,
-        filesystem: Filesystem { kind: FsKind::Ext, uuid: None, min_bytes: 1 << 20, used_bytes: 777 },
-        grow: true,
+        filesystem: Filesystem { kind: FsKind::Raw, uuid: None, min_bytes: 1 << 30, used_bytes: 777 },
+        grow: false,
     };
     let header = Header {
         image: image.into(),

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::DeployError;
 use super::scan::{Found, Scan};
 use super::work::Batch;
-use crate::chunk::{CHUNK_BYTES, ChunkSource, Hash, Stored};
+use crate::chunk::{CHUNK_BYTES, ChunkError, ChunkSource, Hash, Stored, Wanted};
 
 /// Calls `write` for every batch in order, with its unpacked and verified chunks. With a `scan`, only chunks that differ
 /// from what the disk holds are fetched; while one thread waits for the disk, others wait for the network.
@@ -49,6 +49,9 @@ struct State {
     next: usize,
     /// Next batch to be written.
     writing: usize,
+    /// How many have come. More are asked for at once as they come: what PCs do at the beginning of a lesson, all at once,
+    /// would else be one long wait for each.
+    fetched: usize,
     ready: BTreeMap<usize, Ready>,
     /// Buffers to use again: giving 8 MiB back to the system and asking for it again costs as much as hashing it.
     buffers: Vec<Vec<u8>>,
@@ -78,10 +81,11 @@ impl Line {
                 Some(scan) => scan.look(batch, &mut content),
                 None => vec![Found::Differs; batch.hashes.len()],
             };
-            let outcome = fetch(source, batch.hashes, &found, &mut content);
+            let outcome = fetch(source, batch, &found, &mut content);
             let mut state = self.lock();
             match outcome {
                 Ok(fetched) => {
+                    state.fetched += 1;
                     state.ready.insert(number, Ready { content, found, fetched });
                 }
                 Err(error) => {
@@ -96,7 +100,7 @@ impl Line {
     /// The next batch to fetch, as soon as the look-ahead allows it.
     fn claim<'b, 'm>(&self, batches: &'b [Batch<'m>]) -> Option<(usize, &'b Batch<'m>, Vec<u8>)> {
         let mut state = self.lock();
-        while !state.stop && state.next >= state.writing + self.window {
+        while !state.stop && state.next >= state.writing + self.window.min(AT_FIRST + state.fetched) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let number = state.next;
@@ -144,40 +148,59 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// Fetches what differs, checks and unpacks it. A chunk that is damaged is asked for once more: the damage may be on the
-/// way.
+/// Fetches what differs, checks and unpacks it. What comes damaged is asked for once more: the damage may be on the way.
+/// Returns the bytes that came, as stored.
 fn fetch(
     source: &dyn ChunkSource,
-    hashes: &[Hash],
+    batch: &Batch<'_>,
     found: &[Found],
     content: &mut [u8],
 ) -> Result<u64, DeployError> {
-    let places = hashes.iter().zip(found).zip(content.chunks_exact_mut(CHUNK_BYTES));
-    let (wanted, places): (Vec<Hash>, Vec<&mut [u8]>) =
-        places.filter(|((_, found), _)| **found == Found::Differs).map(|((h, _), out)| (*h, out)).unzip();
-    if wanted.is_empty() {
-        return Ok(0);
-    }
-    let stored = ask(source, &wanted)?;
+    let places = batch.hashes.iter().zip(found).zip(content.chunks_exact_mut(CHUNK_BYTES));
+    let mut open: Vec<Open<'_>> = places
+        .filter(|((_, found), _)| **found == Found::Differs)
+        .map(|((hash, _), out)| Open { hash: *hash, out, damage: None })
+        .collect();
     let mut fetched = 0;
-    for ((hash, chunk), out) in wanted.iter().zip(&stored).zip(places) {
-        fetched += chunk.stored_len() as u64;
-        if chunk.unpack_into(hash, out).is_err() {
-            for again in &ask(source, std::slice::from_ref(hash))? {
-                fetched += again.stored_len() as u64;
-                again
-                    .unpack_into(hash, out)
-                    .map_err(|source| DeployError::Corrupt { hash: *hash, source })?;
-            }
+    for _ in 0..ATTEMPTS {
+        if open.is_empty() {
+            break;
         }
+        fetched += fetch_once(source, batch.number, &mut open)?;
     }
-    Ok(fetched)
+    match open.into_iter().find_map(|it| Some((it.hash, it.damage?))) {
+        Some((hash, source)) => Err(DeployError::Corrupt { hash, source }),
+        None => Ok(fetched),
+    }
 }
 
-fn ask(source: &dyn ChunkSource, hashes: &[Hash]) -> Result<Vec<Stored>, DeployError> {
-    let stored = source.fetch(hashes).map_err(DeployError::Fetch)?;
-    if stored.len() != hashes.len() {
-        return Err(DeployError::Count { asked: hashes.len(), got: stored.len() });
-    }
-    Ok(stored)
+/// A chunk that is not there yet.
+struct Open<'c> {
+    hash: Hash,
+    out: &'c mut [u8],
+    /// What was wrong with what came.
+    damage: Option<ChunkError>,
 }
+
+/// What came whole is not open any more.
+fn fetch_once(source: &dyn ChunkSource, batch: u32, open: &mut Vec<Open<'_>>) -> Result<u64, DeployError> {
+    let hashes: Vec<Hash> = open.iter().map(|it| it.hash).collect();
+    let (mut fetched, mut whole) = (0, vec![false; hashes.len()]);
+    let mut place = |index: usize, stored: &Stored| {
+        let (Some(it), Some(whole)) = (open.get_mut(index), whole.get_mut(index)) else { return false };
+        fetched += stored.stored_len() as u64;
+        it.damage = stored.unpack_into(&it.hash, it.out).err();
+        *whole = it.damage.is_none();
+        *whole
+    };
+    source.fetch(&Wanted { batch, hashes: &hashes }, &mut place).map_err(DeployError::Fetch)?;
+    let mut whole = whole.into_iter();
+    open.retain(|_| !whole.next().unwrap_or(false));
+    match open.iter().filter(|it| it.damage.is_none()).count() {
+        0 => Ok(fetched),
+        absent => Err(DeployError::Count { asked: hashes.len(), got: hashes.len() - absent }),
+    }
+}
+
+const ATTEMPTS: usize = 2;
+const AT_FIRST: usize = 3;

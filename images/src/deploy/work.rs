@@ -6,6 +6,8 @@ use crate::manifest::{ChunkTable, Content, Manifest};
 /// Chunks of one partition, ascending, with at most one request's worth of hashes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Batch<'m> {
+    /// Counted from 0 at the beginning of the image, whatever was left out because it is written.
+    pub(super) number: u32,
     /// Index of the partition in the manifest.
     pub(super) partition: usize,
     /// Where the chunks go, and zeros between them.
@@ -28,13 +30,14 @@ pub(super) struct Piece {
 pub(super) fn batches(manifest: &Manifest, batch_chunks: usize, done: u64) -> Vec<Batch<'_>> {
     let limit = batch_chunks.clamp(1, crate::protocol::CHUNKS_PER_FETCH);
     let mut all = Vec::new();
-    let mut end = 0;
+    let (mut end, mut number) = (0, 0);
     for (partition, (_, table)) in manifest.partitions().enumerate() {
         for (pieces, hashes) in cut(table, limit) {
             end += pieces.iter().map(|p| u64::from(p.count)).sum::<u64>();
             if end > done {
-                all.push(Batch { partition, pieces, hashes, end });
+                all.push(Batch { number, partition, pieces, hashes, end });
             }
+            number += 1;
         }
     }
     all

@@ -30,7 +30,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::chunk::{CHUNK_BYTES, ChunkError, ChunkSink, ChunkSource, Hash, Stored, TransferError};
+use crate::chunk::{
+    CHUNK_BYTES, ChunkError, ChunkSink, ChunkSource, Hash, Place, Stored, TransferError, Wanted,
+};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, ManifestId};
 pub use collect::{Collected, Hold};
 use pack::Pack;
@@ -391,11 +393,12 @@ impl Store {
 }
 
 impl ChunkSource for Store {
-    fn fetch(&self, hashes: &[Hash]) -> Result<Vec<Stored>, TransferError> {
-        hashes
-            .iter()
-            .map(|h| self.stored(h)?.ok_or_else(|| format!("chunk {h} is not in the store").into()))
-            .collect()
+    fn fetch(&self, wanted: &Wanted<'_>, place: &mut Place<'_>) -> Result<(), TransferError> {
+        for (index, hash) in wanted.hashes.iter().enumerate() {
+            let stored = self.stored(hash)?.ok_or_else(|| format!("chunk {hash} is not in the store"))?;
+            place(index, &stored);
+        }
+        Ok(())
     }
 }
 

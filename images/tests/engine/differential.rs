@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex};
 
 use images::blockdev::{BlockDev, MemDev};
 use images::capture;
-use images::chunk::{CHUNK_BYTES, ChunkSource, Hash, Stored, TransferError, is_zero};
+use images::chunk::{CHUNK_BYTES, ChunkSource, Hash, Place, TransferError, Wanted, is_zero};
 use images::deploy::{Deploy, DeployError, Progress};
 use images::manifest::{Content, Manifest};
 use images::store::Store;
@@ -24,9 +24,9 @@ use crate::tools::{noise, run};
 struct Asked<'s>(&'s Store, Mutex<Vec<Hash>>);
 
 impl ChunkSource for Asked<'_> {
-    fn fetch(&self, hashes: &[Hash]) -> Result<Vec<Stored>, TransferError> {
-        self.1.lock().unwrap().extend_from_slice(hashes);
-        self.0.fetch(hashes)
+    fn fetch(&self, wanted: &Wanted<'_>, place: &mut Place<'_>) -> Result<(), TransferError> {
+        self.1.lock().unwrap().extend_from_slice(wanted.hashes);
+        self.0.fetch(wanted, place)
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ed25519_dalek::SigningKey;
 use images::blockdev::{BlockDev, FileDev, MemDev};
 use images::capture;
-use images::chunk::{CHUNK_BYTES, ChunkSource, Hash, Stored, TransferError};
-use images::deploy::{Deploy, DeployError, Options, Progress};
+use images::chunk::{CHUNK_BYTES, ChunkSource, Hash, Place, Stored, TransferError, Wanted};
+use images::deploy::{Deploy, DeployError, Options, Progress, Written};
 use images::layout::FitError;
 use images::manifest::{Manifest, TableKind};
 use images::reserved::{self, KeyRecord};
@@ -131,10 +131,38 @@ fn a_captured_disk_is_deployed_to_a_larger_one() {
     assert_eq!(second.hashes().collect::<Vec<_>>(), manifest.hashes().collect::<Vec<_>>());
 }
 
+#[test]
+fn every_chunk_is_read_back_from_the_disk_that_it_was_written_to_unless_it_was_changed() {
+    let reference = Reference::new();
+    let store = Store::open(&reference.dir.path().join("store")).unwrap();
+    let manifest = Arc::new(capture(&reference, &store));
+    let dev = MemDev::new(vec![0x11; 50 * MIB as usize]);
+    deploy(&dev, &manifest, &store).unwrap();
+    let layout = Deploy::new(&dev, &manifest, "job").unwrap().layout().clone();
+    let read_back = |content: Vec<u8>| {
+        let disk = Written::new(Box::new(MemDev::new(content)), manifest.clone(), layout.clone());
+        let batches: Vec<_> = (0..20).map(|number| disk.batch(number)).collect();
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut is_there = |hash: &Hash| {
+            let stored = batches.iter().find_map(|batch| batch.chunk(hash));
+            stored.is_some_and(|stored| stored.unpack_into(hash, &mut buffer).is_ok())
+        };
+        manifest.hashes().filter(|hash| is_there(hash)).count()
+    };
+    let all = manifest.hashes().count();
+    assert!(all > 40, "{all}");
+    assert_eq!(read_back(dev.content().to_vec()), all);
+    // The first byte of the first partition.
+    let mut changed = dev.content().to_vec();
+    let first = &layout.placements[0];
+    changed[usize::try_from(first.start).unwrap()] ^= 1;
+    assert!(read_back(changed) < all);
+}
+
 struct Nothing;
 
 impl ChunkSource for Nothing {
-    fn fetch(&self, _: &[Hash]) -> Result<Vec<Stored>, TransferError> {
+    fn fetch(&self, _: &Wanted<'_>, _: &mut Place<'_>) -> Result<(), TransferError> {
         Err("nothing was to be fetched".into())
     }
 }
@@ -166,17 +194,16 @@ struct Breaking<'s> {
 }
 
 impl ChunkSource for Breaking<'_> {
-    fn fetch(&self, hashes: &[Hash]) -> Result<Vec<Stored>, TransferError> {
-        let mut stored = self.store.fetch(hashes)?;
-        let mut times = self.times.lock().unwrap();
-        for (chunk, _) in stored.iter_mut().zip(hashes).filter(|(_, h)| **h == self.broken) {
-            if *times > 0 {
-                *times -= 1;
-                // A whole and well-formed chunk, but another one.
-                *chunk = Stored::pack(&[0xbd; CHUNK_BYTES]).unwrap();
+    fn fetch(&self, wanted: &Wanted<'_>, place: &mut Place<'_>) -> Result<(), TransferError> {
+        self.store.fetch(wanted, &mut |index, stored| {
+            let mut times = self.times.lock().unwrap();
+            if wanted.hashes[index] != self.broken || *times == 0 {
+                return place(index, stored);
             }
-        }
-        Ok(stored)
+            *times -= 1;
+            // A whole and well-formed chunk, but another one.
+            place(index, &Stored::pack(&[0xbd; CHUNK_BYTES]).unwrap())
+        })
     }
 }
 
@@ -209,8 +236,8 @@ fn a_corrupt_chunk_is_fetched_again_and_if_it_stays_corrupt_not_a_byte_of_it_is_
 struct Short;
 
 impl ChunkSource for Short {
-    fn fetch(&self, hashes: &[Hash]) -> Result<Vec<Stored>, TransferError> {
-        if hashes.len() < 2 { Err("the server is gone".into()) } else { Ok(Vec::new()) }
+    fn fetch(&self, wanted: &Wanted<'_>, _: &mut Place<'_>) -> Result<(), TransferError> {
+        if wanted.hashes.len() < 2 { Err("the server is gone".into()) } else { Ok(()) }
     }
 }
 
