@@ -1,7 +1,8 @@
 //! Passing on what this PC has: a TCP port, and a thread for each that asks.
 
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use images::chunk::{Hash, Stored};
 use images::deploy::WrittenBatch;
 use images::protocol::SwarmToken;
+use nix::poll::{PollFd, PollFlags, poll};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::frame::{self, Frame};
@@ -28,6 +30,7 @@ impl Serving {
         // One socket for both families, where the kernel has IPv6.
         let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0))
             .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)))?;
+        listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let stop = Arc::new(AtomicBool::new(false));
         let passing = Arc::new(Passing { tls, token, share, stop: stop.clone(), open: AtomicUsize::new(0) });
@@ -43,8 +46,6 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Wakes the thread that waits for others; it is gone already if this fails.
-        let _ = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)));
     }
 }
 
@@ -65,9 +66,16 @@ impl Passing {
 
 fn accept(listener: &TcpListener, passing: &Arc<Passing>) {
     while !passing.is_over() {
-        let Ok((stream, _)) = listener.accept() else {
-            clock::wait(Duration::from_millis(100));
-            continue;
+        // Not for ever, so that the end is noticed. A connection to ourselves could not tell: the boot environment has no loopback.
+        let mut ready = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut ready, LOOK_UP_MILLIS);
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => {
+                clock::wait(Duration::from_millis(100));
+                continue;
+            }
         };
         if passing.open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
             passing.open.fetch_sub(1, Ordering::Relaxed);
@@ -132,6 +140,7 @@ fn find<'s>(
     }
 }
 
+const LOOK_UP_MILLIS: u16 = 300;
 /// A room of PCs with several connections each; threads that wait cost little.
 const CONNECTIONS_MAX: usize = 256;
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
