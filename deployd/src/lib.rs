@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use httpd::Limits;
+use images::protocol::TYPE_OF_SERVICE;
 use images::store::{Store, StoreError};
 use inventory::ca::{Authority, CaError};
 use inventory::config::Site;
@@ -191,11 +192,11 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, 
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { what, address, source })
 }
 
-/// Class selector 1 (RFC 8325: low-priority data), which connections take over from their listener: a lesson goes first
-/// wherever it has to share a line with images.
+/// Connections take it over from their listener.
 fn mark_background(listener: &TcpListener) {
     // A kernel that does not let us is no reason not to serve.
-    let _ = nix::sys::socket::setsockopt(listener, nix::sys::socket::sockopt::Ipv4Tos, &CS1);
+    let _ =
+        nix::sys::socket::setsockopt(listener, nix::sys::socket::sockopt::Ipv4Tos, &TYPE_OF_SERVICE.into());
 }
 
 /// Frees manifests that nobody uses, and takes back notices about images that were deleted.
@@ -240,6 +241,5 @@ const AGENT_LIMITS: Limits = Limits {
     unacknowledged: Duration::from_secs(30),
     drain: Duration::from_secs(3),
 };
-const CS1: i32 = 8 << 2;
 const FILES_WANTED: u64 = 16_384;
 const TIDY_EVERY: Duration = Duration::from_secs(30);

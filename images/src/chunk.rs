@@ -145,6 +145,18 @@ impl Stored {
         &self.0
     }
 
+    /// Appends the length (u32, little-endian) and the bytes: how chunks stand one after the other in what travels.
+    pub fn push_record(&self, to: &mut Vec<u8>) {
+        // A stored chunk has 64 KiB and a byte at most.
+        to.extend_from_slice(&u32::try_from(self.0.len()).unwrap_or(u32::MAX).to_le_bytes());
+        to.extend_from_slice(&self.0);
+    }
+
+    /// Length of what [`Stored::push_record`] appends.
+    pub fn record_len(&self) -> usize {
+        4 + self.0.len()
+    }
+
     /// Length in bytes, codec byte included.
     pub fn stored_len(&self) -> usize {
         self.0.len()

@@ -1,7 +1,7 @@
 //! The messages between the agent on a PC and `deployd`: JSON over HTTPS, both sides authenticated by TLS.
 //!
-//! The agent proves who it is with the key of its client certificate; no message carries an identity, a token or a
-//! secret. Binary bodies (chunks, hashes, manifests) are described at the constants that name their paths.
+//! The agent proves who it is with the key of its client certificate; no message carries an identity. The only secret is the
+//! [`SwarmToken`] of a deploy. Binary bodies (chunks, hashes, manifests) are described at the constants that name their paths.
 
 use std::net::SocketAddr;
 
@@ -25,6 +25,9 @@ pub const CHUNKS_PER_FETCH: usize = 256;
 pub const BATCH_CHUNKS: usize = 64;
 /// Longest [`Ask`] in bytes.
 pub const ASK_BYTES_MAX: usize = 16 << 10;
+/// Type of service of everything that agents say to the server and to each other: class selector 1 (RFC 8325, low-priority
+/// data). A lesson goes first wherever it has to share a line with images.
+pub const TYPE_OF_SERVICE: u8 = 8 << 2;
 /// Most chunk hashes that one `missing` request may name.
 pub const HASHES_PER_QUERY: usize = 65_536;
 /// Largest body of an `upload` request in bytes.

@@ -326,8 +326,7 @@ impl Swarm {
             }
             // Whoever is no taker any more has it on its disk.
             let Some(taker) = takers.iter().find(|taker| taker.peer == at) else { return Some(depth) };
-            match taker.from {
-                _ if taker.has => return Some(depth),
+            match taker.from.filter(|_| !taker.has) {
                 None => return Some(depth),
                 Some(next) if next == asking => return None,
                 Some(next) => at = next,
@@ -355,11 +354,9 @@ impl Swarm {
 
     /// Drops what is over.
     fn forget(&mut self, now: Instant) {
-        if self.members.values().any(|member| !member.is_alive(now)) {
-            let gone: BTreeSet<PeerId> =
-                self.members.iter().filter(|(_, member)| !member.is_alive(now)).map(|(id, _)| *id).collect();
-            gone.into_iter().for_each(|peer| self.leave(peer));
-        }
+        let gone: Vec<PeerId> =
+            self.members.iter().filter(|(_, member)| !member.is_alive(now)).map(|(id, _)| *id).collect();
+        gone.into_iter().for_each(|peer| self.leave(peer));
         let mut surplus = self.batches.len().saturating_sub(BATCHES_MAX);
         if surplus > 0 {
             let oldest = now.checked_sub(PATIENCE_MAX);

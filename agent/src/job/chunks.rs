@@ -51,8 +51,7 @@ impl ChunkSink for HttpChunks<'_> {
         let mut body = Vec::with_capacity(bytes + chunks.len() * 36);
         for (hash, stored) in chunks {
             body.extend_from_slice(hash.as_bytes());
-            body.extend(u32::try_from(stored.stored_len()).unwrap_or(u32::MAX).to_le_bytes());
-            body.extend_from_slice(stored.as_bytes());
+            stored.push_record(&mut body);
         }
         self.line.ask(|client| client.upload(self.job, &body))?;
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use images::chunk::{ChunkSource, Hash};
 use images::deploy::{self, Deploy, DeployError, Options, Written};
 use images::disks;
 use images::manifest::{Manifest, ManifestId};
-use images::protocol::{Finish, Job, Phase, SwarmToken, Task};
+use images::protocol::{Finish, Job, Phase, Task};
 use images::reserved::{self, Journal};
 
 use super::chunks::HttpChunks;
@@ -21,7 +21,7 @@ use crate::hardware;
 use crate::line::Line;
 use crate::machine;
 use crate::personalise::{self, Settings};
-use crate::swarm::Swarm;
+use crate::swarm::{Swarm, SwarmError};
 
 pub(super) fn run(
     context: &Context<'_>,
@@ -47,18 +47,11 @@ pub(super) fn run(
         dev.len_bytes(),
         deploy.resumed_bytes()
     ));
+    let memory = hardware::memory(&context.machine.root);
     let swarm = token.and_then(|token| {
-        join(
-            context,
-            line,
-            job,
-            token,
-            Written::new(
-                Box::new(FileDev::open_read(&path).ok()?),
-                manifest.clone(),
-                deploy.layout().clone(),
-            ),
-        )
+        let disk = FileDev::open_read(&path).ok()?;
+        let disk = Written::new(Box::new(disk), manifest.clone(), deploy.layout().clone());
+        join(line, Swarm::start(line, &job.id, token, context.identity, disk, memory))
     });
     let server = HttpChunks::new(line, &job.id);
     let source: &dyn ChunkSource = swarm.as_ref().map_or(&server, |swarm| swarm);
@@ -74,7 +67,7 @@ pub(super) fn run(
             }
             if reporter.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let written = deploy.write_chunks(source, &options(context, swarm.is_some()), &mut progress);
+        let written = deploy.write_chunks(source, &options(memory, swarm.is_some()), &mut progress);
         let written = written.map_err(|error| match error {
             DeployError::Cancelled => JobError::Cancelled,
             other => JobError::Deploy(other),
@@ -125,25 +118,20 @@ pub(super) fn run(
 }
 
 /// Takes part in the room's exchange. A PC that cannot gets everything from the server.
-fn join(context: &Context<'_>, line: &Line, job: &Job, token: SwarmToken, disk: Written) -> Option<Swarm> {
-    let memory = hardware::memory(&context.machine.root);
-    match Swarm::start(line, &job.id, token, context.identity, disk, memory) {
-        Ok(swarm) => Some(swarm),
-        Err(error) => {
-            line.screen().note(&format!("no exchange with the room's other PCs: {error}"));
-            None
-        }
-    }
+fn join(line: &Line, begun: Result<Swarm, SwarmError>) -> Option<Swarm> {
+    let refused = |error: &SwarmError| {
+        line.screen().note(&format!("no exchange with the room's other PCs: {error}"));
+    };
+    begun.inspect_err(refused).ok()
 }
 
 /// Chunks that come through other PCs come later: more are asked for at once, as far as the memory allows.
-fn options(context: &Context<'_>, swarm: bool) -> Options {
+fn options(memory: u64, swarm: bool) -> Options {
     let usual = Options::default();
     if !swarm {
         return usual;
     }
-    let threads =
-        usize::try_from(hardware::memory(&context.machine.root) / MEMORY_PER_FETCH).unwrap_or(FETCHES_MAX);
+    let threads = usize::try_from(memory / MEMORY_PER_FETCH).unwrap_or(FETCHES_MAX);
     Options { fetch_threads: threads.clamp(usual.fetch_threads, FETCHES_MAX), ..usual }
 }
 

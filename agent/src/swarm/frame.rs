@@ -60,9 +60,8 @@ pub(super) fn write_frame(to: &mut impl Write, frame: &Frame) -> io::Result<()> 
     match frame {
         Frame::Chunk(stored) => {
             // In one go: what is written separately is encrypted and sent separately.
-            let mut bytes = Vec::with_capacity(4 + stored.stored_len());
-            bytes.extend_from_slice(&u32::try_from(stored.stored_len()).unwrap_or(LACKS).to_le_bytes());
-            bytes.extend_from_slice(stored.as_bytes());
+            let mut bytes = Vec::with_capacity(stored.record_len());
+            stored.push_record(&mut bytes);
             to.write_all(&bytes)?;
         }
         Frame::Lacks => to.write_all(&LACKS.to_le_bytes())?,

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use images::chunk::{ChunkSource, Hash, Place, Stored, TransferError, Wanted};
 use images::deploy::Written;
-use images::protocol::{Ask, Referral, SwarmToken, Told};
+use images::protocol::{Ask, Referral, SwarmToken, TYPE_OF_SERVICE, Told};
 use images::swarm::{Fault, PeerId};
 
 use crate::client::{Batch, ClientError};
@@ -149,7 +149,7 @@ impl Swarm {
                 }
                 Batch::Referred(referral) => {
                     referrals += 1;
-                    let outcome = self.take_from(&referral, wanted.batch, &mut open, place);
+                    let outcome = self.take_from(&referral, wanted.batch, &hashes, &mut open, place);
                     failed = outcome.err().map(|fault| (referral.peer, fault));
                 }
             }
@@ -164,12 +164,12 @@ impl Swarm {
         &self,
         referral: &Referral,
         batch: u32,
+        hashes: &[Hash],
         open: &mut Vec<(usize, Hash)>,
         place: &mut Place<'_>,
     ) -> Result<(), Fault> {
         let asked = open.clone();
-        let hashes: Vec<Hash> = asked.iter().map(|(_, hash)| *hash).collect();
-        self.peers.fetch(referral, batch, &hashes, |at, stored| {
+        self.peers.fetch(referral, batch, hashes, |at, stored| {
             let Some((index, hash)) = asked.get(at) else { return false };
             let len = stored.stored_len() as u64;
             let whole = self.take(batch, *index, hash, stored, place);
@@ -200,13 +200,11 @@ impl ChunkSource for Swarm {
     }
 }
 
-/// Class selector 1 (RFC 8325: low-priority data): a lesson goes first wherever it has to share a line with this.
 fn mark_background(stream: &TcpStream) {
     // A kernel that does not let us is no reason not to go on.
-    let _ = socket2::SockRef::from(stream).set_tos_v4(CS1);
+    let _ = socket2::SockRef::from(stream).set_tos_v4(TYPE_OF_SERVICE.into());
 }
 
-const CS1: u32 = 8 << 2;
 /// After so many PCs that were no help the server sends.
 const REFERRALS_MAX: u32 = 3;
 const TOLD_MAX: usize = 64;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::net::TcpStream;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use images::chunk::{Hash, Stored};
@@ -41,69 +41,69 @@ impl Peers {
         mut take: impl FnMut(usize, Stored) -> bool,
     ) -> Result<(), Fault> {
         let began = clock::now();
-        let away = |_| Fault::Away;
-        let kept = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_mut(&referral.peer)
-            .and_then(Vec::pop);
-        let mut connection = match kept.and_then(|kept| ask_again(kept, batch, hashes)) {
-            Some((connection, first)) => {
-                return self.read(connection, Some(first), referral, began, hashes.len(), take);
+        let kept = self.idle().get_mut(&referral.peer).and_then(Vec::pop);
+        // That one from before was closed meanwhile says nothing about the PC.
+        let asked = kept.and_then(|kept| ask(kept, batch, hashes).ok());
+        let (connection, first) = match asked {
+            Some(asked) => asked,
+            None => {
+                let asked = self.connect(referral).and_then(|fresh| ask(fresh, batch, hashes));
+                asked.map_err(|_| Fault::Away)?
             }
-            None => self.connect(referral).map_err(away)?,
         };
-        frame::write_request(&mut connection, batch, hashes).map_err(away)?;
-        self.read(connection, None, referral, began, hashes.len(), &mut take)
+        self.read(connection, first, referral, began, hashes.len(), &mut take)
+    }
+
+    /// Each change leaves lists that are right, so a panic elsewhere cannot have left half of one.
+    fn idle(&self) -> MutexGuard<'_, HashMap<PeerId, Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(
         &self,
         mut connection: Connection,
-        mut first: Option<Frame>,
+        first: Frame,
         referral: &Referral,
         began: Instant,
         count: usize,
-        mut take: impl FnMut(usize, Stored) -> bool,
+        take: &mut dyn FnMut(usize, Stored) -> bool,
     ) -> Result<(), Fault> {
         let patience = Duration::from_millis(referral.patience_ms);
+        let (mut index, mut frame, mut last) = (0, first, began);
         let mut waited = Duration::ZERO;
         let mut lacks = false;
-        for index in 0..count {
-            loop {
-                let before = clock::now();
-                let frame = match first.take() {
-                    Some(first) => first,
-                    None => frame::read_frame(&mut connection).map_err(|_| Fault::Away)?,
-                };
-                let now = clock::now();
-                let is_late = now.saturating_duration_since(began) > patience;
-                match frame {
-                    Frame::Chunk(stored) => {
-                        if !take(index, stored) {
-                            return Err(Fault::Lied);
-                        }
-                        if is_late && index + 1 < count {
-                            let waited_most = waited * 2 > now.saturating_duration_since(began);
-                            return Err(if waited_most { Fault::Waiting } else { Fault::Slow });
-                        }
-                        break;
+        loop {
+            let now = clock::now();
+            let took = now.saturating_duration_since(began);
+            let is_late = took > patience;
+            match frame {
+                Frame::Chunk(stored) => {
+                    if !take(index, stored) {
+                        return Err(Fault::Lied);
                     }
-                    Frame::Lacks => {
-                        lacks = true;
-                        break;
+                    index += 1;
+                    if is_late && index < count {
+                        return Err(if waited * 2 > took { Fault::Waiting } else { Fault::Slow });
                     }
-                    Frame::NotYet => {
-                        waited += now.saturating_duration_since(before);
-                        if is_late {
-                            return Err(Fault::Waiting);
-                        }
+                }
+                Frame::Lacks => {
+                    lacks = true;
+                    index += 1;
+                }
+                Frame::NotYet => {
+                    waited += now.saturating_duration_since(last);
+                    if is_late {
+                        return Err(Fault::Waiting);
                     }
                 }
             }
+            if index == count {
+                break;
+            }
+            last = now;
+            frame = frame::read_frame(&mut connection).map_err(|_| Fault::Away)?;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         let kept = idle.entry(referral.peer).or_default();
         if kept.len() < KEPT_MAX {
             kept.push(connection);
@@ -126,11 +126,11 @@ impl Peers {
     }
 }
 
-/// Asks on a connection from before. `None`: the other end has closed it meanwhile, which says nothing about the PC.
-fn ask_again(mut connection: Connection, batch: u32, hashes: &[Hash]) -> Option<(Connection, Frame)> {
-    frame::write_request(&mut connection, batch, hashes).ok()?;
-    let first = frame::read_frame(&mut connection).ok()?;
-    Some((connection, first))
+/// Asks, and waits for the first that comes.
+fn ask(mut connection: Connection, batch: u32, hashes: &[Hash]) -> io::Result<(Connection, Frame)> {
+    frame::write_request(&mut connection, batch, hashes)?;
+    let first = frame::read_frame(&mut connection)?;
+    Ok((connection, first))
 }
 
 const CONNECT_MAX: Duration = Duration::from_secs(3);

@@ -132,16 +132,16 @@ fn read(store: &Store, hashes: &[Hash]) -> Result<Vec<Bytes>, Unreadable> {
     let mut frames = Vec::new();
     let mut frame: Vec<u8> = Vec::with_capacity(FRAME_BYTES);
     for hash in hashes {
-        let record = match store.stored(hash) {
-            Ok(Some(stored)) => wire::record(&stored),
+        let stored = match store.stored(hash) {
+            Ok(Some(stored)) => stored,
             Ok(None) => return Err(Unreadable::Damaged(format!("chunk {hash} is not in the store"))),
             Err(error @ StoreError::Damaged { .. }) => return Err(Unreadable::Damaged(error.to_string())),
             Err(other) => return Err(Unreadable::Store(other)),
         };
-        if frame.len() + record.len() > FRAME_BYTES && !frame.is_empty() {
+        if frame.len() + stored.record_len() > FRAME_BYTES && !frame.is_empty() {
             frames.push(Bytes::from(std::mem::replace(&mut frame, Vec::with_capacity(FRAME_BYTES))));
         }
-        frame.extend_from_slice(&record);
+        stored.push_record(&mut frame);
     }
     frames.push(frame.into());
     Ok(frames)

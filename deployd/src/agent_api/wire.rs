@@ -29,16 +29,6 @@ pub(super) fn ask(body: &[u8]) -> Result<(Ask, Vec<Hash>), &'static str> {
     Ok((ask, hashes(rest, CHUNKS_PER_FETCH)?))
 }
 
-/// One chunk of a `chunks` answer.
-pub(super) fn record(stored: &Stored) -> Vec<u8> {
-    let bytes = stored.as_bytes();
-    let mut record = Vec::with_capacity(4 + bytes.len());
-    // A stored chunk has 64 KiB and a byte at most.
-    record.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-    record.extend_from_slice(bytes);
-    record
-}
-
 /// Reads an `upload` body: `[hash 32][u32 LE stored_len][stored bytes]`, one after the other. The content of the chunks is
 /// not looked at.
 ///
@@ -79,7 +69,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn upload(chunks: &[(Hash, Stored)]) -> Vec<u8> {
-        chunks.iter().flat_map(|(hash, stored)| [&hash.as_bytes()[..], &record(stored)].concat()).collect()
+        let mut body = Vec::new();
+        for (hash, stored) in chunks {
+            body.extend_from_slice(hash.as_bytes());
+            stored.push_record(&mut body);
+        }
+        body
     }
 
     #[test]

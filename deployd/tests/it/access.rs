@@ -1,10 +1,10 @@
 //! Who may do what. Every path, against everybody who must not.
 
 use images::chunk::Hash;
-use images::protocol::{Finish, JobControl, Phase, Progress};
+use images::protocol::{Finish, JobControl, Phase, Progress, Stay};
 use inventory::{Device, Image, JobTask, UnixMillis};
 
-use crate::support::{Pc, School, by, manifest, records, some_chunks};
+use crate::support::{Pc, School, batch_body, by, finished, manifest, records, some_chunks};
 
 /// Everything that an agent could change.
 fn everything(school: &School) -> (i64, Vec<Device>, Vec<Image>, Vec<inventory::Job>, usize, usize) {
@@ -32,22 +32,13 @@ fn job_requests(hash: Hash) -> Vec<(&'static str, &'static str, Vec<u8>)> {
     vec![
         ("GET", "manifest", Vec::new()),
         ("POST", "chunks", hash.as_bytes().to_vec()),
+        ("POST", "batch", batch_body(0, 7001, &[hash])),
+        ("POST", "stay", Vec::new()),
         ("POST", "missing", hash.as_bytes().to_vec()),
         ("POST", "upload", records(&some_chunks(77, 1))),
         ("POST", "publish", manifest("Debian 12", &[hash]).to_bytes()),
         ("POST", "progress", json(&Progress { phase: Phase::Transfer, done_bytes: 1, total_bytes: 2 })),
-        (
-            "POST",
-            "finish",
-            json(&Finish::Ok {
-                bytes: 1,
-                transferred: 1,
-                disk: String::new(),
-                resumed_bytes: 0,
-                kept_bytes: 0,
-                peer_bytes: 0,
-            }),
-        ),
+        ("POST", "finish", json(&finished(1, 1, ""))),
         ("POST", "finish", json(&Finish::Failed { reason: "x".into() })),
     ]
 }
@@ -151,6 +142,9 @@ fn refused_without_a_trace(school: &School, pc: &Pc, job: &str, hash: Hash) {
         if request.1 == "progress" {
             let control: JobControl = pc.job(job, "progress", &request.2).json();
             assert_eq!(control, JobControl::Cancel);
+        } else if request.1 == "stay" {
+            let stay: Stay = pc.job(job, "stay", &request.2).json();
+            assert_eq!(stay, Stay { needed: false });
         } else {
             assert_eq!(send(pc, job, &request), 410, "{request:?}");
         }
@@ -188,7 +182,7 @@ fn a_running_job_gives_its_own_image_only_and_does_its_own_kind_only() {
     school.block(school.inventory.cancel_job(by(), id)).unwrap();
     let capture = school.job(device, JobTask::Capture { image }).to_string();
     pc.take_job();
-    for request in job_requests(own).iter().filter(|r| ["manifest", "chunks"].contains(&r.1)) {
+    for request in job_requests(own).iter().filter(|r| ["manifest", "chunks", "batch"].contains(&r.1)) {
         assert_eq!(send(&pc, &capture, request), 403, "{request:?}");
     }
 }

@@ -1,11 +1,11 @@
 //! A capture as an agent lives through it.
 
 use images::chunk::{CHUNK_BYTES, Hash};
-use images::protocol::{Finish, Task};
+use images::protocol::Task;
 use images::store::Store;
 use inventory::{JobState, JobTask};
 
-use crate::support::{Pc, School, by, concatenated, manifest, records, signing_key, some_chunks};
+use crate::support::{Pc, School, by, concatenated, finished, manifest, records, signing_key, some_chunks};
 
 fn missing(pc: &Pc, job: &str, hashes: &[Hash]) -> Vec<bool> {
     let bitmap = pc.job(job, "missing", &concatenated(hashes)).ok();
@@ -18,15 +18,7 @@ fn published(pc: &Pc, job: &str, body: &[u8]) -> (i64, String) {
 }
 
 fn finish(pc: &Pc, job: &str) -> u16 {
-    let done = Finish::Ok {
-        bytes: 5,
-        transferred: 4,
-        disk: "d".into(),
-        resumed_bytes: 0,
-        kept_bytes: 0,
-        peer_bytes: 0,
-    };
-    pc.post_json(&format!("/v1/jobs/{job}/finish"), &done).status
+    pc.post_json(&format!("/v1/jobs/{job}/finish"), &finished(5, 4, "d")).status
 }
 
 #[test]

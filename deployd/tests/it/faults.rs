@@ -6,7 +6,7 @@ use images::chunk::Hash;
 use images::protocol::{Finish, Work};
 use inventory::{Inventory, JobState, JobTask};
 
-use crate::support::{School, by, concatenated, manifest, records, some_chunks, until};
+use crate::support::{School, by, concatenated, finished, manifest, records, some_chunks, until};
 
 /// Flips a byte inside the stored bytes of the first chunk of the first pack.
 fn damage(school: &School) {
@@ -53,15 +53,7 @@ fn a_damaged_chunk_ends_the_job_with_a_reason_and_a_new_capture_heals_it() {
     let id = school.job(device, JobTask::Deploy { image, version: Some(1) });
     let job = pc.take_job();
     assert_eq!(pc.chunks(&job.id, &hashes), chunks);
-    let done = Finish::Ok {
-        bytes: 1,
-        transferred: 1,
-        disk: String::new(),
-        resumed_bytes: 0,
-        kept_bytes: 0,
-        peer_bytes: 0,
-    };
-    pc.post_json(&format!("/v1/jobs/{id}/finish"), &done).ok();
+    pc.post_json(&format!("/v1/jobs/{id}/finish"), &finished(1, 1, "")).ok();
     assert!(school.notices().is_empty(), "a deploy that went well takes the notice back");
 }
 

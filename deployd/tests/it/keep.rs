@@ -5,26 +5,14 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use images::chunk::Hash;
-use images::protocol::Finish;
 use images::store::Store;
 use inventory::JobTask;
 
-use crate::support::{School, concatenated, manifest, records, some_chunks, until};
+use crate::support::{School, concatenated, finished, manifest, records, some_chunks, until};
 
 fn packs(school: &School) -> Vec<PathBuf> {
     let folder = fs::read_dir(school.site.store_dir().join("packs")).unwrap();
     folder.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "pack")).collect()
-}
-
-fn done() -> Finish {
-    Finish::Ok {
-        bytes: 1,
-        transferred: 1,
-        disk: String::new(),
-        resumed_bytes: 0,
-        kept_bytes: 0,
-        peer_bytes: 0,
-    }
 }
 
 #[test]
@@ -57,7 +45,7 @@ fn a_scrub_names_the_damaged_chunk_and_the_image_and_a_new_capture_heals_it() {
     assert_eq!(missing[0].count_ones(), 1);
     reference.job(&capture, "upload", &records(&chunks[at..=at])).ok();
     reference.job(&capture, "publish", &manifest("Debian 12", &hashes).to_bytes()).ok();
-    reference.post_json(&format!("/v1/jobs/{capture}/finish"), &done()).ok();
+    reference.post_json(&format!("/v1/jobs/{capture}/finish"), &finished(1, 1, "")).ok();
     // A server that starts looks at once.
     school.stop();
     school.start();
@@ -87,7 +75,7 @@ fn what_a_deleted_image_leaves_is_freed_but_nothing_of_a_capture_that_runs() {
     // The capture was told that the old image's chunks are there, and its own are named by nothing yet.
     assert_eq!(reference.job(&capture, "missing", &concatenated(&all)).ok(), [0]);
     reference.job(&capture, "publish", &manifest("drei", &all[4..]).to_bytes()).ok();
-    reference.post_json(&format!("/v1/jobs/{capture}/finish"), &done()).ok();
+    reference.post_json(&format!("/v1/jobs/{capture}/finish"), &finished(1, 1, "")).ok();
     let before = packs(&school).len();
     school.stop();
     // As it stands there when an image was taken back.

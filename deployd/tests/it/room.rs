@@ -16,10 +16,10 @@ use agent::screen::Screen;
 use agent::session::{self, Timing};
 use images::blockdev::FileDev;
 use images::chunk::{CHUNK_BYTES, Hash};
-use images::protocol::{Ask, Referral, Task};
+use images::protocol::{Referral, Task};
 use inventory::{DeviceId, ImageId};
 
-use crate::support::{Pc, School, by, concatenated, some_chunks, until};
+use crate::support::{Pc, School, batch_body, by, some_chunks, until};
 
 /// 25 batches.
 const CHUNKS: usize = 1600;
@@ -223,20 +223,14 @@ fn only_pcs_of_the_same_room_and_image_are_referred_to_each_other() {
     assert_eq!(ask(&second, &second_job, 0, 7003, &hashes), None);
     // Chunks of other images are nobody's.
     let foreign = [Hash::of(b"something else")];
-    assert_eq!(first.job(&first_job, "batch", &body(5, 7001, &foreign)).status, 403);
-    for bad in [&b""[..], &[9, 0, 0, 0], &[255; 64], &body(5, 7001, &[])] {
+    assert_eq!(first.job(&first_job, "batch", &batch_body(5, 7001, &foreign)).status, 403);
+    for bad in [&b""[..], &[9, 0, 0, 0], &[255; 64], &batch_body(5, 7001, &[])] {
         assert_eq!(first.job(&first_job, "batch", bad).status, 400, "{bad:?}");
     }
 }
 
-fn body(batch: u32, port: u16, hashes: &[Hash]) -> Vec<u8> {
-    let ask = Ask { batch, port, written: 0, direct: false, told: Vec::new() };
-    let ask = serde_json::to_vec(&ask).unwrap();
-    [&u32::try_from(ask.len()).unwrap().to_le_bytes()[..], &ask, &concatenated(hashes)].concat()
-}
-
 /// Asks for a batch: to whom the server refers, or `None` if it sends.
 fn ask(pc: &Pc, job: &str, batch: u32, port: u16, hashes: &[Hash]) -> Option<Referral> {
-    let answer = pc.job(job, "batch", &body(batch, port, hashes)).ok();
+    let answer = pc.job(job, "batch", &batch_body(batch, port, hashes)).ok();
     serde_json::from_slice(&answer).ok()
 }

@@ -9,7 +9,7 @@ use deployd::{Config, Handle};
 use ed25519_dalek::SigningKey;
 use images::chunk::{CHUNK_BYTES, Hash, Stored};
 use images::manifest::{ChunkTable, Filesystem, Header, Identity, Manifest, Partition, TableKind};
-use images::protocol::{Disk, Hardware, Hello, HelloReply, Job, Nic, RunsIn, Work};
+use images::protocol::{Ask, Disk, Finish, Hardware, Hello, HelloReply, Job, Nic, RunsIn, Work};
 use images::store::Store;
 use images::used::FsKind;
 use inventory::ca::{Authority, write_secret};
@@ -281,6 +281,18 @@ impl Pc {
         assert!(rest.is_empty());
         chunks
     }
+}
+
+/// A job that went well.
+pub(crate) fn finished(bytes: u64, transferred: u64, disk: &str) -> Finish {
+    Finish::Ok { bytes, transferred, disk: disk.into(), resumed_bytes: 0, kept_bytes: 0, peer_bytes: 0 }
+}
+
+/// The body of a question for a batch.
+pub(crate) fn batch_body(batch: u32, port: u16, hashes: &[Hash]) -> Vec<u8> {
+    let ask = Ask { batch, port, written: 0, direct: false, told: Vec::new() };
+    let ask = serde_json::to_vec(&ask).unwrap();
+    [&u32::try_from(ask.len()).unwrap().to_le_bytes()[..], &ask, &concatenated(hashes)].concat()
 }
 
 pub(crate) fn by() -> By<'static> {

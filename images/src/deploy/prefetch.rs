@@ -53,7 +53,7 @@ struct State {
     /// would else be one long wait for each.
     fetched: usize,
     ready: BTreeMap<usize, Ready>,
-    /// Buffers to use again: giving 8 MiB back to the system and asking for it again costs as much as hashing it.
+    /// Buffers to use again: giving 4 MiB back to the system and asking for it again costs as much as hashing it.
     buffers: Vec<Vec<u8>>,
     failed: Option<DeployError>,
     stop: bool,
