@@ -11,7 +11,8 @@ use crate::chunk::{CHUNK_BYTES, ChunkError, ChunkSource, Hash, Stored, Wanted};
 /// Calls `write` for every batch in order, with its unpacked and verified chunks. With a `scan`, only chunks that differ
 /// from what the disk holds are fetched; while one thread waits for the disk, others wait for the network.
 ///
-/// At most `threads + 2` batches are in memory. The first error, of a fetch or of `write`, ends everything.
+/// At most `threads + 2` batches are in memory. The first error, of a fetch or of `write`, ends everything; what comes
+/// before the batch that could not be fetched is written first.
 pub(super) fn in_order(
     source: &dyn ChunkSource,
     scan: Option<&Scan<'_>>,
@@ -55,7 +56,8 @@ struct State {
     ready: BTreeMap<usize, Ready>,
     /// Buffers to use again: giving 4 MiB back to the system and asking for it again costs as much as hashing it.
     buffers: Vec<Vec<u8>>,
-    failed: Option<DeployError>,
+    /// The first batch that cannot be had, and why.
+    failed: Option<(usize, DeployError)>,
     stop: bool,
 }
 
@@ -67,6 +69,16 @@ pub(super) struct Ready {
     pub(super) found: Vec<Found>,
     /// Bytes that were fetched, as stored.
     pub(super) fetched: u64,
+}
+
+impl State {
+    /// Nothing more is begun; what was begun for earlier batches may still come.
+    fn fail(&mut self, number: usize, error: DeployError) {
+        if self.failed.as_ref().is_none_or(|(at, _)| number < *at) {
+            self.failed = Some((number, error));
+        }
+        self.stop = true;
+    }
 }
 
 impl Line {
@@ -89,8 +101,7 @@ impl Line {
                     state.ready.insert(number, Ready { content, found, fetched });
                 }
                 Err(error) => {
-                    state.failed.get_or_insert(error);
-                    state.stop = true;
+                    state.fail(number, error);
                 }
             }
             self.changed.notify_all();
@@ -114,15 +125,11 @@ impl Line {
         state.writing = number;
         self.changed.notify_all();
         loop {
-            if let Some(error) = state.failed.take() {
-                return Err(error);
-            }
             if let Some(ready) = state.ready.remove(&number) {
                 return Ok(ready);
             }
-            if state.stop {
-                // A fetching thread died; the scope passes its panic on.
-                return Err(DeployError::Cancelled);
+            if let Some((_, error)) = state.failed.take_if(|(at, _)| *at <= number) {
+                return Err(error);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -142,7 +149,8 @@ struct Leave<'l> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         if self.writer || std::thread::panicking() {
-            self.line.lock().stop = true;
+            // The scope passes a panic of a fetching thread on.
+            self.line.lock().fail(0, DeployError::Cancelled);
             self.line.changed.notify_all();
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use ed25519_dalek::SigningKey;
 use images::blockdev::{BlockDev, FileDev, MemDev};
@@ -255,6 +255,37 @@ fn a_source_that_answers_too_little_ends_the_deploy_with_a_reason() {
     let error = deploy.write_chunks(&store, &options, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert!(matches!(error, DeployError::Cancelled));
     assert!(matches!(deploy.commit_table(), Err(DeployError::TooEarly { .. })));
+}
+
+/// A store whose first batches come late and whose third cannot be had at all.
+struct Late<'s>(&'s Store, Mutex<bool>, Condvar);
+
+impl ChunkSource for Late<'_> {
+    fn fetch(&self, wanted: &Wanted<'_>, place: &mut Place<'_>) -> Result<(), TransferError> {
+        let mut refused = self.1.lock().unwrap();
+        if wanted.batch == 2 {
+            *refused = true;
+            self.2.notify_all();
+            return Err("gone".into());
+        }
+        drop(self.2.wait_while(refused, |refused| !*refused).unwrap());
+        self.0.fetch(wanted, place)
+    }
+}
+
+#[test]
+fn what_was_asked_for_before_the_batch_that_cannot_be_had_is_written_and_kept() {
+    let reference = Reference::new();
+    let store = Store::open(&reference.dir.path().join("store")).unwrap();
+    let manifest = capture(&reference, &store);
+    let dev = MemDev::new(vec![0; 50 * MIB as usize]);
+    let mut job = Deploy::new(&dev, &manifest, "job").unwrap();
+    job.wipe_table().unwrap();
+    let source = Late(&store, Mutex::new(false), Condvar::new());
+    let error = job.write_chunks(&source, &small(), &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error, DeployError::Fetch(_)), "{error}");
+    let resumed = Deploy::new(&dev, &manifest, "job").unwrap().resumed_bytes();
+    assert_eq!(resumed, 2 * 5 * CHUNK_BYTES as u64);
 }
 
 #[test]
