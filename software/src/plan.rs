@@ -291,4 +291,4 @@ impl Planner {
 const MAX_REMEMBERED: usize = 4096;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

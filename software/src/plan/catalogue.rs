@@ -1,6 +1,7 @@
 //! All packages, and what follows from them for one kind of PC.
 
 use crate::package::{Architecture, Facts, Found, Package, PackageId, System, Version};
+use crate::protocol::Rule;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -67,15 +68,18 @@ impl Catalogue {
 
     /// What facts say about every package that can be on such a PC. Of several versions the one that says most counts.
     pub fn observe(&self, system: System, architecture: Architecture, facts: &Facts) -> Observed {
-        let mut observed = Observed::new();
-        for package in self.suited(system, architecture) {
-            let found = package.find(facts);
-            let known = observed.entry(package.id.clone()).or_default();
-            if better(system, &found, known) {
-                *known = found;
-            }
-        }
-        observed
+        let rules = self.suited(system, architecture).map(|p| (&p.id, &p.version, &p.detect));
+        crate::protocol::observe(system, rules, facts)
+    }
+
+    /// How a PC of this kind looks for the packages that it could have.
+    pub fn rules(&self, system: System, architecture: Architecture) -> Vec<Rule> {
+        let rule = |p: &Arc<Package>| Rule {
+            package: p.id.clone(),
+            version: p.version.clone(),
+            detect: p.detect.clone(),
+        };
+        self.suited(system, architecture).map(rule).collect()
     }
 
     pub(super) fn ids(&self) -> &[PackageId] {
@@ -95,14 +99,6 @@ fn same(a: &Package, b: &Package) -> bool {
     a.system == b.system
         && a.system.compare(&a.version, &b.version) == Ordering::Equal
         && !a.architectures.is_disjoint(&b.architectures)
-}
-
-/// Whether `new` says more than `known`.
-fn better(system: System, new: &Found, known: &Found) -> bool {
-    match (new, known) {
-        (Found::Version(new), Found::Version(known)) => system.compare(new, known).is_gt(),
-        _ => new > known,
-    }
 }
 
 /// What holds for all PCs of one system and architecture, by place in the catalogue.

@@ -54,7 +54,7 @@ fn observed(text: &str) -> Observed {
     text.split_whitespace().map(found).collect()
 }
 
-fn made(packages: &[&str], layers: &[&str], there: &str) -> (Planner, Device) {
+pub(crate) fn made(packages: &[&str], layers: &[&str], there: &str) -> (Planner, Device) {
     let catalogue = Catalogue::new(packages.iter().map(|text| package(text)).collect()).unwrap();
     let mut planner = Planner::new(Arc::new(catalogue));
     let layers = layers.iter().map(|text| planner.layer(layer(text))).collect();
