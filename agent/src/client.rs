@@ -14,6 +14,7 @@ use images::protocol::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use software::protocol::{FILES, REPLY_BYTES_MAX, Reply, SOFTWARE, Status};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 use crate::identity::Identity;
@@ -251,6 +252,38 @@ impl Client {
     /// [`ClientError`]
     pub fn report(&self, report: &Report) -> Result<()> {
         self.post_json(REPORT, report).map(drop)
+    }
+
+    /// Tells what programs are there and what became of steps, and waits for the next one, at most `wait`.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn software(&self, status: &Status, wait: Duration) -> Result<Reply> {
+        let body =
+            serde_json::to_vec(status).map_err(|_| ClientError::Answer("a message cannot be written"))?;
+        let url = format!("{}{SOFTWARE}?wait_secs={}", self.server, wait.as_secs());
+        let limit = Some(wait + Duration::from_secs(30));
+        let request = self.agent.post(url).content_type("application/json");
+        let request = request.config().timeout_per_call(limit).timeout_per_read(limit).build();
+        read_json(read(request.send(body), REPLY_BYTES_MAX)?)
+    }
+
+    /// A file of a package from that byte on: the byte it really begins with, and the rest of it, unbounded and unchecked.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn program_file(&self, hash: &str, from: u64) -> Result<(u64, impl std::io::Read + use<>)> {
+        let mut request = self.agent.get(format!("{}{FILES}/{hash}", self.server));
+        if from > 0 {
+            request = request.header("range", format!("bytes={from}-"));
+        }
+        // However long it takes, as long as something comes.
+        let answer = request.config().timeout_per_call(None).build().call().map_err(|e| explain(&e))?;
+        match answer.status().as_u16() {
+            200 => Ok((0, answer.into_body().into_reader())),
+            206 => Ok((from, answer.into_body().into_reader())),
+            _ => Err(read(Ok(answer), 0).err().unwrap_or(ClientError::Answer("neither a file nor a reason"))),
+        }
     }
 
     fn post_json(&self, path: &str, message: &impl Serialize) -> Result<Vec<u8>> {

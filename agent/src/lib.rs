@@ -16,6 +16,7 @@ pub mod personalise;
 pub mod resident;
 pub mod screen;
 pub mod session;
+pub mod software;
 pub mod swarm;
 pub mod sys;
 pub mod tpm;

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use agent::{init, modules, resident};
+use agent::resident::ResidentError;
+use agent::{init, modules, resident, software};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,20 +15,25 @@ fn main() -> ExitCode {
         ["work"] => init::work(),
         // Called by the kernel, as modprobe(8).
         ["-q", "--", name] => ExitCode::from(u8::from(!modules::answer_kernel(name))),
-        ["resident"] => match resident::run() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("hausmeister-agent: {error}");
-                ExitCode::FAILURE
-            }
-        },
+        ["resident"] => ended(resident::run()),
+        ["software"] => ended(software::run()),
         ["--version"] => {
             println!("hausmeister-agent {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: agent init | resident | --version");
+            eprintln!("usage: agent init | resident | software | --version");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn ended(outcome: Result<(), ResidentError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hausmeister-agent: {error}");
+            ExitCode::FAILURE
         }
     }
 }

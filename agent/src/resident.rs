@@ -38,15 +38,8 @@ pub enum ResidentError {
 /// See [`ResidentError`]; a server that does not answer is none.
 pub fn run() -> Result<(), ResidentError> {
     let root = Path::new("/");
-    let config = root.join(CONFIG_DIR);
-    let server = line(&config.join("server"))?;
-    let manifest = line(&config.join("manifest"))?;
-    let ca = config.join("ca.pem");
-    let ca_pem =
-        fs::read(&ca).map_err(|source| ResidentError::File { path: ca.display().to_string(), source })?;
-    let machine = Machine::this();
-    let identity = machine.kept_identity().ok_or(ResidentError::NoKey)?;
-    let client = Client::new(&server, &ca_pem, &identity)?;
+    let manifest = line(&root.join(CONFIG_DIR).join("manifest"))?;
+    let (machine, client) = connected()?;
     let mut reported = false;
     let mut failures = 0u32;
     loop {
@@ -65,6 +58,22 @@ pub fn run() -> Result<(), ResidentError> {
         }
         clock::wait(pause(failures, rand::random()));
     }
+}
+
+/// This machine, and its school's server, as the deploy left them.
+///
+/// # Errors
+/// The deploy left nothing, or no key is there.
+pub(crate) fn connected() -> Result<(Machine, Client), ResidentError> {
+    let config = Path::new("/").join(CONFIG_DIR);
+    let server = line(&config.join("server"))?;
+    let ca = config.join("ca.pem");
+    let ca_pem =
+        fs::read(&ca).map_err(|source| ResidentError::File { path: ca.display().to_string(), source })?;
+    let machine = Machine::this();
+    let identity = machine.kept_identity().ok_or(ResidentError::NoKey)?;
+    let client = Client::new(&server, &ca_pem, &identity)?;
+    Ok((machine, client))
 }
 
 /// One hello and one report.
@@ -106,7 +115,7 @@ fn pretty_name(release: &str) -> String {
 }
 
 /// A minute after a success, sooner after a failure, with a random part of up to a fifth: `random` is any number.
-fn pause(failures: u32, random: u16) -> Duration {
+pub(crate) fn pause(failures: u32, random: u16) -> Duration {
     let base = match failures {
         0 => 60_000,
         n => (1000u64 << n.min(6)).min(60_000),

@@ -18,6 +18,8 @@ pub(crate) struct Followed {
     pub(crate) boot: Arc<ArcSwap<BootView>>,
     /// Marked changed when devices or jobs changed in a way that an agent may have waited for.
     pub(crate) work: watch::Receiver<u64>,
+    /// Marked changed when what programs PCs should have may have changed.
+    pub(crate) software: watch::Receiver<u64>,
 }
 
 /// Starts to follow.
@@ -33,8 +35,9 @@ pub(crate) async fn start(
     let seq = inventory.last_change().await?;
     let boot = Arc::new(ArcSwap::from_pointee(inventory.boot_view().await?));
     let (wake, work) = watch::channel(0);
-    let followed = Followed { boot: boot.clone(), work };
-    let follower = Follower { inventory, boot, wake, seq, seen: HashSet::new() };
+    let (software_changed, software) = watch::channel(0);
+    let followed = Followed { boot: boot.clone(), work, software };
+    let follower = Follower { inventory, boot, wake, software_changed, seq, seen: HashSet::new() };
     Ok((followed, tokio::spawn(follower.run(changed, stop))))
 }
 
@@ -42,6 +45,7 @@ struct Follower {
     inventory: Inventory,
     boot: Arc<ArcSwap<BootView>>,
     wake: watch::Sender<u64>,
+    software_changed: watch::Sender<u64>,
     /// The newest change that was looked at.
     seq: i64,
     /// Changes that were looked at, of the last [`Inventory::changes_overlap`] at least.
@@ -97,6 +101,9 @@ impl Follower {
             self.boot.store(Arc::new(self.inventory.boot_view().await?));
             self.wake.send_modify(|n| *n = n.wrapping_add(1));
         }
+        if full || fresh.iter().any(|change| concerns_software(change)) {
+            self.software_changed.send_modify(|n| *n = n.wrapping_add(1));
+        }
         self.seq = changes.last().map_or(newest, |change| change.seq).max(newest);
         self.seen = changes.iter().map(|change| change.seq).collect();
         Ok(())
@@ -109,6 +116,15 @@ fn concerns_agents(change: &Change) -> bool {
         "job" => change.action != "progress",
         "device" => change.action != "observed",
         "image" => true,
+        _ => false,
+    }
+}
+
+/// Whether a change may alter what programs a PC should have.
+fn concerns_software(change: &Change) -> bool {
+    match change.entity.as_str() {
+        "device" => change.action != "observed",
+        "package" | "room" | "group" => true,
         _ => false,
     }
 }

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use images::manifest::ManifestId;
 use images::store::{Scrub, Store, StoreError};
+use inventory::files::Files;
 use inventory::{Image, Inventory, JobState, JobTask};
+use software::package::FileHash;
 use tokio::runtime::Handle;
 
 use crate::catalogue::Catalogue;
@@ -26,6 +28,8 @@ pub(crate) struct Keeper {
     pub(crate) notices: Arc<Notices>,
     /// Folder of the image store.
     pub(crate) store_dir: PathBuf,
+    /// Files of programs.
+    pub(crate) software_files: Files,
     pub(crate) stop: Stop,
 }
 
@@ -36,6 +40,8 @@ enum KeepError {
     Inventory(#[from] inventory::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the folder of programs' files cannot be read")]
+    Files(#[from] std::io::Error),
     #[error("a thread ended unexpectedly")]
     Interrupted(#[from] tokio::task::JoinError),
 }
@@ -73,9 +79,33 @@ impl Keeper {
             self.free().await?;
             *stuck = false;
         }
+        self.drop_program_files().await?;
         self.heal(&images).await?;
         if scrub_is_due(&self.store_dir) {
             self.scrub(&images).await?;
+        }
+        Ok(())
+    }
+
+    /// Frees files that no program of the catalogue names.
+    async fn drop_program_files(&self) -> Result<(), KeepError> {
+        let (entries, problems) = self.inventory.software_entries().await?;
+        // A row that cannot be read may name any of them.
+        if !problems.is_empty() {
+            return Ok(());
+        }
+        let files = entries.iter().flat_map(|entry| &entry.package.files);
+        let needed: HashSet<[u8; 32]> = files
+            .filter_map(|file| match file.hash {
+                FileHash::Blake3(hash) => Some(hash),
+                FileHash::Sha256(_) => None,
+            })
+            .collect();
+        let files = self.software_files.clone();
+        let now = system_time();
+        let freed = tokio::task::spawn_blocking(move || files.collect(&needed, now)).await??;
+        if freed > 0 {
+            tracing::info!(software.freed_bytes = freed, "files that no program names were removed");
         }
         Ok(())
     }
@@ -291,9 +321,14 @@ fn note(path: &std::path::Path) {
 
 fn scrub_is_due(store_dir: &std::path::Path) -> bool {
     let marker = store_dir.join(SCRUBBED).metadata().and_then(|m| m.modified());
-    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(inventory::clock::now().0.max(0).unsigned_abs());
+    let now = system_time();
     // A marker of the future was written with a wrong clock.
     marker.map_or(true, |at| now.duration_since(at).is_ok_and(|age| age >= SCRUB_EVERY))
+}
+
+/// The time of files.
+fn system_time() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(inventory::clock::now().0.max(0).unsigned_abs())
 }
 
 /// Its time is when everything was read the last time.

@@ -9,6 +9,7 @@
 //! | `hardware`  | bounding what a PC says about itself (pure)                                        |
 //! | `limits`    | how often something may happen (pure)                                              |
 //! | `catalogue` | the image store and the manifests in use                                           |
+//! | `software`  | what programs every PC should have                                                 |
 //! | `follow`    | keeps up with the inventory                                                        |
 //! | `keep`      | frees what no version needs, and reads what is stored now and then                 |
 //! | `notices`   | what a person should know: damage, missing files, a full disk                      |
@@ -26,6 +27,8 @@ mod keys;
 mod limits;
 mod notices;
 mod policy;
+mod ranged;
+mod software;
 mod stop;
 mod tls;
 
@@ -152,6 +155,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let (stop, stopping) = watch::channel(false);
     let (followed, follower) = follow::start(inventory.clone(), stopping.clone()).await?;
     let work = followed.work.clone();
+    let software = software::Books::new(inventory.clone(), followed.software.clone(), notices.clone());
     let files = boot::BootFiles {
         dir: site.boot_dir(),
         followed,
@@ -166,6 +170,8 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         catalogue: catalogue.clone(),
         notices: notices.clone(),
         work,
+        software,
+        software_files: site.software_files(),
         stop: stopping.clone(),
         store_dir: store_dir.clone(),
         reserve_bytes: config.reserve_mib.saturating_mul(1 << 20),
@@ -181,6 +187,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         catalogue: catalogue.clone(),
         notices: notices.clone(),
         store_dir,
+        software_files: site.software_files(),
         stop: stopping.clone(),
     };
     let keeper = tokio::spawn(keeper.run());

@@ -96,6 +96,12 @@ impl Site {
     pub fn store_dir(&self) -> PathBuf {
         self.data_dir.join("store")
     }
+
+    /// Files of programs.
+    #[must_use]
+    pub fn software_files(&self) -> crate::files::Files {
+        crate::files::Files::new(&self.data_dir.join("software"))
+    }
 }
 
 /// Why a configuration cannot be used. Display names the file and, where there is one, the line.

@@ -4,6 +4,7 @@
 //! Functions are named for the question they answer; absence is `Option`; a stored row that makes no sense is an error that
 //! names the row.
 
+mod audience;
 pub mod boot;
 pub mod ca;
 mod changes;
@@ -12,6 +13,7 @@ pub mod config;
 mod db;
 mod devices;
 mod error;
+pub mod files;
 pub mod gate;
 mod groups;
 mod images;
@@ -27,6 +29,7 @@ mod portal;
 mod rooms;
 mod second_factor;
 mod sessions;
+pub mod software;
 mod strays;
 pub mod suggest;
 mod tokens;
@@ -35,6 +38,7 @@ mod users;
 pub mod vault;
 mod waiting;
 
+pub use audience::Audience;
 pub use changes::{By, Change};
 pub use db::Inventory;
 pub use devices::{Device, Interface, InterfaceKind, NewDevice, Observed};
@@ -55,9 +59,9 @@ pub use sessions::Session;
 pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
-    AppAssignmentId, Cidr, CommandId, DeviceId, EnrolmentId, ExamId, FilterId, GroupId, Hostname, ImageId,
-    ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId, ParseError,
-    RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId,
+    AppAssignmentId, Cidr, CommandId, DeviceId, EnrolmentId, EntryId, ExamId, FilterId, GroupId, Hostname,
+    ImageId, ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId,
+    ParseError, RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId, WishId,
 };
 pub use users::{Find, Found, NewPassword, Person, Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

@@ -333,6 +333,10 @@ ids!(
     IpadRuleId,
     /// That somebody gets an app.
     AppAssignmentId,
+    /// One version of a program in the catalogue.
+    EntryId,
+    /// That a program is to be somewhere, or not.
+    WishId,
     /// A rule of the gate.
     RuleId,
     /// An exam.

@@ -31,6 +31,8 @@ mod imports;
 mod ipads;
 #[path = "conformance/rules.rs"]
 mod rules;
+#[path = "conformance/software.rs"]
+mod software;
 
 use accounts::{
     a_code_is_good_once_and_so_is_a_recovery_code, a_new_password_ends_all_sessions_but_the_own,
@@ -76,6 +78,12 @@ use ipads::{
 use rules::{
     an_ipad_is_told_once_of_what_it_should_have, rules_for_ipads_are_kept_sealed,
     rules_hold_for_whom_and_when_they_say,
+};
+
+use self::software::{
+    a_catalogue_has_no_two_entries_for_the_same_pcs,
+    a_program_is_wished_once_of_the_same_pcs_and_not_removed_meanwhile,
+    what_a_pc_has_and_what_became_of_steps_make_its_plan,
 };
 
 type Promise = fn(Open) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -163,6 +171,9 @@ const PROMISES: &[(&str, Promise)] = promises![
     an_app_is_given_to_a_target_once_and_goes_with_it,
     a_licence_outlives_app_and_ipad_until_it_is_given_back,
     what_an_ipad_is_told_and_the_commands_for_it_are_one_step,
+    a_catalogue_has_no_two_entries_for_the_same_pcs,
+    a_program_is_wished_once_of_the_same_pcs_and_not_removed_meanwhile,
+    what_a_pc_has_and_what_became_of_steps_make_its_plan,
     many_ipads_share_a_commit,
     the_tables_stay_flat_over_a_hundred_days,
 ];

@@ -130,7 +130,8 @@ pub enum DraftError {
 }
 
 impl Draft {
-    fn new(system: System) -> Self {
+    /// A draft in which everything is open.
+    pub fn empty(system: System) -> Self {
         Self {
             id: None,
             name: None,

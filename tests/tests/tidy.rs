@@ -13,17 +13,17 @@ use std::path::{Path, PathBuf};
 
 /// Our crates and the ones of ours that each may name in `[dependencies]`.
 const DIRECTIONS: &[(&str, &[&str])] = &[
-    ("inventory", &["ipados"]),
+    ("inventory", &["ipados", "software"]),
     ("images", &[]),
     ("httpd", &[]),
-    ("agent", &["images"]),
+    ("agent", &["images", "software"]),
     ("netd", &["inventory"]),
-    ("deployd", &["inventory", "images", "httpd"]),
+    ("deployd", &["inventory", "images", "software", "httpd"]),
     ("ipados", &[]),
     ("credentials", &["ipados"]),
     ("software", &[]),
     ("mdm", &["inventory", "ipados", "credentials", "httpd"]),
-    ("webui", &["inventory", "ipados", "credentials", "httpd"]),
+    ("webui", &["inventory", "ipados", "credentials", "software", "httpd"]),
     ("hausmeister", &["inventory", "images", "netd", "deployd", "mdm", "webui"]),
 ];
 

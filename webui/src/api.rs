@@ -14,6 +14,7 @@ pub(crate) mod people;
 pub(crate) mod read;
 pub(crate) mod rules;
 pub(crate) mod session;
+pub(crate) mod software;
 pub(crate) mod tokens;
 pub(crate) mod write;
 

@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::password::Checker;
 use crate::rights;
 use crate::throttle::Throttle;
+use inventory::files::Files;
 use inventory::mdm::ServerUrl;
 use inventory::vault::Vault;
 
@@ -27,6 +28,8 @@ pub(crate) struct App {
     pub(crate) live: Live,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) vault: Vault,
+    /// Files of programs.
+    pub(crate) software_files: Files,
     throttle: Arc<Mutex<Throttle>>,
 }
 
@@ -70,6 +73,7 @@ impl App {
             live,
             uploads: Arc::default(),
             vault,
+            software_files: site.software_files(),
             throttle: Arc::default(),
         })
     }

@@ -2,9 +2,9 @@
 
 use inventory::gate::{Of, Target};
 use inventory::mdm::{
-    self, AppId, AppTarget, AppleKind, Install, Licence, LicenceState, NewAppleService, Report, wishes,
+    self, AppId, AppleKind, Install, Licence, LicenceState, NewAppleService, Report, wishes,
 };
-use inventory::{AppAssignmentId, EnrolmentId, UnixMillis, clock};
+use inventory::{AppAssignmentId, Audience, EnrolmentId, UnixMillis, clock};
 use ipados::apps::{ContentToken, configuration};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub(crate) async fn give(
     app: &App,
     me: &SignedIn,
     id: AppId,
-    target: AppTarget,
+    target: Audience,
     install: Install,
 ) -> Answer<AppAssignmentId> {
     Ok(app.inventory.assign_app(me.by(), id, target, install).await?)

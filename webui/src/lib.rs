@@ -40,6 +40,7 @@ mod rules;
 mod second_factor;
 mod session;
 mod signin;
+mod software;
 mod spoken;
 mod start;
 mod texts;

@@ -17,6 +17,14 @@ pub(crate) fn said(lang: Lang, text: &str, remedy: &str) -> (String, String) {
 /// Notices of daemons and their remedies. Values keep their order.
 const NOTICES: &[(&str, &str)] = &[
     (
+        "a part of the catalogue of programs cannot be used: {}",
+        "Ein Teil des Katalogs der Programme ist nicht brauchbar: {}",
+    ),
+    (
+        "remove the entry of the catalogue and add it again; other programs are not affected",
+        "Den Eintrag im Katalog löschen und neu anlegen; andere Programme sind nicht betroffen",
+    ),
+    (
         "Apple's push certificate ends in less than {} days",
         "Apples Push-Zertifikat läuft in weniger als {} Tagen ab",
     ),

@@ -4,7 +4,7 @@
 //! that very type. So the description cannot say anything else than the program does.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Multipart, Path, Request, State};
 use axum::http::{HeaderMap, Method};
 use axum::{Extension, Json};
 use schemars::generate::SchemaSettings;
@@ -56,6 +56,8 @@ impl Part for Fields {}
 impl Part for Asked {}
 impl Part for HeaderMap {}
 impl Part for Bytes {}
+impl Part for Multipart {}
+impl Part for Request {}
 impl Part for Upload {}
 
 /// The extractors of a handler, as axum's `Handler` names them.

@@ -27,16 +27,20 @@ pub(crate) mod pupils;
 pub(crate) mod rooms;
 pub(crate) mod rules;
 pub(crate) mod signin;
+pub(crate) mod software;
 pub(crate) mod strays;
 pub(crate) mod tokens;
 pub(crate) mod waiting;
 
 use askama::Template;
 use axum::Extension;
-use inventory::{Device, Error, Level};
+use inventory::{Audience, Device, Error, Level};
 
 use crate::app::SignedIn;
+use crate::failure::{Answer, Failure};
+use crate::fields::Fields;
 use crate::page::Page;
+use crate::problem::Problem;
 use crate::texts::Texts;
 
 /// Who is signed in.
@@ -58,6 +62,24 @@ pub(crate) struct Choice {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) chosen: bool,
+}
+
+/// What a form says about who gets something: `to` and the field of that name.
+fn audience_of(form: &Fields) -> Answer<Audience> {
+    let chosen = |field: &'static str| form.given(field).ok_or(Failure::field(field, Problem::Missing));
+    let bad = |field: &'static str| move |_| no_choice(field, form.text(field));
+    Ok(match form.text("to") {
+        "school" => Audience::School,
+        "room" => Audience::Room(chosen("room")?.parse().map_err(bad("room"))?),
+        "group" => Audience::Group(chosen("group")?.parse().map_err(bad("group"))?),
+        "device" => Audience::Device(chosen("device")?.parse().map_err(bad("device"))?),
+        other => return Err(no_choice("to", other)),
+    })
+}
+
+/// None of the words that a field takes.
+fn no_choice(field: &'static str, text: &str) -> Failure {
+    Failure::field(field, Problem::NoChoice(text.chars().take(40).collect()))
 }
 
 /// Images to choose from: id and label, those with a version first wanted.

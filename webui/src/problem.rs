@@ -13,6 +13,7 @@ use ipados::values::ValueError;
 use crate::lang::Lang;
 use crate::line_problem::say_file;
 use crate::password::{PASSWORD_CHARS_MIN, PasswordError};
+use crate::software::say_package;
 
 /// Why a wish is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +98,16 @@ pub(crate) enum Problem {
     BadLine(String),
     /// A text that an iPad would not understand.
     NoValue(ValueError),
+    /// A field of a program cannot be used.
+    Unfit(software::package::ValueError),
+    /// Parts do not make a program.
+    Package(software::package::PackageError),
+    /// An uploaded file or a definition cannot be read; the text says why.
+    PackageFile(String),
+    /// A file of a program is larger than we take.
+    PackageFileTooLarge,
+    /// A file that a program names was not uploaded.
+    NotUploaded(String),
 }
 
 /// What is said about a refusal.
@@ -268,6 +279,23 @@ impl Problem {
                 let german = VALUES.iter().find(|(en, _)| en == wanted).map_or(*wanted, |(_, de)| de);
                 (format!("„{text}“ ist nicht {german}"), format!("\"{text}\" is not {wanted}"))
             }
+            Self::Unfit(software::package::ValueError { text, wanted }) => {
+                let german = VALUES.iter().find(|(en, _)| en == wanted).map_or(*wanted, |(_, de)| de);
+                (format!("„{text}“ ist nicht {german}"), format!("\"{text}\" is not {wanted}"))
+            }
+            Self::Package(error) => return said(&say_package(lang, error)),
+            Self::PackageFile(why) => (
+                format!("Die Datei ist nicht lesbar ({why}); sie noch einmal vom Hersteller holen"),
+                format!("The file cannot be read ({why}); fetch it again from its maker"),
+            ),
+            Self::PackageFileTooLarge => (
+                "Die Datei hat mehr als 16 GiB; das Programm von einem anderen Ort installieren lassen".into(),
+                "The file has more than 16 GiB; have the program installed from another place".into(),
+            ),
+            Self::NotUploaded(name) => (
+                format!("Die Datei {name} ist nicht auf dem Server; sie noch einmal hochladen"),
+                format!("The file {name} is not on the server; upload it again"),
+            ),
             Self::TooManyAttempts(secs) => (
                 format!(
                     "Zu viele falsche Kennwörter; in {} noch einmal versuchen",
@@ -380,12 +408,41 @@ pub(crate) fn fill(pattern: &str, values: &[&str]) -> Option<String> {
     Some(filled)
 }
 
-/// What the fields of a rule for iPads take.
+/// What the fields of rules for iPads and of programs take.
 const VALUES: &[(&str, &str)] = &[
     ("a bundle identifier such as com.apple.calculator", "die Bundle-ID einer App wie com.apple.calculator"),
     ("the name of a Wi-Fi network of at most 32 bytes", "der Name eines WLANs mit höchstens 32 Byte"),
     ("a host name such as radius.schule.de", "ein Rechnername wie dns.schule.example"),
     ("a name of one line", "ein Text in einer Zeile"),
+    (
+        "a package's identifier such as mozilla.firefox: letters, digits, dots, hyphens, at most 128",
+        "eine Kennung wie mozilla.firefox: Buchstaben, Ziffern, Punkte, Bindestriche, höchstens 128",
+    ),
+    ("a name of one line of at most 200 bytes", "ein Name in einer Zeile mit höchstens 200 Byte"),
+    (
+        "the name of a file such as setup.msi, without a folder",
+        "der Name einer Datei wie setup.msi, ohne Ordner",
+    ),
+    (
+        "an absolute path such as C:\\Program Files\\App\\app.exe or /usr/bin/app",
+        "ein vollständiger Pfad wie C:\\Program Files\\App\\app.exe oder /usr/bin/app",
+    ),
+    (
+        "the name of a Debian package such as libreoffice-writer",
+        "der Name eines Debian-Pakets wie libreoffice-writer",
+    ),
+    (
+        "a code such as {90160000-008C-0000-1000-0000000FF1CE}",
+        "ein Code wie {90160000-008C-0000-1000-0000000FF1CE}",
+    ),
+    (
+        "a program's name such as 7-Zip * (x64), where * stands for any characters",
+        "der Name eines Programms wie 7-Zip * (x64), wobei * für beliebige Zeichen steht",
+    ),
+    (
+        "the name of an uninstall key such as Notepad++ or {…}",
+        "der Name eines Uninstall-Schlüssels wie Notepad++ oder {…}",
+    ),
     (
         "a short name of lower-case letters, digits and hyphens",
         "ein kurzer Name aus Kleinbuchstaben, Ziffern und Bindestrichen",
@@ -406,6 +463,27 @@ const CONFLICTS: &[(&str, &str)] = &[
     (
         "there are {} assignments of apps; remove one first",
         "Es gibt schon {} Zuweisungen von Apps; zuerst eine zurücknehmen",
+    ),
+    (
+        "there are {} assignments of programs; remove one first",
+        "Es gibt schon {} Zuweisungen von Programmen; zuerst eine zurücknehmen",
+    ),
+    (
+        "{} is assigned to PCs; take that back first",
+        "{} ist PCs zugewiesen; zuerst die Zuweisungen zurücknehmen",
+    ),
+    ("this cannot be written: {}", "Das lässt sich nicht schreiben: {}"),
+    (
+        "the catalogue has more than 10,000 packages; remove old versions",
+        "Im Katalog sind mehr als 10.000 Versionen; alte löschen",
+    ),
+    (
+        "{} has more than 64 entries; remove old versions",
+        "Von {} sind mehr als 64 Versionen da; alte löschen",
+    ),
+    (
+        "{} {} is twice in the catalogue for the same system and architecture; remove one",
+        "{} {} gibt es für dieses System und diese Bauart schon; eine andere Version angeben",
     ),
     ("there are {} invitations; remove one first", "Es gibt schon {} Einladungen; zuerst eine löschen"),
     (

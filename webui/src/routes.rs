@@ -87,6 +87,12 @@ impl Route {
         self
     }
 
+    /// Takes a file of any size, piece by piece; the handler bounds it.
+    fn with_large_file(mut self) -> Self {
+        self.handler = self.handler.layer(DefaultBodyLimit::disable());
+        self
+    }
+
     fn public(mut self) -> Self {
         self.access = Public;
         self
@@ -143,7 +149,7 @@ fn page_routes() -> Vec<Route> {
     use pages::{
         apple, apps, assets, changes, described, device, devices, exam, grid, groups, images, import,
         ipad_rules, ipads, jobs, lesson, lists, networks, overview, own, people, person, pupils, rooms,
-        rules, signin, strays, tokens, waiting,
+        rules, signin, software, strays, tokens, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -207,6 +213,15 @@ fn page_routes() -> Vec<Route> {
         post(Devices, "/apps/{id}/give", apps::give),
         post(Devices, "/apps/{id}/take-back", apps::take_back),
         post(Devices, "/apps/{id}/configuration", apps::configure),
+        get(Devices, "/software", software::list),
+        post(School, "/software/upload", software::upload).with_large_file(),
+        get(School, "/software/new", software::fresh),
+        post(School, "/software", software::create).fresh(),
+        get(Devices, "/software/{id}", software::show),
+        post(Devices, "/software/{id}/assign", software::assign),
+        post(Devices, "/software/{id}/take-back", software::take_back),
+        post(Devices, "/software/{id}/retry", software::retry),
+        post(School, "/software/{id}/remove", software::remove),
         get(Devices, "/rooms", rooms::show),
         post(Devices, "/rooms", rooms::create),
         post(Devices, "/rooms/{id}", rooms::rename),

@@ -2,6 +2,8 @@
 
 pub(crate) mod sample;
 
+pub(crate) use sample::programs::program;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
@@ -138,7 +140,13 @@ impl Desk {
     /// Sends a form with a file as a browser does.
     pub(crate) async fn upload(&self, path: &str, fields: &[(&str, &str)], file: &[u8]) -> Got {
         let request = self.request(&Method::POST, path).header("sec-fetch-site", "same-origin");
-        self.ask(multipart(request, fields, file)).await
+        self.ask(multipart(request, fields, "liste <1>.csv", file)).await
+    }
+
+    /// Sends one file under its name.
+    pub(crate) async fn upload_as(&self, path: &str, file_name: &str, file: &[u8]) -> Got {
+        let request = self.request(&Method::POST, path).header("sec-fetch-site", "same-origin");
+        self.ask(multipart(request, &[], file_name, file)).await
     }
 
     /// Sends JSON as a program does.
@@ -169,6 +177,7 @@ pub(crate) fn form(request: axum::http::request::Builder, fields: &[(&str, &str)
 pub(crate) fn multipart(
     request: axum::http::request::Builder,
     fields: &[(&str, &str)],
+    file_name: &str,
     file: &[u8],
 ) -> Request<Body> {
     let mut body = Vec::new();
@@ -176,8 +185,9 @@ pub(crate) fn multipart(
         let part = format!("--grenze\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
         body.extend(part.into_bytes());
     }
-    let head =
-        "--grenze\r\nContent-Disposition: form-data; name=\"file\"; filename=\"liste <1>.csv\"\r\n\r\n";
+    let head = format!(
+        "--grenze\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file_name}\"\r\n\r\n"
+    );
     body.extend([head.as_bytes(), file, b"\r\n--grenze--\r\n"].concat());
     request
         .header(header::CONTENT_TYPE, "multipart/form-data; boundary=grenze")

@@ -15,4 +15,5 @@ mod rules;
 mod second_factor;
 mod serving;
 mod signin;
+mod software;
 mod tokens;

@@ -58,7 +58,8 @@ fn a_copied_system_gets_its_own_name_and_nothing_of_the_reference_pc() {
     );
     assert_eq!(mode & 0o7777, 0o755);
     let wants = dir.path().join("etc/systemd/system/multi-user.target.wants");
-    for unit in ["hausmeister-agent.service", "hausmeister-ssh-keys.service"] {
+    for unit in ["hausmeister-agent.service", "hausmeister-software.service", "hausmeister-ssh-keys.service"]
+    {
         let target = fs::read_link(wants.join(unit)).unwrap();
         assert!(dir.path().join(target.strip_prefix("/").unwrap()).exists(), "{unit}");
     }

@@ -44,6 +44,16 @@ pub fn files(settings: &Settings, with_ssh: bool) -> Vec<File<'_>> {
             content: Content::Link("/etc/systemd/system/hausmeister-agent.service"),
             mode: 0,
         },
+        File {
+            path: "etc/systemd/system/hausmeister-software.service",
+            content: text(SOFTWARE_UNIT),
+            mode: 0o644,
+        },
+        File {
+            path: "etc/systemd/system/multi-user.target.wants/hausmeister-software.service",
+            content: Content::Link("/etc/systemd/system/hausmeister-software.service"),
+            mode: 0,
+        },
     ];
     if with_ssh {
         files.push(File {
@@ -100,6 +110,27 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
 UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+";
+
+/// Installers do whatever they do, so nothing is closed here. All that they started ends with the agent, so that none runs on unwatched.
+const SOFTWARE_UNIT: &str = "\
+[Unit]
+Description=Hausmeister agent for programs
+Documentation=man:hausmeister-agent(8)
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/usr/local/sbin/hausmeister-agent software
+Restart=always
+RestartSec=15
+KillMode=control-group
+Nice=10
+IOSchedulingClass=best-effort
+IOSchedulingPriority=7
 
 [Install]
 WantedBy=multi-user.target

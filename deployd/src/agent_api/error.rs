@@ -28,6 +28,9 @@ pub(crate) enum ApiError {
     /// A chunk that is not part of this job's image.
     #[error("this chunk is not part of the job's image")]
     ForeignChunk,
+    /// There is no such file, or the PC is not to have it. Says the same in both cases.
+    #[error("there is no such file for this PC")]
+    NoSuchFile,
     /// The body is larger than allowed, in bytes.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
@@ -67,7 +70,7 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::UnknownKey => StatusCode::UNAUTHORIZED,
-            Self::NoSuchJob => StatusCode::NOT_FOUND,
+            Self::NoSuchJob | Self::NoSuchFile => StatusCode::NOT_FOUND,
             Self::NotRunning(_) => StatusCode::GONE,
             Self::WrongTask(_) | Self::ForeignChunk => StatusCode::FORBIDDEN,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -90,6 +93,9 @@ impl ApiError {
             }
             Self::WrongTask(_) | Self::Malformed(_) | Self::ForeignChunk | Self::TooLarge(_) => {
                 "restart this PC from the network, so that it runs the boot environment that belongs to the server"
+            }
+            Self::NoSuchFile => {
+                "ask again what there is to do; if it stays so, add the file to the package again"
             }
             Self::TooSlow => "check the network between this PC and the server",
             Self::TooMany(_) | Self::Stopping => "wait and ask again",

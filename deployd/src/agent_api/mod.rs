@@ -7,6 +7,7 @@
 //! | every path          | a client certificate whose key the peer holds (TLS)                         |
 //! | `/v1/hello`         | nothing more; slowed down per address                                       |
 //! | all others          | the key of an approved device ([`authenticate`])                            |
+//! | `/v1/software/files/` | the file belongs to a step that this very device has to do                    |
 //! | `/v1/jobs/{id}/...` | the job belongs to this very device ([`OwnJob`])                            |
 //! | chunks, batch, manifest | it is a running deploy, and the chunk is part of its image              |
 //! | missing, upload, publish | it is a running capture                                                |
@@ -19,6 +20,7 @@ mod drain;
 mod error;
 mod hello;
 mod session;
+mod software;
 mod swarm;
 mod wire;
 mod work;
@@ -28,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::software::protocol::{FILES, SOFTWARE};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::{StatusCode, request};
@@ -38,6 +41,7 @@ use axum::{Extension, Router};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use httpd::Peer;
 use images::protocol::{HELLO, JSON_BYTES_MAX, REPORT, WORK};
+use inventory::files::Files;
 use inventory::{By, Device, Inventory, Job, JobId, JobState, KeyFingerprint};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
@@ -46,6 +50,7 @@ use tracing::Instrument as _;
 use crate::catalogue::Catalogue;
 use crate::limits::Buckets;
 use crate::notices::Notices;
+use crate::software::Books;
 use crate::stop::Stop;
 use error::ApiError;
 use session::Sessions;
@@ -58,6 +63,10 @@ pub(crate) struct Parts {
     pub(crate) notices: Arc<Notices>,
     /// Marked changed when an agent may have got work.
     pub(crate) work: watch::Receiver<u64>,
+    /// What programs every PC should have.
+    pub(crate) software: Books,
+    /// Their files.
+    pub(crate) software_files: Files,
     pub(crate) stop: Stop,
     /// Folder of the image store.
     pub(crate) store_dir: PathBuf,
@@ -105,6 +114,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     let approved = Router::new()
         .route(WORK, get(work::work))
         .route(REPORT, post(hello::report))
+        .route(SOFTWARE, post(software::status))
+        .route(&format!("{FILES}/{{hash}}"), get(software::file))
         .route(&job("progress"), post(work::progress))
         .route(&job("finish"), post(work::finish))
         .route(&job("manifest"), get(deploy::manifest))
@@ -200,9 +211,14 @@ async fn body_of(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
     }
 }
 
-/// Reads a JSON body.
+/// Reads a JSON body of the usual size.
 async fn json_of<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    let body = body_of(body, JSON_BYTES_MAX).await?;
+    json_up_to(body, JSON_BYTES_MAX).await
+}
+
+/// Reads a JSON body.
+async fn json_up_to<T: DeserializeOwned>(body: Body, bytes_max: usize) -> Result<T, ApiError> {
+    let body = body_of(body, bytes_max).await?;
     serde_json::from_slice(&body).map_err(|error| ApiError::Malformed(error.to_string()))
 }
 

@@ -25,7 +25,7 @@ use crate::stop::stopped;
 #[derive(Deserialize)]
 pub(super) struct Wait {
     #[serde(default)]
-    wait_secs: u64,
+    pub(super) wait_secs: u64,
 }
 
 /// Answers as soon as there is something to do, at the latest after `wait_secs`, at most [`WAIT_MAX`].
@@ -277,7 +277,7 @@ fn phase_text(phase: Phase) -> &'static str {
     }
 }
 
-const WAIT_MAX: Duration = Duration::from_secs(25);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(25);
 const REASON_CHARS_MAX: usize = 1000;
 /// More than any disk has, and still exact in every number format on the way to the page.
 const BYTES_MAX: u64 = 1 << 50;

@@ -14,22 +14,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE,
-};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, IF_RANGE, RANGE};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::{Extension, Router};
 use httpd::Peer;
 use inventory::MacAddr;
 use inventory::boot::{Boot, BootServer};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::follow::Followed;
 use crate::notices::Notices;
-use route::{Part, Route, part, route};
+use route::{Route, route};
 
 /// Everything that answers rest on.
 pub(crate) struct BootFiles {
@@ -114,18 +111,14 @@ impl BootFiles {
 
     async fn file(&self, name: &'static str, range: Option<&str>) -> Response<Body> {
         let path = self.dir.join(name);
-        let opened = async {
-            let file = tokio::fs::File::open(&path).await?;
-            let data = file.metadata().await?;
-            if data.is_file() {
-                Ok((file, data.len()))
-            } else {
-                Err(std::io::Error::from(std::io::ErrorKind::NotFound))
-            }
-        };
         let place = format!("boot/{name}");
-        let (mut file, len) = match opened.await {
-            Ok(opened) => opened,
+        match crate::ranged::file(&path, range).await {
+            Ok(answer) => {
+                if NEEDED.contains(&name) {
+                    self.notices.clear(&place).await;
+                }
+                answer
+            }
             Err(error) => {
                 // Which loaders a school has depends on its PCs, but without these no PC gets anywhere.
                 if NEEDED.contains(&name) {
@@ -133,57 +126,10 @@ impl BootFiles {
                     let remedy = "run `hausmeister init` again; it lays out the files that PCs boot from";
                     self.notices.raise(&place, &text, remedy).await;
                 }
-                return plain(StatusCode::NOT_FOUND, "There is no such file.\n".into());
+                plain(StatusCode::NOT_FOUND, "There is no such file.\n".into())
             }
-        };
-        if NEEDED.contains(&name) {
-            self.notices.clear(&place).await;
         }
-        let (status, from, to) = match part(range, len) {
-            Part::Whole => (StatusCode::OK, 0, len),
-            Part::Bytes(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
-            Part::Beyond => {
-                return answer(StatusCode::RANGE_NOT_SATISFIABLE, Body::empty(), |head| {
-                    head.header(CONTENT_RANGE, format!("bytes */{len}"))
-                });
-            }
-        };
-        if from > 0 && file.seek(std::io::SeekFrom::Start(from)).await.is_err() {
-            return plain(StatusCode::INTERNAL_SERVER_ERROR, "The file cannot be read.\n".into());
-        }
-        answer(status, streamed(file, to - from), |head| {
-            let head = head
-                .header(CONTENT_TYPE, "application/octet-stream")
-                .header(CONTENT_LENGTH, to - from)
-                .header(ACCEPT_RANGES, "bytes");
-            match status {
-                StatusCode::PARTIAL_CONTENT => {
-                    head.header(CONTENT_RANGE, format!("bytes {from}-{}/{len}", to.saturating_sub(1)))
-                }
-                _ => head,
-            }
-        })
     }
-}
-
-/// The next `len` bytes of a file, read as they are taken.
-fn streamed(file: tokio::fs::File, len: u64) -> Body {
-    Body::from_stream(futures_util::stream::unfold((file, len), |(mut file, left)| async move {
-        if left == 0 {
-            return None;
-        }
-        let want = usize::try_from(left).unwrap_or(usize::MAX).min(READ_BYTES);
-        let mut buffer = vec![0; want];
-        match file.read(&mut buffer).await {
-            // The file became shorter while it was read; an error cuts the connection, so the PC does not boot half of it.
-            Ok(0) => Some((Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)), (file, 0))),
-            Ok(n) => {
-                buffer.truncate(n);
-                Some((Ok(Bytes::from(buffer)), (file, left.saturating_sub(n as u64))))
-            }
-            Err(error) => Some((Err(error), (file, 0))),
-        }
-    }))
 }
 
 fn plain(status: StatusCode, text: String) -> Response<Body> {
@@ -207,4 +153,3 @@ fn answer(
 }
 
 const NEEDED: [&str; 2] = ["vmlinuz", "initrd.img"];
-const READ_BYTES: usize = 128 << 10;

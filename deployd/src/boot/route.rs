@@ -62,40 +62,6 @@ fn decode(raw: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Which bytes of a file a `Range` header asks for (RFC 9110 section 14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// All of it.
-    Whole,
-    /// From the first to before the second.
-    Bytes(u64, u64),
-    /// None that exist: 416.
-    Beyond,
-}
-
-/// Reads a `Range` header. What is not understood is ignored, as RFC 9110 section 14.2 allows; so are several ranges.
-pub(super) fn part(header: Option<&str>, len: u64) -> Part {
-    let parse = || {
-        let (first, last) = header?.trim().strip_prefix("bytes=")?.trim().split_once('-')?;
-        let number = |text: &str| match text {
-            "" => Some(None),
-            digits if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse::<u64>().ok().map(Some),
-            _ => None,
-        };
-        Some((number(first.trim())?, number(last.trim())?))
-    };
-    match parse() {
-        None | Some((None, None)) => Part::Whole,
-        Some((None, Some(0))) => Part::Beyond,
-        Some((None, Some(tail))) if len > 0 => Part::Bytes(len.saturating_sub(tail), len),
-        Some((Some(first), last)) if first < len => {
-            let end = last.map_or(len, |last| last.saturating_add(1).min(len));
-            if end > first { Part::Bytes(first, end) } else { Part::Whole }
-        }
-        Some(_) => Part::Beyond,
-    }
-}
-
 /// The only files that are served. Everything in them is public.
 pub(super) const FILES: [&str; 8] = [
     "vmlinuz",
@@ -168,35 +134,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn ranges_are_those_of_rfc_9110() {
-        let check = |header: &str, expected: Part| assert_eq!(part(Some(header), 1000), expected, "{header}");
-        check("bytes=0-499", Part::Bytes(0, 500));
-        check("bytes=500-", Part::Bytes(500, 1000));
-        check("bytes=-100", Part::Bytes(900, 1000));
-        check("bytes=-5000", Part::Bytes(0, 1000));
-        check("bytes=999-5000", Part::Bytes(999, 1000));
-        check("bytes=1000-", Part::Beyond);
-        check("bytes=-0", Part::Beyond);
-        for ignored in ["", "bytes=", "bytes=-", "bytes=5-1", "bytes=0-1,5-6", "lines=1-2", "bytes=+1-2"] {
-            check(ignored, Part::Whole);
-        }
-        assert_eq!(part(Some("bytes=-5"), 0), Part::Beyond);
-        assert_eq!(part(None, 1000), Part::Whole);
-    }
-
     proptest! {
         #[test]
         fn no_request_panics_and_only_listed_files_come_out(path in "(/?(boot|grub|by-mac|%2e|%|[ -~]|\\PC){0,8}){0,6}", query in "\\PC{0,40}") {
             if let Some(Route::File(name)) = route(&path, Some(&query)) {
                 prop_assert!(FILES.contains(&name));
-            }
-        }
-
-        #[test]
-        fn a_range_lies_inside_the_file(header in "bytes=[0-9]{0,25}-[0-9]{0,25}", len in 0u64..5000) {
-            if let Part::Bytes(from, to) = part(Some(&header), len) {
-                prop_assert!(from < to && to <= len);
             }
         }
     }

@@ -233,6 +233,15 @@ impl Pc {
         self.send("GET", path, &[]).unwrap()
     }
 
+    /// From that byte on.
+    pub(crate) fn get_from(&self, path: &str, from: u64) -> Answer {
+        let request =
+            self.agent.get(format!("{}{path}", self.server)).header("range", format!("bytes={from}-"));
+        let mut answer = request.call().unwrap();
+        let body = answer.body_mut().read_to_vec().unwrap();
+        Answer { status: answer.status().as_u16(), body, retry_after: None }
+    }
+
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> Answer {
         self.send("POST", path, body).unwrap()
     }

@@ -42,6 +42,12 @@ impl Api {
         read(path, answer)
     }
 
+    /// Sends a file.
+    pub(super) fn send(&self, path: &str, file: &[u8]) -> anyhow::Result<Value> {
+        let request = self.agent.post(format!("{}/api/v1{path}", self.base));
+        read(path, request.content_type("application/octet-stream").send(file))
+    }
+
     pub(super) fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let answer = self.agent.put(format!("{}/api/v1{path}", self.base)).send_json(body);
         read(path, answer)

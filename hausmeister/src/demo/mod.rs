@@ -18,6 +18,7 @@ mod faults;
 mod internet;
 mod ipads;
 mod lesson;
+mod programs;
 mod progress;
 mod school;
 mod story;

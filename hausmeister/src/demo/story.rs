@@ -81,6 +81,7 @@ impl Story {
         self.approve(model.0, FIRST_IMAGE)?;
         self.wait_imaged(&[model.0])?;
         self.wait_own_system(&[model.0])?;
+        let program = self.put_into_catalogue()?;
 
         // The others boot while the model is captured; they wait on the list until their image exists.
         let restarted = self.capture_begins(model.0)?;
@@ -96,6 +97,7 @@ impl Story {
         self.tell_of_a_lesson(model.0, restarted)?;
         self.wait_imaged(&[bios.0, secure.0])?;
         self.wait_own_system(&[bios.0, secure.0])?;
+        self.give_to_room(&program, &[bios.0, secure.0])?;
         self.check_result()
     }
 

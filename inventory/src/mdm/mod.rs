@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use ade::{AdeDevice, AtTheDoor, Door, ListedDevice, STRANGERS_MAX};
 pub use apps::{
-    ASSIGNMENTS_MAX, App, AppAssignment, AppId, AppTarget, Asset, Install, Licence, LicenceChange,
-    LicenceState, Lookup, ToldApp, wishes,
+    ASSIGNMENTS_MAX, App, AppAssignment, AppId, Asset, Install, Licence, LicenceChange, LicenceState, Lookup,
+    ToldApp, wishes,
 };
 pub use commands::{
     Answered, Asked, Command, CommandState, Facts, Found, NewCommand, Outcome, Queued, TRIES_MAX, Tidied,

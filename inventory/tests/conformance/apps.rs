@@ -1,10 +1,8 @@
 //! Apps: the catalogue, who gets what, licences, and what iPads were told.
 #![allow(clippy::indexing_slicing, reason = "a broken promise should end the test")]
 
-use inventory::mdm::{
-    AppId, AppTarget, Asset, Install, Licence, LicenceChange, LicenceState, Lookup, NewCommand,
-};
-use inventory::{AppAssignmentId, DeviceId, EnrolmentId, Error, NewDevice, UnixMillis};
+use inventory::mdm::{AppId, Asset, Install, Licence, LicenceChange, LicenceState, Lookup, NewCommand};
+use inventory::{AppAssignmentId, Audience, DeviceId, EnrolmentId, Error, NewDevice, UnixMillis};
 
 use super::ipads::enrolled;
 use super::{BY, Open};
@@ -47,7 +45,7 @@ pub(super) async fn the_catalogue_is_apples_and_the_names_are_the_stores(open: O
     inventory.name_apps(BY, &[found]).await.unwrap();
     assert_eq!(inventory.last_change().await.unwrap(), before);
     // What Apple lists no more is forgotten, unless somebody should have it.
-    inventory.assign_app(BY, app(1), AppTarget::School, Install::Required).await.unwrap();
+    inventory.assign_app(BY, app(1), Audience::School, Install::Required).await.unwrap();
     inventory.keep_app_catalogue(BY, &[]).await.unwrap();
     let apps = inventory.apps().await.unwrap();
     assert_eq!((apps.len(), apps[0].id, apps[0].total, apps[0].available), (1, app(1), 0, 0));
@@ -73,8 +71,7 @@ pub(super) async fn an_app_is_given_to_a_target_once_and_goes_with_it(open: Open
     let new =
         NewDevice { name: "ipad-1".parse().unwrap(), room, desired_image: None, interfaces: Vec::new() };
     let device = inventory.create_device(BY, &new).await.unwrap();
-    let targets =
-        [AppTarget::School, AppTarget::Room(room), AppTarget::Group(group), AppTarget::Device(device)];
+    let targets = [Audience::School, Audience::Room(room), Audience::Group(group), Audience::Device(device)];
     for target in targets {
         inventory.assign_app(BY, app(1), target, Install::Offered).await.unwrap();
         inventory.assign_app(BY, app(1), target, Install::Required).await.unwrap();
@@ -86,16 +83,16 @@ pub(super) async fn an_app_is_given_to_a_target_once_and_goes_with_it(open: Open
         "{all:?}"
     );
     let unknown = [
-        inventory.assign_app(BY, app(2), AppTarget::School, Install::Required).await,
-        inventory.assign_app(BY, app(1), AppTarget::Device(DeviceId::random()), Install::Required).await,
+        inventory.assign_app(BY, app(2), Audience::School, Install::Required).await,
+        inventory.assign_app(BY, app(1), Audience::Device(DeviceId::random()), Install::Required).await,
     ];
     assert!(unknown.iter().all(Result::is_err), "{unknown:?}");
     inventory.delete_device(BY, device).await.unwrap();
     inventory.delete_group(BY, group).await.unwrap();
-    let school = all.iter().find(|one| one.target == AppTarget::School).unwrap().id;
+    let school = all.iter().find(|one| one.target == Audience::School).unwrap().id;
     inventory.unassign_app(BY, school).await.unwrap();
     let left = inventory.app_assignments().await.unwrap();
-    assert_eq!((left.len(), left[0].target), (1, AppTarget::Room(room)));
+    assert_eq!((left.len(), left[0].target), (1, Audience::Room(room)));
     let again = inventory.unassign_app(BY, AppAssignmentId::random()).await;
     assert!(matches!(again, Err(Error::NotFound { .. })), "{again:?}");
 }

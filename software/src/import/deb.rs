@@ -86,7 +86,7 @@ pub fn paragraph(text: &str) -> Result<Paragraph, DebError> {
 
 /// A draft of the package. With a file it is installed from that file, and apt fetches what it depends on; without, from apt's sources.
 pub fn draft(paragraph: &Paragraph, file: Option<PackageFile>) -> Draft {
-    let mut draft = Draft::new(System::Debian);
+    let mut draft = Draft::empty(System::Debian);
     let field = |name: &str| paragraph.get(name).map(String::as_str);
     let deb = draft.take::<DebName>(Field::Detect, field("package"));
     draft.id = draft.take(Field::Id, field("package"));

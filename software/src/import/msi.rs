@@ -53,7 +53,7 @@ pub fn properties(file: impl Read + Seek) -> Result<Properties, MsiError> {
 
 /// A draft of the package that this file makes. `file` says under which name and hash the server keeps it.
 pub fn draft(properties: &Properties, file: PackageFile) -> Draft {
-    let mut draft = Draft::new(System::Windows);
+    let mut draft = Draft::empty(System::Windows);
     let property = |name: &str| properties.table.get(name).map(String::as_str);
     draft.name = draft.take::<Label>(Field::Name, property("ProductName"));
     draft.version = draft.take::<Version>(Field::Version, property("ProductVersion"));

@@ -65,7 +65,7 @@ pub fn draft(files: &[&str], wanted: Architecture) -> Result<Draft, WingetError>
     }
     let root = nodes.iter().find(|node| !node.installers.is_empty()).ok_or(WingetError::NoInstaller)?;
     let (installer, download) = choose(root, wanted)?;
-    let mut draft = Draft::new(System::Windows);
+    let mut draft = Draft::empty(System::Windows);
     draft.id = draft.take(Field::Id, root.package_identifier.as_deref());
     draft.version = draft.take(Field::Version, root.package_version.as_deref());
     let titled = nodes.iter().filter(|node| node.package_name.is_some());

@@ -13,11 +13,10 @@ use std::time::Duration;
 use apple::Authority;
 use apple::apps::{AppsService, AppsTrouble};
 use inventory::mdm::{
-    App, AppAssignment, AppId, AppTarget, AppleKind, Install, LicenceState, NewAppleService, NewInvitation,
-    secret_hash,
+    App, AppAssignment, AppId, AppleKind, Install, LicenceState, NewAppleService, NewInvitation, secret_hash,
 };
 use inventory::vault::Vault;
-use inventory::{By, Inventory, RoomId, clock};
+use inventory::{Audience, By, Inventory, RoomId, clock};
 use ipad::{Facts, Ipad, Trust};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -118,7 +117,7 @@ impl School {
         (1..).zip(systems).map(one).collect()
     }
 
-    fn give(&self, target: AppTarget, install: Install) {
+    fn give(&self, target: Audience, install: Install) {
         eventually("Apple's list is there", || self.app().is_some());
         self.runtime.block_on(self.inventory.assign_app(by(), pages(), target, install)).unwrap();
     }
@@ -183,7 +182,7 @@ fn has(ipad: &Ipad) -> bool {
 fn three_licences_for_four_ipads_are_three_apps_and_one_that_waits_for_whoever_leaves() {
     let school = School::new(3);
     let mut ipads = school.ipads(&["18.1", "17.1", "26.0", "17.2"]);
-    school.give(AppTarget::School, Install::Required);
+    school.give(Audience::School, Install::Required);
     eventually("three have a licence", || {
         school.app().is_some_and(|app| (app.assigned, app.lacking) == (3, 1))
     });
@@ -229,7 +228,7 @@ fn three_licences_for_four_ipads_are_three_apps_and_one_that_waits_for_whoever_l
 fn who_should_no_longer_have_an_app_loses_it_and_gives_the_licence_back() {
     let school = School::new(5);
     let mut ipads = school.ipads(&["18.1", "17.1", "18.1"]);
-    school.give(AppTarget::Room(school.room), Install::Required);
+    school.give(Audience::Room(school.room), Install::Required);
     for ipad in &mut ipads {
         until(ipad, "it has the app", has);
     }
@@ -251,7 +250,7 @@ fn who_should_no_longer_have_an_app_loses_it_and_gives_the_licence_back() {
 fn an_offered_app_is_there_when_its_user_wants_it_and_its_configuration_follows() {
     let school = School::new(5);
     let mut ipads = school.ipads(&["18.1", "17.1"]);
-    school.give(AppTarget::School, Install::Offered);
+    school.give(Audience::School, Install::Offered);
     until(&mut ipads[0], "it is offered", |ipad| !ipad.state.declared_apps.is_empty());
     assert!(!has(&ipads[0]));
     ipads[1].connect().unwrap();
@@ -271,7 +270,7 @@ fn an_offered_app_is_there_when_its_user_wants_it_and_its_configuration_follows(
     let expected = json!({ "server": "https://schule.example", "limit": 3 });
     assert_eq!(ipads[0].state.apps[BUNDLE].configuration.as_ref(), Some(&expected));
     // From offered to required: the older one gets it with its configuration in one command.
-    school.give(AppTarget::School, Install::Required);
+    school.give(Audience::School, Install::Required);
     assert_eq!(school.assignments().len(), 1, "the new word takes the place of the old one");
     until(&mut ipads[1], "it has the app", has);
     assert_eq!(ipads[1].state.apps[BUNDLE].configuration.as_ref(), Some(&expected));
@@ -306,7 +305,7 @@ fn licences_of_another_server_are_left_alone_until_somebody_takes_over() {
     eventually("we manage them", || {
         school.problem().is_none() && school.apple.manager().as_deref() != Some("other-1")
     });
-    school.give(AppTarget::School, Install::Required);
+    school.give(Audience::School, Install::Required);
     eventually("the iPad has its licence", || school.state(&ipads[0]) == Some(LicenceState::Assigned));
     let id = school.assignments()[0].id;
     school.runtime.block_on(school.inventory.unassign_app(by(), id)).unwrap();
@@ -332,7 +331,7 @@ fn a_token_that_is_no_good_is_said_and_a_new_one_goes_on() {
     assert_eq!(school.apple.asked().len(), asked);
     school.apple.trouble(None);
     school.import(&AppsService::token("2031-11-08T22:33:22+0000"));
-    school.give(AppTarget::School, Install::Required);
+    school.give(Audience::School, Install::Required);
     eventually("it goes on", || {
         school.state(&ipads[0]) == Some(LicenceState::Assigned) && school.problem().is_none()
     });
@@ -359,7 +358,7 @@ fn a_busy_service_is_asked_again_when_it_says_and_lists_that_change_are_read_aga
         school.apple.trouble(None);
         eventually("it is asked again", || school.apple.asked().len() > asked && school.problem().is_none());
     }
-    school.give(AppTarget::School, Install::Required);
+    school.give(Audience::School, Install::Required);
     eventually("it has the licence", || school.state(&ipads[0]) == Some(LicenceState::Assigned));
 }
 
@@ -369,7 +368,7 @@ fn what_was_under_way_when_the_server_died_is_neither_lost_nor_done_twice() {
     let mut ipads = school.ipads(&["18.1", "17.1"]);
     eventually("Apple's list is there", || school.app().is_some());
     school.apple.hold_events(true);
-    school.give(AppTarget::School, Install::Required);
+    school.give(Audience::School, Install::Required);
     eventually("Apple was asked", || school.state(&ipads[1]) == Some(LicenceState::Asked));
     drop(school.server.take());
     for ipad in &mut ipads {
@@ -401,7 +400,7 @@ fn an_app_for_people_only_says_so() {
     school.apple.for_people_only(&PAGES.to_string());
     let ipads = school.ipads(&["18.1"]);
     school.sync(&json!({}));
-    school.give(AppTarget::School, Install::Required);
+    school.give(Audience::School, Install::Required);
     eventually("it is refused", || school.state(&ipads[0]) == Some(LicenceState::Refused));
     let (licences, _) = school.runtime.block_on(school.inventory.app_licences()).unwrap();
     assert_eq!(licences[0].problem.as_deref(), Some(mdm::apps::plan::NOT_FOR_DEVICES));

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use inventory::AppAssignmentId;
-use inventory::mdm::{App as Known, AppAssignment, AppId, AppTarget, Install, Licence};
+use inventory::mdm::{App as Known, AppAssignment, AppId, Install, Licence};
+use inventory::{AppAssignmentId, Audience};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -40,7 +40,7 @@ pub(crate) async fn show(State(app): State<App>, Id(id): Id<AppId>) -> Answer<Js
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GiveBody {
-    target: AppTarget,
+    target: Audience,
     install: Install,
 }
 

@@ -5,21 +5,18 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
-use inventory::mdm::{
-    App as Known, AppAssignment, AppId, AppTarget, AppleKind, Install, Licence, LicenceState,
-};
-use inventory::{AppAssignmentId, DeviceId};
+use inventory::mdm::{App as Known, AppAssignment, AppId, AppleKind, Install, Licence, LicenceState};
+use inventory::{AppAssignmentId, Audience, DeviceId};
 use serde_json::Value;
 
 use crate::app::App;
 use crate::apps::{self, OnIpad, called};
-use crate::failure::{Answer, Failure};
+use crate::failure::Answer;
 use crate::fields::{Fields, Id};
 use crate::format;
 use crate::notices;
 use crate::page::{Here, Page, Shown, Visit};
-use crate::pages::{Choice, Me};
-use crate::problem::Problem;
+use crate::pages::{Choice, Me, audience_of, no_choice};
 use crate::rights::{self, Right};
 use crate::texts::Texts;
 use crate::views::{Badge, When};
@@ -146,26 +143,10 @@ pub(crate) async fn give(
             "offered" => Install::Offered,
             other => return Err(no_choice("install", other)),
         };
-        apps::give(&app, &me, id, target(&form)?, install).await?;
+        apps::give(&app, &me, id, audience_of(&form)?, install).await?;
         Ok(Texts::of(visit.lang).said_saved.to_owned())
     };
     visit.go_done(&path(id), done.await)
-}
-
-fn target(form: &Fields) -> Answer<AppTarget> {
-    let chosen = |field: &'static str| form.given(field).ok_or(Failure::field(field, Problem::Missing));
-    let bad = |field: &'static str| move |_| no_choice(field, form.text(field));
-    Ok(match form.text("to") {
-        "school" => AppTarget::School,
-        "room" => AppTarget::Room(chosen("room")?.parse().map_err(bad("room"))?),
-        "group" => AppTarget::Group(chosen("group")?.parse().map_err(bad("group"))?),
-        "device" => AppTarget::Device(chosen("device")?.parse().map_err(bad("device"))?),
-        other => return Err(no_choice("to", other)),
-    })
-}
-
-fn no_choice(field: &'static str, text: &str) -> Failure {
-    Failure::field(field, Problem::NoChoice(text.chars().take(40).collect()))
 }
 
 /// `POST /apps/{id}/take-back`
@@ -256,14 +237,14 @@ async fn one(app: &App, visit: &Visit, id: AppId) -> Answer<AppPage> {
         devices.iter().map(|device| (device.id, device.name.to_string())).collect();
     let (ipads, _) = app.inventory.enrolments().await?;
     let name_of = |assignment: &AppAssignment| match assignment.target {
-        AppTarget::School => t.whole_school.to_owned(),
-        AppTarget::Room(id) => {
+        Audience::School => t.whole_school.to_owned(),
+        Audience::Room(id) => {
             rooms.iter().find(|room| room.id == id).map(|room| room.name.clone()).unwrap_or_default()
         }
-        AppTarget::Group(id) => {
+        Audience::Group(id) => {
             groups.iter().find(|group| group.id == id).map(|group| group.name.clone()).unwrap_or_default()
         }
-        AppTarget::Device(id) => names.get(&id).cloned().unwrap_or_default(),
+        Audience::Device(id) => names.get(&id).cloned().unwrap_or_default(),
     };
     let said = app.inventory.app_assignments().await?;
     let given = said.iter().filter(|assignment| assignment.app == id).map(|assignment| GivenRow {

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
-    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, tokens,
-    write,
+    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, software,
+    tokens, write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
@@ -29,6 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(apple_api());
     routes.extend(ipad_api());
     routes.extend(app_api());
+    routes.extend(software_api());
     routes
 }
 
@@ -441,5 +442,38 @@ fn rules_api() -> Vec<Route> {
         put(Lessons, "/api/v1/exams/{id}", exam::prolong)
             .says("Das Ende einer Klausur verschieben", "Move an exam's end"),
         delete(Lessons, "/api/v1/exams/{id}", exam::end).says("Eine Klausur beenden", "End an exam"),
+    ]
+}
+
+/// Programs of PCs. What is installed runs with all rights on every PC, so only the school's admins add to the catalogue.
+fn software_api() -> Vec<Route> {
+    vec![
+        get(Devices, "/api/v1/software", software::list)
+            .says("Alle Programme", "All programs")
+            .gives::<List<software::ProgramJson>>(),
+        get(Devices, "/api/v1/software/{id}", software::show)
+            .says("Ein Programm und wie PCs dazu stehen", "A program and how PCs stand to it")
+            .gives::<software::ProgramDetail>(),
+        post(School, "/api/v1/software-files", software::upload)
+            .with_large_file()
+            .says(
+                "Eine Installationsdatei hochladen; der Inhalt ist die Datei",
+                "Upload an installer; the body is the file",
+            )
+            .asks(&["name"])
+            .creates::<software::FileJson>(),
+        post(School, "/api/v1/software", software::add)
+            .fresh()
+            .says("Eine Version eines Programms aufnehmen", "Add a version of a program")
+            .creates::<software::AddedJson>(),
+        delete(School, "/api/v1/software/{id}", software::remove)
+            .says("Eine Version löschen", "Delete a version"),
+        post(Devices, "/api/v1/software/{id}/wishes", software::wish)
+            .says("Ein Programm PCs zuweisen", "Assign a program to PCs")
+            .creates::<software::WishedJson>(),
+        delete(Devices, "/api/v1/software-wishes/{id}", software::unwish)
+            .says("Eine Zuweisung zurücknehmen", "Take an assignment back"),
+        post(Devices, "/api/v1/software/{id}/retry", software::retry)
+            .says("Noch einmal versuchen lassen", "Have it tried again"),
     ]
 }

@@ -1,5 +1,8 @@
 //! A school to show: every state a page knows, and texts that would break a page that does not escape.
 
+#[path = "programs.rs"]
+pub(crate) mod programs;
+
 use std::collections::BTreeSet;
 
 use inventory::gate::{Layer, NewExam, NewRule, NewSlot, Sitting, Target};
@@ -8,16 +11,16 @@ use inventory::import::people::read_people;
 use inventory::import::{Options, plan_devices, plan_people};
 use inventory::lessons::Grid;
 use inventory::mdm::{
-    Action, AppId, AppTarget, AppleKind, Arrival, Asset, Found, Install, Licence, LicenceChange,
-    LicenceState, Lookup, NewAppleService, NewCertificate, NewCommand, NewInvitation, NewIpadRule, Outcome,
-    Reachable, When,
+    Action, AppId, AppleKind, Arrival, Asset, Found, Install, Licence, LicenceChange, LicenceState, Lookup,
+    NewAppleService, NewCertificate, NewCommand, NewInvitation, NewIpadRule, Outcome, Reachable, When,
 };
 use inventory::vault::Vault;
 use inventory::{
-    AppAssignmentId, By, DeviceId, DhcpMode, EnrolmentId, ExamId, Filter, FilterId, GroupId, ImageId,
-    ImportId, Interface, InterfaceKind, Inventory, InvitationId, IpadRuleId, JobId, JobProgress, JobResult,
-    JobTask, Level, ListAction, ListId, Network, NetworkId, NewDevice, NewList, NewToken, Observed, Result,
-    Role, RoomId, RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId, WaitingId, YouTube, clock,
+    AppAssignmentId, Audience, By, DeviceId, DhcpMode, EnrolmentId, EntryId, ExamId, Filter, FilterId,
+    GroupId, ImageId, ImportId, Interface, InterfaceKind, Inventory, InvitationId, IpadRuleId, JobId,
+    JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId, NewDevice, NewList,
+    NewToken, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId,
+    WaitingId, WishId, YouTube, clock,
 };
 use ipados::catalogue::Setting;
 use ipados::rules::{Content, Preset};
@@ -76,6 +79,10 @@ pub(crate) struct School {
     pub(crate) app: AppId,
     /// That all iPads get it.
     pub(crate) app_assignment: AppAssignmentId,
+    /// A program of PCs that failed somewhere.
+    pub(crate) program: EntryId,
+    /// That all PCs get it.
+    pub(crate) software_wish: WishId,
     /// A link that enrols iPads.
     pub(crate) invitation: InvitationId,
 }
@@ -238,6 +245,7 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
     let (ipad, invitation) = ipads(inventory, by, library).await?;
     let ipad_rule = ipad_rules(inventory, vault, by, library).await?;
     let (app, app_assignment) = apps(inventory, by).await?;
+    let (program, software_wish) = programs::programs(inventory, by, room, device, busy).await?;
     Ok(School {
         device_import,
         filter,
@@ -253,6 +261,8 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
         ipad_rule,
         app,
         app_assignment,
+        program,
+        software_wish,
         invitation,
         class,
         room,
@@ -344,7 +354,7 @@ async fn apps(inventory: &Inventory, by: By<'_>) -> Result<(AppId, AppAssignment
     let named =
         Lookup { id, name: "Rechnen <&>".into(), bundle_id: "de.rechnen".into(), version: "2.1".into() };
     inventory.name_apps(by, &[named]).await?;
-    let given = inventory.assign_app(by, id, AppTarget::School, Install::Required).await?;
+    let given = inventory.assign_app(by, id, Audience::School, Install::Required).await?;
     let keys = ["server".to_owned()];
     inventory.configure_app(by, id, Some(("sealed", &keys))).await?;
     let licence = Licence {

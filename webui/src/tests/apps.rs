@@ -3,7 +3,8 @@
 use axum::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use inventory::mdm::{AppTarget, AppleKind, Install};
+use inventory::Audience;
+use inventory::mdm::{AppleKind, Install};
 use serde_json::json;
 
 use crate::testing::Desk;
@@ -46,7 +47,7 @@ async fn an_app_is_given_and_taken_back_by_page_and_by_api() {
         desk.post(&format!("{path}/give"), &[("to", "room"), ("room", &room), ("install", "offered")]).await;
     assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);
     let all = desk.inventory.app_assignments().await.unwrap();
-    let one = all.iter().find(|one| one.target == AppTarget::Room(desk.school.room)).unwrap();
+    let one = all.iter().find(|one| one.target == Audience::Room(desk.school.room)).unwrap();
     assert_eq!(one.install, Install::Offered);
     assert!(desk.get(&path).await.body.contains("angeboten"));
     let got = desk.post(&format!("{path}/take-back"), &[("assignment", &one.id.to_string())]).await;

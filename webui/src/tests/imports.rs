@@ -207,7 +207,8 @@ async fn what_one_person_uploads_nobody_else_sees() {
     assert_eq!(ask(Method::GET, &format!("{path}/passwords")).await.status, StatusCode::SEE_OTHER);
     assert_eq!(ask(Method::GET, "/import/devices").await.status, StatusCode::FORBIDDEN);
     let request = stranger(&Method::POST, "/import/devices").header(header::COOKIE, &cookie);
-    let got = desk.ask(multipart(request, &[], b"Raum;Name;MAC\nR1;a;52:54:00:00:00:01\n")).await;
+    let got =
+        desk.ask(multipart(request, &[], "liste.csv", b"Raum;Name;MAC\nR1;a;52:54:00:00:00:01\n")).await;
     assert_eq!(got.status, StatusCode::FORBIDDEN);
     let menu = ask(Method::GET, "/import/people").await;
     assert!(menu.body.contains("href=\"/import/people\"") && !menu.body.contains("href=\"/import/devices\""));

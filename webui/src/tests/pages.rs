@@ -79,6 +79,10 @@ async fn every_page_exists_in_german_and_english() {
     }
     paths.extend(["/apple".to_owned(), "/ipads".to_owned(), format!("/ipads/{}", school.ipad)]);
     paths.extend(["/apps".to_owned(), format!("/apps/{}", school.app)]);
+    paths.extend(
+        ["/software", "/software/new?system=debian", "/software/new?system=windows"].map(str::to_owned),
+    );
+    paths.push(format!("/software/{}", school.program));
     paths.extend(["/ipads/rules".to_owned(), "/ipads/rules/new".to_owned()]);
     paths.extend([format!("/ipads/rules/{}", school.ipad_rule), format!("/ipads/{}/rules", school.ipad)]);
     paths.push(format!("/room/{}", school.room));

@@ -39,6 +39,8 @@ pub(super) fn path(desk: &Desk, route: &Route) -> String {
         Some("tokens") => school.token.to_string(),
         Some("invitations") => school.invitation.to_string(),
         Some("apps") => school.app.to_string(),
+        Some("software") => school.program.to_string(),
+        Some("software-wishes") => school.software_wish.to_string(),
         Some("app-assignments") => school.app_assignment.to_string(),
         Some("ipads") if route.path.contains("invitations") => school.invitation.to_string(),
         Some("ipad-rules") => school.ipad_rule.to_string(),

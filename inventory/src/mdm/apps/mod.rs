@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppAssignmentId, DeviceId, GroupId, ParseError, RoomId, UnixMillis};
+use crate::{AppAssignmentId, Audience, ParseError, UnixMillis};
 
 pub use licences::{LicenceChange, ToldApp};
 pub use store::ASSIGNMENTS_MAX;
@@ -145,20 +145,6 @@ pub struct Lookup {
     pub version: String,
 }
 
-/// Who gets an app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
-pub enum AppTarget {
-    /// All iPads.
-    School,
-    /// iPads that belong to a room.
-    Room(RoomId),
-    /// iPads of a class or group and of its people.
-    Group(GroupId),
-    /// One iPad.
-    Device(DeviceId),
-}
-
 /// Whether an app has to be there.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
@@ -190,7 +176,7 @@ pub struct AppAssignment {
     /// Which app.
     pub app: AppId,
     /// Who.
-    pub target: AppTarget,
+    pub target: Audience,
     /// Whether it has to be there.
     pub install: Install,
     /// Who said so.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::{App, AppAssignment, AppId, AppTarget, Asset, Install, Lookup};
+use super::{App, AppAssignment, AppId, Asset, Install, Lookup};
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
-use crate::{Answer, AppAssignmentId, By, DeviceId, Error, GroupId, Inventory, RoomId, UnixMillis};
+use crate::{Answer, AppAssignmentId, Audience, By, Error, Inventory, UnixMillis};
 
 impl Inventory {
     /// The apps of the school, by name.
@@ -121,12 +121,12 @@ impl Inventory {
         &'a self,
         by: By<'a>,
         app: AppId,
-        target: AppTarget,
+        target: Audience,
         install: Install,
     ) -> Answer<'a, AppAssignmentId> {
         Box::pin(async move {
             let id = AppAssignmentId::random();
-            let (device, room, group) = parts(target);
+            let (device, room, group) = target.columns();
             in_transaction!(self, "give an app", tx => {
                 let there: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM apps WHERE id = $1").bind(app.stored())
                     .fetch_one(&mut *tx).await.map_err(Error::db("find an app"))?;
@@ -216,15 +216,6 @@ fn is_same(app: &App, asset: &Asset) -> bool {
         == (&asset.pricing, asset.total, asset.available, asset.usable)
 }
 
-fn parts(target: AppTarget) -> (Option<Uuid>, Option<Uuid>, Option<Uuid>) {
-    match target {
-        AppTarget::School => (None, None, None),
-        AppTarget::Device(id) => (Some(id.0), None, None),
-        AppTarget::Room(id) => (None, Some(id.0), None),
-        AppTarget::Group(id) => (None, None, Some(id.0)),
-    }
-}
-
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
@@ -264,16 +255,10 @@ fn app(row: Row) -> App {
 type AssignmentRow = (Uuid, i64, Option<Uuid>, Option<Uuid>, Option<Uuid>, bool, String, i64);
 
 fn assignment((id, app, device, room, group, required, by, at): AssignmentRow) -> AppAssignment {
-    let target = match (device, room, group) {
-        (Some(id), _, _) => AppTarget::Device(DeviceId(id)),
-        (_, Some(id), _) => AppTarget::Room(RoomId(id)),
-        (_, _, Some(id)) => AppTarget::Group(GroupId(id)),
-        (None, None, None) => AppTarget::School,
-    };
     AppAssignment {
         id: AppAssignmentId(id),
         app: AppId::from_stored(app),
-        target,
+        target: Audience::of_columns(device, room, group),
         install: if required { Install::Required } else { Install::Offered },
         created_by: by,
         created_at: UnixMillis(at),

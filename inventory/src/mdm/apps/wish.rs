@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AppAssignment, AppId, AppTarget, Install};
+use super::{AppAssignment, AppId, Install};
 use crate::gate::Subject;
 
 /// What of all that is said applies to a device. Where one says that an app has to be there and another that it is offered, it has to be there.
@@ -10,20 +10,11 @@ use crate::gate::Subject;
 #[must_use]
 pub fn wishes(assignments: &[AppAssignment], subject: &Subject) -> BTreeMap<AppId, Install> {
     let mut wishes = BTreeMap::new();
-    for assignment in assignments.iter().filter(|assignment| hits(assignment.target, subject)) {
+    for assignment in assignments.iter().filter(|assignment| assignment.target.includes(subject)) {
         let install = wishes.entry(assignment.app).or_insert(assignment.install);
         *install = assignment.install.max(*install);
     }
     wishes
-}
-
-fn hits(target: AppTarget, subject: &Subject) -> bool {
-    match target {
-        AppTarget::School => true,
-        AppTarget::Room(room) => subject.room == room,
-        AppTarget::Group(group) => subject.groups.contains(&group),
-        AppTarget::Device(device) => subject.device == device,
-    }
 }
 
 #[cfg(test)]
@@ -31,13 +22,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{AppAssignmentId, DeviceId, GroupId, RoomId, UnixMillis};
+    use crate::{AppAssignmentId, Audience, DeviceId, GroupId, RoomId, UnixMillis};
 
     fn id(number: u128) -> Uuid {
         Uuid::from_u128(number)
     }
 
-    fn said(app: i64, target: AppTarget, install: Install) -> AppAssignment {
+    fn said(app: i64, target: Audience, install: Install) -> AppAssignment {
         AppAssignment {
             id: AppAssignmentId(id(1)),
             app: AppId(app),
@@ -50,7 +41,7 @@ mod tests {
 
     #[test]
     fn an_ipad_gets_what_its_school_room_groups_and_it_itself_get() {
-        use AppTarget::{Device, Group, Room, School};
+        use Audience::{Device, Group, Room, School};
         use Install::{Offered, Required};
         let subject = Subject {
             device: DeviceId(id(1)),

@@ -1,0 +1,103 @@
+//! Files of packages: continued where they broke off, and of no use before their hash is right.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+use software::package::{FileHash, Package, PackageFile};
+
+use super::{Pc, facts};
+use crate::client::{Client, ClientError};
+
+/// Why a file is not there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error("{name}: the disk lacks {missing} bytes; free some space")]
+    NoSpace { name: String, missing: u64 },
+    #[error("{name}: what came is not what the catalogue names; upload the file again")]
+    Damaged { name: String },
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the file cannot be written: {0}")]
+    Disk(#[from] io::Error),
+}
+
+/// The folder of a package's files.
+pub(super) fn folder(pc: &Pc, package: &Package) -> PathBuf {
+    pc.cache.join(package.id.as_str())
+}
+
+/// Brings all files of a package into its folder.
+pub(super) fn fetch(pc: &Pc, client: &Client, package: &Package) -> Result<(), FetchError> {
+    let folder = folder(pc, package);
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    package.files.iter().try_for_each(|file| one(client, &folder, file))
+}
+
+/// Removes what was fetched.
+pub(super) fn drop_files(pc: &Pc, package: &Package) {
+    // What stays is found again, or lies in a cache.
+    let _ = fs::remove_dir_all(folder(pc, package));
+}
+
+fn one(client: &Client, folder: &Path, file: &PackageFile) -> Result<(), FetchError> {
+    let (path, part) = (folder.join(file.name.as_str()), folder.join(PART));
+    if is_right(&path, file) {
+        return Ok(());
+    }
+    let mut partial = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&part)?;
+    let mut have = partial.metadata()?.len();
+    if have > file.size {
+        have = 0;
+    }
+    let room = statvfs(folder).map_err(io::Error::from)?;
+    let free = u64::from(room.blocks_available()).saturating_mul(room.fragment_size());
+    let needed = file.size.saturating_sub(have).saturating_add(SPARE_BYTES);
+    if free < needed {
+        return Err(FetchError::NoSpace { name: file.name.to_string(), missing: needed - free });
+    }
+    if have < file.size {
+        let (from, reader) = client.program_file(&file.hash.to_string(), have)?;
+        partial.set_len(from)?;
+        partial.seek(io::SeekFrom::Start(from))?;
+        // One byte more than named is enough to see that it is too much.
+        copy(&mut reader.take(file.size - from + 1), &mut partial)?;
+    }
+    partial.sync_all()?;
+    if !is_right(&part, file) {
+        // If it is only cut off, the rest comes the next time.
+        if partial.metadata()?.len() >= file.size {
+            fs::remove_file(&part)?;
+        }
+        return Err(FetchError::Damaged { name: file.name.to_string() });
+    }
+    fs::rename(&part, &path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+/// A connection that breaks leaves what came; the disk's own failures are told apart.
+fn copy(reader: &mut impl Read, file: &mut File) -> Result<(), FetchError> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(ClientError::Unreachable(error.to_string()).into()),
+        };
+        file.write_all(buffer.get(..count).unwrap_or_default())?;
+    }
+}
+
+fn is_right(path: &Path, file: &PackageFile) -> bool {
+    let len = fs::symlink_metadata(path).map_or(0, |about| if about.is_file() { about.len() } else { 0 });
+    len == file.size && facts::hashes(path).is_ok_and(|hashes: [FileHash; 2]| hashes.contains(&file.hash))
+}
+
+/// No file of a package is called so: their names do not begin with a dot.
+const PART: &str = ".part";
+/// A system without any space left is no use to anybody.
+const SPARE_BYTES: u64 = 256 << 20;

@@ -1,0 +1,161 @@
+//! A command without a shell, in a group of processes of its own, so that all it started can be ended with it.
+
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use software::run::Tail;
+
+use crate::clock;
+
+/// What commands see; nothing of ours.
+pub(super) const ENVIRONMENT: [(&str, &str); 4] = [
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("HOME", "/root"),
+    ("LANG", "C.UTF-8"),
+    ("DEBIAN_FRONTEND", "noninteractive"),
+];
+
+/// A command that was started.
+pub(super) struct Process {
+    child: Child,
+    tail: Arc<Mutex<Tail>>,
+    /// Closed when nobody can write to the tail any more.
+    written: mpsc::Receiver<()>,
+}
+
+/// How a command ended.
+pub(super) enum Ended {
+    /// With this code; without, by a signal.
+    Exited(Option<i32>),
+    /// Not in time; it still runs.
+    NotInTime,
+}
+
+impl Process {
+    /// Starts words in a folder.
+    pub(super) fn start(words: &[String], dir: &Path) -> io::Result<Process> {
+        let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let (reader, writer) = io::pipe()?;
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(dir)
+            .env_clear()
+            .envs(ENVIRONMENT)
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .process_group(0)
+            .spawn()?;
+        let tail = Arc::new(Mutex::new(Tail::default()));
+        let (end, written) = mpsc::channel();
+        let into = tail.clone();
+        std::thread::spawn(move || read_into(reader, &into, end));
+        Ok(Process { child, tail, written })
+    }
+
+    /// Waits for its end, so long at most.
+    pub(super) fn wait(&mut self, time: Duration) -> Ended {
+        let end = clock::now() + time;
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if clock::now() >= end => return Ended::NotInTime,
+                Ok(None) => clock::wait(LOOK_EVERY),
+                Ok(Some(status)) => return Ended::Exited(status.code()),
+                Err(_) => return Ended::Exited(None),
+            }
+        }
+    }
+
+    /// Ends it and all that it started.
+    pub(super) fn kill(&mut self) -> Ended {
+        let group = i32::try_from(self.child.id()).map(Pid::from_raw);
+        // A group that has ended by itself meanwhile needs no signal.
+        if let Ok(group) = group {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        self.wait(KILLED_WITHIN)
+    }
+
+    /// What it wrote last. Whoever it left behind may hold the pipe open: they are not waited for.
+    pub(super) fn tail(&self) -> Tail {
+        match self.written.recv_timeout(WRITTEN_WITHIN) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
+        }
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// `_end` tells by its end that there is nothing more to read.
+fn read_into(mut reader: io::PipeReader, tail: &Mutex<Tail>, _end: mpsc::Sender<()>) {
+    let mut buffer = [0; 4096];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(count) => {
+                let piece = buffer.get(..count).unwrap_or_default();
+                tail.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const KILLED_WITHIN: Duration = Duration::from_secs(10);
+const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(script: &str) -> Process {
+        let words = ["/bin/sh", "-c", script].map(str::to_owned);
+        Process::start(&words, Path::new("/")).unwrap()
+    }
+
+    #[test]
+    fn a_command_ends_with_its_code_and_its_last_words() {
+        let mut process = start("echo gut; echo schlecht >&2; exit 7");
+        assert!(matches!(process.wait(Duration::from_secs(10)), Ended::Exited(Some(7))));
+        assert_eq!(process.tail().text(), "gut\nschlecht\n");
+        let words = ["/nonexistent/setup".to_owned()];
+        assert!(Process::start(&words, Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn a_hanging_command_is_ended_with_all_that_it_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let mut process = start(&format!("sleep 1000 & echo $! > {}; wait", pid.display()));
+        assert!(matches!(process.wait(Duration::from_millis(500)), Ended::NotInTime));
+        let grandchild: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+        assert!(matches!(process.kill(), Ended::Exited(None)));
+        let end = clock::now() + Duration::from_secs(5);
+        // Reparented to init, which may take its time to fetch it.
+        let runs = || {
+            std::fs::read_to_string(format!("/proc/{grandchild}/stat"))
+                .is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while runs() && clock::now() < end {
+            clock::wait(Duration::from_millis(20));
+        }
+        assert!(!runs(), "{grandchild} runs on");
+    }
+
+    #[test]
+    fn a_service_that_stays_behind_is_not_waited_for() {
+        let mut process = start("echo da; setsid sleep 5 &");
+        let begun = clock::now();
+        assert!(matches!(process.wait(Duration::from_secs(10)), Ended::Exited(Some(0))));
+        assert_eq!(process.tail().text(), "da\n");
+        assert!(clock::now() - begun < Duration::from_secs(4));
+    }
+}

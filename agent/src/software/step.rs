@@ -1,0 +1,174 @@
+//! One step: carries out what [`Run`] says, and tells it what happened.
+
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::time::Duration;
+
+use software::package::{Facts, Found, Package, Upgrade};
+use software::protocol::{Order, StepResult, questions};
+use software::run::{Command, Effect, Event, Outcome, Run, Tail};
+
+use super::notes::Notes;
+use super::process::{Ended, Process};
+use super::{Pc, facts, fetch, say};
+use crate::client::Client;
+
+/// What came of a step.
+pub(super) struct Done {
+    pub(super) result: Option<StepResult>,
+    /// Nothing else may begin before the PC was restarted; `true` if the installer does it by itself.
+    pub(super) restart: Option<bool>,
+}
+
+/// Carries a step out, from where it is.
+///
+/// # Errors
+/// It could not be written down how far it is; nothing was begun without that.
+pub(super) fn carry_out(
+    pc: &Pc,
+    client: &Client,
+    notes: &Notes,
+    order: &Order,
+    run: Run,
+) -> io::Result<Done> {
+    let step = Step { pc, client, order, process: None, facts: Facts::default() };
+    step.carry_out(notes, run)
+}
+
+struct Step<'s> {
+    pc: &'s Pc,
+    client: &'s Client,
+    order: &'s Order,
+    process: Option<Process>,
+    /// As they were looked at last.
+    facts: Facts,
+}
+
+impl Step<'_> {
+    fn carry_out(mut self, notes: &Notes, mut run: Run) -> io::Result<Done> {
+        let mut done = Done { result: None, restart: None };
+        let mut events = VecDeque::from([Event::Start(self.pc.conditions())]);
+        while let Some(event) = events.pop_front() {
+            for effect in run.handle(event) {
+                match effect {
+                    Effect::Record(journal) => notes.keep(self.order, &journal)?,
+                    Effect::Look => events.push_back(Event::Looked(self.look())),
+                    Effect::Fetch => events.push_back(self.fetch()),
+                    Effect::Run { command, timeout } => {
+                        events.push_back(self.run(command, timeout.duration().min(self.pc.command_time_max)));
+                    }
+                    Effect::Kill => events.push_back(self.kill()),
+                    Effect::Restart { by_installer } => done.restart = Some(by_installer),
+                    Effect::Report(outcome) => done.result = Some(self.ended(notes, outcome)?),
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn package(&self) -> &Package {
+        &self.order.package
+    }
+
+    fn look(&mut self) -> Found {
+        self.facts = facts::collect(self.pc, &questions([&self.package().detect]));
+        self.package().find(&self.facts)
+    }
+
+    fn fetch(&self) -> Event {
+        match fetch::fetch(self.pc, self.client, self.package()) {
+            Ok(()) => Event::Fetched,
+            Err(error) => {
+                say(&format!("{}: {error}", self.package().id));
+                Event::NotFetched
+            }
+        }
+    }
+
+    fn run(&mut self, command: Command, time: Duration) -> Event {
+        let package = self.package();
+        let argv = match (command, &package.upgrade, &package.uninstall) {
+            (Command::Upgrade, Upgrade::Command(argv), _) => argv.clone(),
+            (Command::Uninstall, _, Some(uninstall)) => match uninstall.command(&package.detect, &self.facts)
+            {
+                Ok(argv) => argv,
+                Err(error) => return not_run(&error),
+            },
+            (Command::Uninstall, _, None) => {
+                return not_run(&"the package names no command to uninstall with");
+            }
+            (Command::Install | Command::Upgrade, ..) => package.install.clone(),
+        };
+        let folder = fetch::folder(self.pc, package);
+        if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
+            return not_run(&error);
+        }
+        let (dir, log) = (folder.to_string_lossy(), folder.join(LOG));
+        let words = argv.expand(&dir, &log.to_string_lossy());
+        say(&format!("{} {}: {}", package.id, package.version, words.join(" ")));
+        match Process::start(&words, &folder) {
+            Ok(process) => self.process.insert(process).wait(time).into_event(&self.process),
+            Err(error) => not_run(&error),
+        }
+    }
+
+    fn kill(&mut self) -> Event {
+        match &mut self.process {
+            Some(process) => process.kill().into_event(&self.process),
+            None => Event::Exited { code: None, tail: Tail::default() },
+        }
+    }
+
+    /// Writes the result down; what is as it should be is forgotten with its files.
+    fn ended(&self, notes: &Notes, outcome: Outcome) -> io::Result<StepResult> {
+        let Order { package, action, .. } = self.order;
+        let result = StepResult {
+            package: package.id.clone(),
+            version: package.version.clone(),
+            action: action.clone(),
+            outcome,
+        };
+        say(&format!("{} {}: {:?}", package.id, package.version, result.outcome));
+        notes.add_result(result.clone())?;
+        match result.outcome {
+            Outcome::Done { .. } => {
+                notes.forget(&package.id);
+                fetch::drop_files(self.pc, package);
+            }
+            Outcome::NeedsPerson(_) => fetch::drop_files(self.pc, package),
+            _ => {}
+        }
+        Ok(result)
+    }
+}
+
+impl Ended {
+    fn into_event(self, process: &Option<Process>) -> Event {
+        match self {
+            Ended::NotInTime => Event::TimedOut,
+            Ended::Exited(code) => {
+                Event::Exited { code, tail: process.as_ref().map(Process::tail).unwrap_or_default() }
+            }
+        }
+    }
+}
+
+fn not_run(why: &impl std::fmt::Display) -> Event {
+    Event::NotRun(Tail::from(why.to_string()))
+}
+
+/// Files that installers are told to write their log to.
+const LOG: &str = ".log";
+
+/// Removes caches of packages that nothing is known of any more.
+pub(super) fn tidy(pc: &Pc, notes: &Notes) {
+    for folder in super::entries(&pc.cache) {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let known = name.parse().is_ok_and(|package| notes.find(&package).is_some());
+        if !known {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
