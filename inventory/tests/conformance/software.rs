@@ -6,7 +6,7 @@ use ::software::plan::{Action, Problem, Wish};
 use ::software::protocol::StepResult;
 use ::software::run::Outcome;
 use inventory::software::PcSoftware;
-use inventory::{Audience, DeviceId, GroupId, Inventory, RoomId};
+use inventory::{Audience, By, DeviceId, GroupId, Inventory, RoomId};
 use uuid::Uuid;
 
 use super::{BY, Open, approved, conflict};
@@ -38,7 +38,8 @@ fn pc(observed: &[(&str, &str)]) -> PcSoftware {
 pub(super) async fn a_catalogue_has_no_two_entries_for_the_same_pcs(open: Open) {
     let inventory = open.inventory().await;
     let old = inventory.add_software(BY, &package("geany", "1")).await.unwrap();
-    inventory.add_software(BY, &package("geany", "2")).await.unwrap();
+    let later = By { at: BY.at.plus_secs(1), ..BY };
+    inventory.add_software(later, &package("geany", "2")).await.unwrap();
     assert!(conflict(inventory.add_software(BY, &package("geany", "2")).await).contains("twice"));
     let (entries, problems) = inventory.software_entries().await.unwrap();
     assert!(problems.is_empty(), "{problems:?}");
