@@ -100,6 +100,10 @@ pub struct JobResult {
     pub transferred: u64,
     /// Bytes that an interrupted run had left and that were not transferred again.
     pub resumed_bytes: u64,
+    /// Bytes that the disk held from an earlier image.
+    pub kept_bytes: u64,
+    /// Those of `transferred` that came from other PCs of the room.
+    pub peer_bytes: u64,
     /// Manifest id of the image version.
     pub manifest: String,
     /// Version of the image that was deployed or made.

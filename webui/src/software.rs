@@ -14,7 +14,7 @@ use ::software::turn::Turn;
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use inventory::files::{Incoming, Kept};
-use inventory::gate::{GateDevice, Of};
+use inventory::gate::{GateDevice, Of, Target};
 use inventory::software::{Book, Entry, Known, SoftwareWish};
 use inventory::{Audience, DeviceId, EntryId, Hostname, UnixMillis};
 use tokio::task::spawn_blocking;
@@ -90,13 +90,14 @@ impl OnPc {
     }
 }
 
-/// Looks at all programs and all PCs.
-pub(crate) async fn survey(app: &App) -> Answer<Survey> {
+/// Looks at all programs on all PCs, or on one.
+pub(crate) async fn survey(app: &App, of: Option<DeviceId>) -> Answer<Survey> {
     let (entries, _) = app.inventory.software_entries().await?;
     let (wishes, _) = app.inventory.software_wishes().await?;
     let names = app.inventory.audience_names().await?;
-    let (known, _) = app.inventory.known_software(None).await?;
-    let (devices, _) = app.inventory.gate_devices(Of::School).await?;
+    let (known, _) = app.inventory.known_software(of).await?;
+    let of = of.map_or(Of::School, |device| Of::Target(Target::Device(device)));
+    let (devices, _) = app.inventory.gate_devices(of).await?;
     let made = spawn_blocking(move || surveyed(&entries, &wishes, names, known, devices));
     made.await.map_err(|_| Failure::Internal)
 }
@@ -156,7 +157,7 @@ fn on_pc(id: &PackageId, known: &Known, name: &Hostname, plan: &Plan) -> Option<
 
 /// The program that an entry belongs to.
 pub(crate) async fn one(app: &App, id: EntryId) -> Answer<(Program, HashMap<Audience, String>)> {
-    let Survey { programs, names } = survey(app).await?;
+    let Survey { programs, names } = survey(app, None).await?;
     let of = |program: &Program| program.entries.iter().any(|entry| entry.id == id);
     Ok((programs.into_iter().find(of).ok_or(Failure::Gone)?, names))
 }

@@ -212,14 +212,9 @@ impl Context {
                 (String::new(), format::duration(lang, self.now.millis_since(*started_at)))
             }
             JobState::Failed { reason, .. } => (reason.clone(), String::new()),
-            JobState::Done { started_at, finished_at, result } => (
-                t.job_result(
-                    result.version,
-                    &format::bytes(lang, result.bytes),
-                    &format::bytes(lang, result.transferred),
-                ),
-                format::duration(lang, finished_at.millis_since(*started_at)),
-            ),
+            JobState::Done { started_at, finished_at, result } => {
+                (t.job_result(result), format::duration(lang, finished_at.millis_since(*started_at)))
+            }
         };
         let what = match job.task {
             JobTask::Deploy { image, version } => t.job_deploy(self.image_name(image), version),

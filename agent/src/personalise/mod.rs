@@ -17,6 +17,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 pub use unit::{CONFIG_DIR, files as agent_files};
 
+use crate::software::NOTES_DIR;
 use crate::sys::LoopDevice;
 use tree::Tree;
 
@@ -170,6 +171,10 @@ fn apply(tree: &Tree, settings: &Settings) -> Result<(), (String, io::Error)> {
     for path in tree.list("etc/ssh").into_iter().filter(|n| n.starts_with("ssh_host_") && n.contains("_key"))
     {
         let path = format!("etc/ssh/{path}");
+        tree.remove(&path).map_err(|error| (path, error))?;
+    }
+    for note in tree.list(NOTES_DIR) {
+        let path = format!("{NOTES_DIR}/{note}");
         tree.remove(&path).map_err(|error| (path, error))?;
     }
     for path in COPIED_SECRETS {

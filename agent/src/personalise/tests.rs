@@ -28,6 +28,7 @@ fn system() -> tempfile::TempDir {
         ("etc/systemd/system/keep.me", ""),
         ("usr/bin/ssh-keygen", ""),
         ("var/lib/systemd/random-seed", "seed"),
+        ("var/lib/hausmeister-agent/software/step-geany", "{}"),
     ] {
         let path = dir.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -51,6 +52,7 @@ fn a_copied_system_gets_its_own_name_and_nothing_of_the_reference_pc() {
     assert!(!dir.path().join("etc/ssh/ssh_host_ed25519_key").exists());
     assert!(!dir.path().join("etc/ssh/ssh_host_ed25519_key.pub").exists());
     assert!(!dir.path().join("var/lib/systemd/random-seed").exists());
+    assert!(!dir.path().join("var/lib/hausmeister-agent/software/step-geany").exists());
     assert_eq!(read("etc/hausmeister-agent/server"), "https://10.77.0.1:8443\n");
     assert_eq!(read("etc/hausmeister-agent/manifest"), format!("{}\n", "ab".repeat(32)));
     let mode = std::os::unix::fs::PermissionsExt::mode(

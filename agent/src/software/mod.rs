@@ -45,7 +45,7 @@ impl Pc {
     pub fn this() -> Pc {
         Pc {
             root: "/".into(),
-            state: "/var/lib/hausmeister-agent/software".into(),
+            state: Path::new("/").join(NOTES_DIR),
             cache: "/var/cache/hausmeister-agent".into(),
             dpkg: "/var/lib/dpkg".into(),
             command_time_max: Duration::from_secs(8 * 3600),
@@ -107,6 +107,8 @@ fn say(text: &str) {
     eprintln!("hausmeister-agent: {text}");
 }
 
+/// Where a PC's own notes lie; a copied system has none.
+pub const NOTES_DIR: &str = "var/lib/hausmeister-agent/software";
 const ENTRIES_MAX: usize = 1000;
 
 #[cfg(test)]

@@ -230,6 +230,8 @@ pub(super) async fn finish(
                 bytes: bytes.min(BYTES_MAX),
                 transferred: transferred.min(BYTES_MAX),
                 resumed_bytes: resumed_bytes.min(BYTES_MAX),
+                kept_bytes: kept_bytes.min(BYTES_MAX),
+                peer_bytes: peer_bytes.min(BYTES_MAX),
                 manifest,
                 version,
             };

@@ -13,8 +13,8 @@ fn finish_ok(disk: &str) -> Finish {
         transferred: 600,
         disk: disk.into(),
         resumed_bytes: 50,
-        kept_bytes: 0,
-        peer_bytes: 0,
+        kept_bytes: 300,
+        peer_bytes: 500,
     }
 }
 
@@ -59,6 +59,7 @@ fn a_pc_takes_its_job_fetches_the_image_and_says_that_it_is_done() {
     }
     let JobState::Done { result, .. } = school.state(id) else { panic!() };
     assert_eq!((result.bytes, result.transferred, result.resumed_bytes), (1000, 600, 50));
+    assert_eq!((result.kept_bytes, result.peer_bytes), (300, 500));
     assert_eq!((result.manifest, result.version), (signed.id().to_string(), 1));
     let observed = school.block(school.inventory.device(device)).unwrap().unwrap().observed;
     assert_eq!(observed.manifest, Some(signed.id().to_string()));

@@ -124,8 +124,31 @@ impl PcJson {
 }
 
 pub(crate) async fn list(State(app): State<App>) -> Answer<Json<List<ProgramJson>>> {
-    let survey = software::survey(&app).await?;
+    let survey = software::survey(&app, None).await?;
     Ok(Json((survey.programs.iter().filter_map(ProgramJson::of).collect(), Vec::new()).into()))
+}
+
+/// A program on one PC.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct OnDeviceJson {
+    /// The id of the program's newest entry.
+    id: EntryId,
+    /// What machines call it.
+    package: String,
+    #[serde(flatten)]
+    pc: PcJson,
+}
+
+pub(crate) async fn on_device(
+    State(app): State<App>,
+    Id(device): Id<DeviceId>,
+) -> Answer<Json<List<OnDeviceJson>>> {
+    app.inventory.device(device).await?.ok_or(Failure::Gone)?;
+    let programs = software::survey(&app, Some(device)).await?.programs.into_iter().filter_map(|program| {
+        let (id, package) = (program.newest()?.id, program.id.to_string());
+        Some(OnDeviceJson { id, package, pc: PcJson::of(program.pcs.into_iter().next()?) })
+    });
+    Ok(Json((programs.collect(), Vec::new()).into()))
 }
 
 pub(crate) async fn show(State(app): State<App>, Id(id): Id<EntryId>) -> Answer<Json<ProgramDetail>> {

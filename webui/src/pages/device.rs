@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::failure::Answer;
 use crate::fields::{Asked, Fields, Id};
 use crate::page::{Here, Page, Shown, Visit};
+use crate::pages::software::{OnDevice, on_device};
 use crate::pages::{Confirm, Me, choices};
 use crate::problem::Said;
 use crate::texts::Texts;
@@ -36,6 +37,7 @@ pub(crate) struct DevicePage {
     pub(crate) cards: Vec<CardForm>,
     pub(crate) hardware: Hardware,
     pub(crate) hardware_lines: Vec<(&'static str, String)>,
+    pub(crate) programs: Vec<OnDevice>,
 }
 
 /// A network card with the form of its fixed address.
@@ -209,6 +211,7 @@ async fn page(app: &App, visit: &Visit, id: DeviceId) -> Answer<DevicePage> {
     let t = Texts::of(visit.lang);
     let hardware = Hardware::read(visit.lang, &device.hardware);
     Ok(DevicePage {
+        programs: on_device(app, visit, id).await?,
         p: visit.page(Here::Devices),
         approved: device.key.is_some(),
         job: context.open.get(&id).map(|job| context.job(job, &names)),

@@ -93,6 +93,29 @@ pub(crate) struct PcRow {
     pub(crate) reported: When,
 }
 
+/// A program on the page of a PC.
+pub(crate) struct OnDevice {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) state: Badge,
+    pub(crate) reason: String,
+}
+
+/// The programs that concern a PC.
+pub(crate) async fn on_device(app: &App, visit: &Visit, device: DeviceId) -> Answer<Vec<OnDevice>> {
+    let survey = software::survey(app, Some(device)).await?;
+    let rows = survey.programs.iter().filter_map(|program| {
+        let (pc, newest) = (program.pcs.first()?, program.newest()?);
+        Some(OnDevice {
+            id: newest.id.to_string(),
+            name: newest.package.name.to_string(),
+            state: say_state(visit.lang, pc),
+            reason: say_reason(visit.lang, pc),
+        })
+    });
+    Ok(rows.collect())
+}
+
 /// `GET /software`
 pub(crate) async fn list(State(app): State<App>, visit: Visit) -> Answer {
     visit.show(&page(&app, &visit).await?)
@@ -222,7 +245,7 @@ fn form_page(visit: &Visit, v: FormValues) -> NewProgram {
 }
 
 async fn page(app: &App, visit: &Visit) -> Answer<Programs> {
-    let survey = software::survey(app).await?;
+    let survey = software::survey(app, None).await?;
     let row = |program: &Program| {
         let newest = program.newest()?;
         let (good, open, wrong) = program.counts();

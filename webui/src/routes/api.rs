@@ -454,6 +454,9 @@ fn software_api() -> Vec<Route> {
         get(Devices, "/api/v1/software/{id}", software::show)
             .says("Ein Programm und wie PCs dazu stehen", "A program and how PCs stand to it")
             .gives::<software::ProgramDetail>(),
+        get(Devices, "/api/v1/devices/{id}/software", software::on_device)
+            .says("Die Programme eines PCs", "The programs of a PC")
+            .gives::<List<software::OnDeviceJson>>(),
         post(School, "/api/v1/software-files", software::upload)
             .with_large_file()
             .says(

@@ -181,8 +181,14 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
     let deploy = JobTask::Deploy { image, version: None };
     let done = inventory.create_job(earlier(60), *device, deploy).await?;
     inventory.start_job(earlier(58), done, Some(2)).await?;
-    let result =
-        JobResult { bytes: 5_100_000_000, transferred: 1_900_000_000, version: 2, ..JobResult::default() };
+    let result = JobResult {
+        bytes: 5_100_000_000,
+        transferred: 1_900_000_000,
+        peer_bytes: 1_500_000_000,
+        kept_bytes: 800_000_000,
+        version: 2,
+        ..JobResult::default()
+    };
     inventory.complete_job(earlier(51), done, &result).await?;
     let bad = inventory.create_job(earlier(30), *failed, deploy).await?;
     inventory.start_job(earlier(29), bad, Some(2)).await?;

@@ -115,6 +115,13 @@ async fn what_failed_is_shown_with_what_the_installer_wrote_and_tried_again() {
     let geany =
         list["items"].as_array().unwrap().iter().find(|program| program["package"] == "geany").unwrap();
     assert_eq!((geany["in_order"].clone(), geany["needs_person"].clone()), (json!(1), json!(1)));
+    let pc = desk.get(&format!("/devices/{}", desk.school.busy)).await.body;
+    assert!(pc.contains("Geany &#60;b&#62;Editor") && pc.contains("dreimal gescheitert"), "{pc}");
+    let pc = desk.get(&format!("/api/v1/devices/{}/software", desk.school.device)).await.json();
+    assert_eq!(
+        (pc["items"][0]["package"].clone(), pc["items"][0]["in_order"].clone()),
+        (json!("geany"), json!(true))
+    );
     let api = format!("/api/v1{page}");
     let got = desk.json(Method::POST, &format!("{api}/retry"), json!({})).await;
     assert_eq!(got.status, StatusCode::NO_CONTENT, "{}", got.body);

@@ -3,7 +3,7 @@
 use inventory::gate::{Cause, Layer};
 use inventory::import::{Field, Form, Verdict};
 use inventory::mdm::Action;
-use inventory::{Level, ListAction, Role, YouTube};
+use inventory::{JobResult, Level, ListAction, Role, YouTube};
 
 use super::Texts;
 use crate::lang::Lang;
@@ -517,11 +517,29 @@ impl Texts {
         }
     }
 
-    pub(crate) fn job_result(&self, version: i64, bytes: &str, transferred: &str) -> String {
-        match self.lang {
-            Lang::De => format!("v{version}, {bytes}, davon {transferred} übertragen"),
-            Lang::En => format!("v{version}, {bytes}, {transferred} of it transferred"),
+    /// What came of a job; what other PCs and the disk itself had is told where there is any.
+    pub(crate) fn job_result(&self, result: &JobResult) -> String {
+        let bytes = |bytes: u64| crate::format::bytes(self.lang, bytes);
+        let (all, moved) = (bytes(result.bytes), bytes(result.transferred));
+        let mut said = match self.lang {
+            Lang::De => format!("v{}, {all}, davon {moved} übertragen", result.version),
+            Lang::En => format!("v{}, {all}, {moved} of it transferred", result.version),
+        };
+        if result.peer_bytes > 0 {
+            let peers = bytes(result.peer_bytes);
+            said.push_str(&match self.lang {
+                Lang::De => format!(" ({peers} von anderen PCs)"),
+                Lang::En => format!(" ({peers} from other PCs)"),
+            });
         }
+        if result.kept_bytes > 0 {
+            let kept = bytes(result.kept_bytes);
+            said.push_str(&match self.lang {
+                Lang::De => format!(", {kept} waren schon da"),
+                Lang::En => format!(", {kept} were there already"),
+            });
+        }
+        said
     }
 
     pub(crate) fn of_total(&self, done: &str, total: &str) -> String {
