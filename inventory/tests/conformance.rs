@@ -323,7 +323,15 @@ async fn a_job_goes_its_way_and_only_once(open: Open) {
         JobState::Running { progress: seen, .. } => assert_eq!(seen, progress),
         other => panic!("{other:?}"),
     }
-    let result = JobResult { bytes: 10, transferred: 4, resumed_bytes: 0, manifest: "m".into(), version: 1 };
+    let result = JobResult {
+        bytes: 10,
+        transferred: 4,
+        peer_bytes: 3,
+        kept_bytes: 2,
+        manifest: "m".into(),
+        version: 1,
+        ..JobResult::default()
+    };
     inventory.complete_job(BY, job, &result).await.unwrap();
     inventory.complete_job(BY, job, &result).await.expect("the PC repeats itself when the answer was lost");
     assert!(conflict(inventory.fail_job(BY, job, "no").await).contains("done"));

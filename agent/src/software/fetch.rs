@@ -53,7 +53,7 @@ fn one(client: &Client, folder: &Path, file: &PackageFile) -> Result<(), FetchEr
         have = 0;
     }
     let room = statvfs(folder).map_err(io::Error::from)?;
-    let free = u64::from(room.blocks_available()).saturating_mul(room.fragment_size());
+    let free = room.blocks_available().saturating_mul(room.fragment_size());
     let needed = file.size.saturating_sub(have).saturating_add(SPARE_BYTES);
     if free < needed {
         return Err(FetchError::NoSpace { name: file.name.to_string(), missing: needed - free });

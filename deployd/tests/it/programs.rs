@@ -16,7 +16,7 @@ use images::protocol::{Hello, HelloReply, RunsIn};
 use inventory::{Audience, DeviceId, WishId};
 use serde_json::{Value, json};
 
-use crate::support::{School, by};
+use crate::support::{School, by, until};
 
 /// A PC that is a folder, with a package database of its own.
 struct FolderPc {
@@ -199,15 +199,18 @@ fn an_installer_that_lies_or_hangs_is_found_out_with_its_last_words() {
     worker.turn(Duration::ZERO).unwrap();
     assert_eq!(last(&school, &pc), told, "it rests");
 
-    let ended = pc.dir.path().join("ended");
-    let script = format!("echo wartet; (sleep 3; touch {}) & sleep 1000", ended.display());
+    let pid = pc.dir.path().join("pid");
+    let script = format!("echo wartet; sleep 1000 & echo $! > {}; wait", pid.display());
     add(&school, definition("2", json!(["/bin/sh", "-c", script]), json!([])));
     let mut hasty =
         Worker::new(Pc { command_time_max: Duration::from_secs(1), ..pc.pc() }, pc.client.clone()).unwrap();
     let hung = report(work(&school, &pc, &mut hasty));
     assert_eq!((hung.failure, hung.tail.text().as_str()), (Failure::TimedOut, "wartet\n"));
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(!ended.exists(), "what it had started was ended with it");
+    let child = fs::read_to_string(pid).unwrap();
+    let stat = format!("/proc/{}/stat", child.trim());
+    until("what it had started is ended with it", || {
+        fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+    });
 }
 
 #[test]
@@ -242,7 +245,7 @@ fn after_a_loss_of_power_the_pc_looks_before_it_runs_anything() {
     let counted = pc.dir.path().join("counted");
     // Installs, then the PC loses power before the installer ends.
     let script = format!(
-        "echo x >> {}; exec {}",
+        "echo x >> {}; sleep 1; exec {}",
         counted.display(),
         shell(&pc.dpkg(&["--install", "{dir}/hedy.deb"]))
     );
@@ -268,15 +271,12 @@ fn after_a_loss_of_power_the_pc_looks_before_it_runs_anything() {
 
 /// The step's note as it lies on the disk while its command runs.
 fn copy_when_begun(state: &Path) -> Vec<u8> {
-    for _ in 0..20_000 {
-        if let Ok(note) = fs::read(state.join("step-hedy"))
-            && String::from_utf8_lossy(&note).contains("\"phase\":\"begun\"")
-        {
-            return note;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("it was never begun");
+    let mut note = Vec::new();
+    until("it is begun", || {
+        note = fs::read(state.join("step-hedy")).unwrap_or_default();
+        String::from_utf8_lossy(&note).contains("\"phase\":\"begun\"")
+    });
+    note
 }
 
 fn shell(words: &Value) -> String {

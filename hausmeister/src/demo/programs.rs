@@ -39,9 +39,8 @@ impl Story {
         let mut package =
             uploaded.get("package").filter(|it| !it.is_null()).cloned().context("the file has gaps")?;
         // The demo's PCs have no package sources: dpkg does what apt would.
-        let words = |words: &[&str]| Value::from(words.to_vec());
         *package.get_mut("install").context("no command")? =
-            words(&["dpkg", "--install", &format!("{{dir}}/{PACKAGE}_1.0_all.deb")]);
+            json!(["dpkg", "--install", format!("{{dir}}/{PACKAGE}_1.0_all.deb")]);
         let added = self.school.api.post("/software", &package)?;
         self.milestone(&format!(
             "the admin puts {PACKAGE} 1.0 into the catalogue: one file, nothing to type"

@@ -126,11 +126,12 @@ impl Inventory {
                 let there: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM packages WHERE package = $1").bind(package.to_string())
                     .fetch_one(&mut *tx).await.map_err(Error::db("find a package"))?;
                 Error::unless_found(there.unsigned_abs(), "package", package)?;
-                let old: Vec<(Uuid, Option<Uuid>, Option<Uuid>, Option<Uuid>)> = sqlx::query_as(
-                    "SELECT id, device_id, room_id, group_id FROM package_wishes WHERE package = $1")
+                let old: Vec<WishRow> = sqlx::query_as(
+                    "SELECT id, package, device_id, room_id, group_id, wish, created_by, created_at
+                     FROM package_wishes WHERE package = $1")
                     .bind(package.to_string()).fetch_all(&mut *tx).await.map_err(Error::db("list who gets a program"))?;
-                for (old, ..) in old.iter().filter(|row| (row.1, row.2, row.3) == (device, room, group)) {
-                    sqlx::query("DELETE FROM package_wishes WHERE id = $1").bind(*old)
+                for row in old.iter().filter(|row| (row.2, row.3, row.4) == (device, room, group)) {
+                    sqlx::query("DELETE FROM package_wishes WHERE id = $1").bind(row.0)
                         .execute(&mut *tx).await.map_err(Error::db("replace an assignment"))?;
                 }
                 let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM package_wishes").fetch_one(&mut *tx).await
