@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read as _};
 
 use ::software::import::{Draft, deb, msi};
 use ::software::package::{FileHash, FileName, Found, Package, PackageFile, PackageId, System};
-use ::software::plan::{Action, Plan, Problem as InTheWay, Reason};
+use ::software::plan::{Action, Plan, Problem as InTheWay, Reason, Wish};
 use ::software::run::Outcome;
 use ::software::turn::Turn;
 use axum::body::Bytes;
@@ -16,7 +16,7 @@ use futures_util::{Stream, StreamExt as _};
 use inventory::files::{Incoming, Kept};
 use inventory::gate::{GateDevice, Of, Target};
 use inventory::software::{Book, Entry, Known, SoftwareWish};
-use inventory::{Audience, DeviceId, EntryId, Hostname, UnixMillis};
+use inventory::{Audience, DeviceId, EntryId, Hostname, UnixMillis, WishId, clock};
 use tokio::task::spawn_blocking;
 
 use crate::app::{App, SignedIn};
@@ -56,6 +56,7 @@ pub(crate) struct OnPc {
 }
 
 /// Whether it is as it should be.
+#[derive(PartialEq)]
 pub(crate) enum Stand {
     /// It is.
     Good,
@@ -90,34 +91,73 @@ impl OnPc {
     }
 }
 
-/// Looks at all programs on all PCs, or on one.
-pub(crate) async fn survey(app: &App, of: Option<DeviceId>) -> Answer<Survey> {
+/// What a survey is made of.
+#[derive(Clone)]
+struct Material {
+    entries: Vec<Entry>,
+    wishes: Vec<SoftwareWish>,
+    names: HashMap<Audience, String>,
+    known: Vec<Known>,
+    devices: Vec<GateDevice>,
+}
+
+async fn material(app: &App, of: Option<DeviceId>) -> Answer<Material> {
     let (entries, _) = app.inventory.software_entries().await?;
     let (wishes, _) = app.inventory.software_wishes().await?;
     let names = app.inventory.audience_names().await?;
     let (known, _) = app.inventory.known_software(of).await?;
     let of = of.map_or(Of::School, |device| Of::Target(Target::Device(device)));
     let (devices, _) = app.inventory.gate_devices(of).await?;
-    let made = spawn_blocking(move || surveyed(&entries, &wishes, names, known, devices));
-    made.await.map_err(|_| Failure::Internal)
+    Ok(Material { entries, wishes, names, known, devices })
 }
 
-fn surveyed(
-    entries: &[Entry],
-    wishes: &[SoftwareWish],
-    names: HashMap<Audience, String>,
-    known: Vec<Known>,
-    devices: Vec<GateDevice>,
-) -> Survey {
-    let (mut book, _) =
-        Book::new(entries, wishes, |audience| names.get(&audience).cloned().unwrap_or_default());
+/// Looks at all programs on all PCs, or on one.
+pub(crate) async fn survey(app: &App, of: Option<DeviceId>) -> Answer<Survey> {
+    let material = material(app, of).await?;
+    spawn_blocking(move || surveyed(material)).await.map_err(|_| Failure::Internal)
+}
+
+/// How PCs would stand to programs, where a wish changes that: what the program is called, and the PC.
+pub(crate) async fn preview(
+    app: &App,
+    package: &PackageId,
+    audience: Audience,
+    wish: Wish,
+) -> Answer<Vec<(String, OnPc)>> {
+    let now = material(app, None).await?;
+    let mut then = now.clone();
+    then.wishes.retain(|wish| wish.package != *package || wish.audience != audience);
+    let (id, created_by, created_at) = (WishId::random(), String::new(), clock::now());
+    let package = package.clone();
+    then.wishes.push(SoftwareWish { id, package, audience, wish, created_by, created_at });
+    let both = spawn_blocking(move || (surveyed(now), surveyed(then))).await;
+    let (now, then) = both.map_err(|_| Failure::Internal)?;
+    let before: HashMap<(&PackageId, DeviceId), &Stand> = now
+        .programs
+        .iter()
+        .flat_map(|program| program.pcs.iter().map(|pc| ((&program.id, pc.device), &pc.stand)))
+        .collect();
+    let mut changes = Vec::new();
+    for program in then.programs {
+        let name = program.newest().map(|entry| entry.package.name.to_string()).unwrap_or_default();
+        let changed =
+            |pc: &OnPc| *before.get(&(&program.id, pc.device)).unwrap_or(&&Stand::Good) != &pc.stand;
+        changes.extend(program.pcs.into_iter().filter(changed).map(|pc| (name.clone(), pc)));
+    }
+    Ok(changes)
+}
+
+fn surveyed(material: Material) -> Survey {
+    let Material { entries, wishes, names, known, devices } = material;
+    let name = |audience| names.get(&audience).cloned().unwrap_or_default();
+    let (mut book, _) = Book::new(&entries, &wishes, name);
     let mut programs: BTreeMap<PackageId, Program> = BTreeMap::new();
-    for entry in entries {
+    for entry in &entries {
         let id = entry.package.id.clone();
         let empty = || Program { id, entries: Vec::new(), wishes: Vec::new(), pcs: Vec::new() };
         programs.entry(entry.package.id.clone()).or_insert_with(empty).entries.push(entry.clone());
     }
-    for wish in wishes {
+    for wish in &wishes {
         if let Some(program) = programs.get_mut(&wish.package) {
             program.wishes.push(wish.clone());
         }

@@ -332,6 +332,7 @@ texts! {
     assign_to: "Für", "For";
     one_pc: "Ein PC", "One PC";
     assign: "Zuweisen", "Assign";
+    preview_nothing: "Auf den PCs, die sich schon gemeldet haben, ändert das nichts.", "It changes nothing on the PCs that have reported.";
     assign_hint: "Das Genauere gewinnt: PC vor Klasse, Klasse vor Raum, Raum vor Schule.", "The more specific wins: PC before class, class before room, room before school.";
     versions: "Versionen", "Versions";
     versions_hint: "Eine neue Version ist ein neues Programm mit derselben Kennung; PCs bekommen die neueste.", "A new version is added as a program with the same identifier; PCs get the newest.";

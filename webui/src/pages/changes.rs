@@ -114,6 +114,10 @@ impl Names {
             let entry = (called(&app), link(Devices, format!("/apps/{}", app.id)));
             names.insert(app.id.to_string(), entry);
         }
+        for entry in inventory.software_entries().await?.0 {
+            let shown = (entry.package.name.to_string(), link(Devices, format!("/software/{}", entry.id)));
+            names.insert(entry.package.id.to_string(), shown);
+        }
         for image in inventory.images().await? {
             names.insert(image.id.to_string(), (image.name, link(Devices, "/images".into())));
         }

@@ -62,6 +62,50 @@ pub(crate) struct ProgramPage {
     pub(crate) devices: Vec<Choice>,
     pub(crate) pcs: Vec<PcRow>,
     pub(crate) any_failed: bool,
+    pub(crate) preview: Option<Preview>,
+    /// What was chosen when the preview was asked for.
+    pub(crate) absent: bool,
+    pub(crate) to: String,
+}
+
+/// What an assignment would change.
+pub(crate) struct Preview {
+    pub(crate) rows: Vec<PreviewRow>,
+    /// Changes that are not shown.
+    pub(crate) more: usize,
+}
+
+/// A change: program, PC, how it would stand, and why.
+pub(crate) struct PreviewRow {
+    pub(crate) program: String,
+    pub(crate) pc: String,
+    pub(crate) state: Badge,
+    pub(crate) reason: String,
+}
+
+impl Preview {
+    fn of(visit: &Visit, changes: &[(String, OnPc)]) -> Self {
+        let row = |(program, pc): &(String, OnPc)| PreviewRow {
+            program: program.clone(),
+            pc: pc.name.to_string(),
+            state: say_state(visit.lang, pc),
+            reason: say_reason(visit.lang, pc),
+        };
+        let rows: Vec<PreviewRow> = changes.iter().take(PREVIEW_MAX).map(row).collect();
+        Self { more: changes.len() - rows.len(), rows }
+    }
+}
+
+impl ProgramPage {
+    /// Keeps what was chosen.
+    fn choose(&mut self, form: &Fields) {
+        form.text("to").clone_into(&mut self.to);
+        self.absent = form.text("wish") == "absent";
+        let lists = [("room", &mut self.rooms), ("group", &mut self.groups), ("device", &mut self.devices)];
+        for (field, list) in lists {
+            list.iter_mut().for_each(|choice| choice.chosen = choice.id == form.text(field));
+        }
+    }
 }
 
 /// A version of it.
@@ -165,7 +209,7 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit, Id(id): Id<EntryI
     visit.show(&one(&app, &visit, id).await?)
 }
 
-/// `POST /software/{id}/assign`
+/// `POST /software/{id}/assign`; with `preview` it only shows what would come of it.
 pub(crate) async fn assign(
     State(app): State<App>,
     Extension(me): Me,
@@ -173,17 +217,28 @@ pub(crate) async fn assign(
     Id(id): Id<EntryId>,
     form: Fields,
 ) -> Answer {
-    let done = async {
+    let wished = async {
         let (program, _) = software::one(&app, id).await?;
         let wish = match form.text("wish") {
             "required" => Wish::Required { version: None },
             "absent" => Wish::Absent,
             other => return Err(no_choice("wish", other)),
         };
-        app.inventory.wish_software(me.by(), &program.id, audience_of(&form)?, &wish).await?;
-        Ok(Texts::of(visit.lang).said_saved.to_owned())
+        Ok((program.id, audience_of(&form)?, wish))
     };
-    visit.go_done(&path(id), done.await)
+    let (package, audience, wish) = match wished.await {
+        Ok(wished) => wished,
+        Err(failure) => return visit.go_refused(&path(id), failure),
+    };
+    if form.given("preview").is_some() {
+        let changes = software::preview(&app, &package, audience, wish).await?;
+        let mut page = one(&app, &visit, id).await?;
+        page.choose(&form);
+        page.preview = Some(Preview::of(&visit, &changes));
+        return visit.show(&page);
+    }
+    let done = app.inventory.wish_software(me.by(), &package, audience, &wish).await;
+    visit.go_done(&path(id), done.map(|_| Texts::of(visit.lang).said_saved.to_owned()).map_err(Into::into))
 }
 
 /// `POST /software/{id}/take-back`
@@ -327,6 +382,9 @@ async fn one(app: &App, visit: &Visit, id: EntryId) -> Answer<ProgramPage> {
         groups,
         devices,
         any_failed: pcs.iter().any(|pc| pc.failed),
+        preview: None,
+        absent: false,
+        to: String::new(),
         pcs,
     })
 }
@@ -344,3 +402,6 @@ fn pc_row(visit: &Visit, pc: &OnPc) -> PcRow {
         reported: When::new(visit.lang, inventory::clock::now(), pc.reported_at),
     }
 }
+
+/// A school's worth of rows helps nobody.
+const PREVIEW_MAX: usize = 100;

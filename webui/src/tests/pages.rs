@@ -194,7 +194,7 @@ async fn addresses_that_nothing_explains_are_told_with_whom_they_belong_to() {
 #[tokio::test]
 async fn a_job_tells_what_came_from_other_pcs_and_what_was_there() {
     let page = Desk::new().await.get("/jobs").await.body;
-    let said = "v2, 5,1 GB, davon 1,9 GB übertragen (1,5 GB von anderen PCs), 800 MB waren schon da";
+    let said = "v2, 4,7 GiB, davon 1,8 GiB übertragen (1,4 GiB von anderen PCs), 763 MiB waren schon da";
     assert!(page.contains(said), "{page}");
 }
 

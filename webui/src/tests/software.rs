@@ -77,6 +77,12 @@ async fn a_deb_file_fills_in_its_form_and_becomes_a_program() {
     let entry = entries.iter().find(|entry| entry.package.id.as_str() == "hedy").unwrap();
     assert_eq!(entry.package.files[0].size, file.len() as u64);
     let room = desk.school.room.to_string();
+    let wanted = [("wish", "required"), ("to", "room"), ("room", room.as_str())];
+    let preview = desk.post(&format!("{page}/assign"), &[&wanted[..], &[("preview", "1")]].concat()).await;
+    assert_eq!(preview.status, StatusCode::OK, "{}", preview.body);
+    assert!(preview.body.contains("<li>r204-pc01: hedy: Ein Editor"), "{}", preview.body);
+    assert!(preview.body.contains(&format!("<option value=\"{room}\" selected>")), "{}", preview.body);
+    assert!(desk.inventory.software_wishes().await.unwrap().0.iter().all(|w| w.package.as_str() != "hedy"));
     let got =
         desk.post(&format!("{page}/assign"), &[("wish", "required"), ("to", "room"), ("room", &room)]).await;
     assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);
@@ -131,6 +137,8 @@ async fn what_failed_is_shown_with_what_the_installer_wrote_and_tried_again() {
     assert_eq!(states, ["there", "is being installed"]);
     let got = desk.json(Method::POST, &format!("{api}/retry"), json!({})).await;
     assert_eq!(got.status, StatusCode::NOT_FOUND, "nothing failed since");
+    let history = desk.get("/changes").await.body;
+    assert!(history.contains("Programm wird noch einmal versucht") && history.contains(&page), "{history}");
 }
 
 #[tokio::test]

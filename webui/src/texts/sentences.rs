@@ -589,6 +589,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("timetable", "Zeitplan", "Timetable"),
     ("token", "API-Token", "API token"),
     ("app", "App", "App"),
+    ("package", "Programm", "Program"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
@@ -632,6 +633,10 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("second factor set", "zweiter Faktor eingerichtet", "second factor set up"),
     ("second factor cleared", "zweiter Faktor abgeschaltet", "second factor switched off"),
     ("given", "gegeben", "given"),
+    ("added", "in den Katalog aufgenommen", "added to the catalogue"),
+    ("removed", "aus dem Katalog gelöscht", "removed from the catalogue"),
+    ("assigned", "zugewiesen", "assigned"),
+    ("tried again", "wird noch einmal versucht", "is tried again"),
     ("taken back", "zurückgenommen", "taken back"),
     ("configured", "konfiguriert", "configured"),
     ("recovery code used", "mit Ersatzcode angemeldet", "signed in with a recovery code"),
