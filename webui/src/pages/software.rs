@@ -10,12 +10,13 @@ use axum::Extension;
 use axum::extract::{Multipart, State};
 use inventory::{Audience, DeviceId, EntryId, WishId};
 
-use crate::app::App;
+use crate::app::{App, SignedIn};
 use crate::failure::{Answer, Failure};
 use crate::fields::{Asked, Fields, Id};
 use crate::page::{Here, Page, Shown, Visit};
 use crate::pages::{Choice, Me, audience_of, no_choice};
 use crate::problem::Problem;
+use crate::rights::{self, Right};
 use crate::software::{self, FormValues, OnPc, Program, say_reason, say_result, say_state};
 use crate::texts::Texts;
 use crate::views::{Badge, When};
@@ -25,6 +26,8 @@ use crate::views::{Badge, When};
 pub(crate) struct Programs {
     pub(crate) p: Page,
     pub(crate) rows: Vec<ProgramRow>,
+    /// Whether this person may add to the catalogue.
+    pub(crate) may_add: bool,
     pub(crate) problems: Shown,
 }
 
@@ -62,6 +65,8 @@ pub(crate) struct ProgramPage {
     pub(crate) devices: Vec<Choice>,
     pub(crate) pcs: Vec<PcRow>,
     pub(crate) any_failed: bool,
+    /// Whether this person may remove versions.
+    pub(crate) may_remove: bool,
     pub(crate) preview: Option<Preview>,
     /// What was chosen when the preview was asked for.
     pub(crate) absent: bool,
@@ -161,8 +166,8 @@ pub(crate) async fn on_device(app: &App, visit: &Visit, device: DeviceId) -> Ans
 }
 
 /// `GET /software`
-pub(crate) async fn list(State(app): State<App>, visit: Visit) -> Answer {
-    visit.show(&page(&app, &visit).await?)
+pub(crate) async fn list(State(app): State<App>, Extension(me): Me, visit: Visit) -> Answer {
+    visit.show(&page(&app, &visit, rights::has(me.user.role, Right::School)).await?)
 }
 
 /// `POST /software/upload`: a file becomes the form of a program.
@@ -180,7 +185,7 @@ pub(crate) async fn upload(State(app): State<App>, visit: Visit, mut form: Multi
         Ok((_, draft)) => visit.show(&form_page(&visit, FormValues::of(&draft))),
         Err(failure) => {
             let problems = Shown::of(visit.lang, &failure.problems()?);
-            visit.show_problems(&Programs { problems, ..page(&app, &visit).await? })
+            visit.show_problems(&Programs { problems, ..page(&app, &visit, true).await? })
         }
     }
 }
@@ -205,8 +210,13 @@ pub(crate) async fn create(State(app): State<App>, Extension(me): Me, visit: Vis
 }
 
 /// `GET /software/{id}`
-pub(crate) async fn show(State(app): State<App>, visit: Visit, Id(id): Id<EntryId>) -> Answer {
-    visit.show(&one(&app, &visit, id).await?)
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(me): Me,
+    visit: Visit,
+    Id(id): Id<EntryId>,
+) -> Answer {
+    visit.show(&one(&app, &visit, &me, id).await?)
 }
 
 /// `POST /software/{id}/assign`; with `preview` it only shows what would come of it.
@@ -232,7 +242,7 @@ pub(crate) async fn assign(
     };
     if form.given("preview").is_some() {
         let changes = software::preview(&app, &package, audience, wish).await?;
-        let mut page = one(&app, &visit, id).await?;
+        let mut page = one(&app, &visit, &me, id).await?;
         page.choose(&form);
         page.preview = Some(Preview::of(&visit, &changes));
         return visit.show(&page);
@@ -250,7 +260,8 @@ pub(crate) async fn take_back(
     form: Fields,
 ) -> Answer {
     let done = async {
-        let wish: WishId = form.text("wish").parse().map_err(|_| Failure::Gone)?;
+        let text = form.text("wish");
+        let wish: WishId = text.parse().map_err(|_| no_choice("wish", text))?;
         app.inventory.unwish_software(me.by(), wish).await?;
         Ok(Texts::of(visit.lang).said_saved.to_owned())
     };
@@ -267,8 +278,11 @@ pub(crate) async fn retry(
 ) -> Answer {
     let done = async {
         let (program, _) = software::one(&app, id).await?;
-        let device: Option<DeviceId> =
-            form.given("device").map(str::parse).transpose().map_err(|_| Failure::Gone)?;
+        let device: Option<DeviceId> = form
+            .given("device")
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| no_choice("device", form.text("device")))?;
         app.inventory.retry_software(me.by(), &program.id, device).await?;
         Ok(Texts::of(visit.lang).said_tried_again.to_owned())
     };
@@ -299,7 +313,7 @@ fn form_page(visit: &Visit, v: FormValues) -> NewProgram {
     NewProgram { p: visit.page(Here::Software), v, problems: Shown::default() }
 }
 
-async fn page(app: &App, visit: &Visit) -> Answer<Programs> {
+async fn page(app: &App, visit: &Visit, may_add: bool) -> Answer<Programs> {
     let survey = software::survey(app, None).await?;
     let row = |program: &Program| {
         let newest = program.newest()?;
@@ -321,7 +335,7 @@ async fn page(app: &App, visit: &Visit) -> Answer<Programs> {
         })
     };
     let rows = survey.programs.iter().filter_map(row).collect();
-    Ok(Programs { p: visit.page(Here::Software), rows, problems: Shown::default() })
+    Ok(Programs { p: visit.page(Here::Software), rows, may_add, problems: Shown::default() })
 }
 
 fn whom(visit: &Visit, names: &HashMap<Audience, String>, audience: Audience) -> String {
@@ -331,7 +345,7 @@ fn whom(visit: &Visit, names: &HashMap<Audience, String>, audience: Audience) ->
     }
 }
 
-async fn one(app: &App, visit: &Visit, id: EntryId) -> Answer<ProgramPage> {
+async fn one(app: &App, visit: &Visit, me: &SignedIn, id: EntryId) -> Answer<ProgramPage> {
     let t = Texts::of(visit.lang);
     let (program, names) = software::one(app, id).await?;
     let newest = program.newest().ok_or(Failure::Gone)?;
@@ -382,6 +396,7 @@ async fn one(app: &App, visit: &Visit, id: EntryId) -> Answer<ProgramPage> {
         groups,
         devices,
         any_failed: pcs.iter().any(|pc| pc.failed),
+        may_remove: rights::has(me.user.role, Right::School),
         preview: None,
         absent: false,
         to: String::new(),

@@ -38,7 +38,9 @@ impl FormValues {
             Some(Uninstall::Command(argv)) => line(argv),
             _ => String::new(),
         };
-        let chosen = |it| draft.architectures.contains(&it);
+        // Hardly any PC is of another kind.
+        let usual = |it| draft.architectures.is_empty() && it == Architecture::X64;
+        let chosen = |it| draft.architectures.contains(&it) || usual(it);
         Self {
             draft: serde_json::to_string(draft).unwrap_or_default(),
             file: draft.files.iter().map(|file| file.name.to_string()).collect::<Vec<_>>().join(", "),
