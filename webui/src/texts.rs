@@ -323,6 +323,7 @@ texts! {
     uninstall_command: "Befehl zum Entfernen", "Command that removes";
     uninstall_hint: "Leer: Es lässt sich nur von Hand entfernen.", "Empty: it can only be removed by hand.";
     uninstall_registered: "Leer: Es wird entfernt, wie es das System vermerkt hat.", "Empty: it is removed as the system has noted.";
+    no_windows_agent: "Einen Agenten für Windows gibt es noch nicht: Das Programm steht im Katalog, aber noch kein Windows-PC holt es sich.", "There is no agent for Windows yet: the program stands in the catalogue, but no Windows PC fetches it.";
     only_when_nobody: "Nur, wenn niemand am PC angemeldet ist", "Only while nobody is signed in at the PC";
     said_program_added: "Das Programm ist im Katalog. Jetzt sagen, welche PCs es bekommen.", "The program is in the catalogue. Now say which PCs get it.";
     said_tried_again: "Die PCs versuchen es noch einmal, sobald sie an sind.", "The PCs try again as soon as they are on.";
