@@ -57,7 +57,7 @@ pub struct StepResult {
 
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// Look by these rules, then ask again at once.
     Look(Rules),
@@ -183,5 +183,23 @@ fn better(system: System, new: &Found, known: &Found) -> bool {
     match (new, known) {
         (Found::Version(new), Found::Version(known)) => system.compare(new, known).is_gt(),
         _ => new > known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::tests::parts;
+
+    #[test]
+    fn a_step_with_exit_codes_of_its_own_arrives_as_it_was_sent() {
+        let package: Package = parts("a", "1").try_into().unwrap();
+        assert!(package.exit_codes.listed().count() > 0);
+        let order = Order { action: Action::Install, package: Arc::new(package), round: 1 };
+        let look = Rules { digest: "x".into(), rules: Vec::new() };
+        for reply in [Reply::Step(order), Reply::Look(look), Reply::Idle] {
+            let json = serde_json::to_vec(&reply).unwrap();
+            assert_eq!(serde_json::from_slice::<Reply>(&json).unwrap(), reply);
+        }
     }
 }
