@@ -14,13 +14,13 @@ pub struct Files {
 }
 
 /// A file that is coming in. Dropped before [`Incoming::keep`] it leaves nothing.
+#[derive(Debug)]
 pub struct Incoming {
     dir: PathBuf,
     path: PathBuf,
     file: File,
     size: u64,
     blake3: blake3::Hasher,
-    sha256: ring::digest::Context,
 }
 
 /// A file that is kept.
@@ -28,8 +28,6 @@ pub struct Incoming {
 pub struct Kept {
     /// BLAKE3 of its bytes, its name here.
     pub blake3: [u8; 32],
-    /// SHA-256 of its bytes, by which makers vouch for it.
-    pub sha256: [u8; 32],
     /// How many bytes.
     pub size: u64,
 }
@@ -55,14 +53,7 @@ impl Files {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         let path = self.dir.join(format!("{INCOMING}{}", uuid::Uuid::new_v4()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Incoming {
-            dir: self.dir.clone(),
-            path,
-            file,
-            size: 0,
-            blake3: blake3::Hasher::new(),
-            sha256: ring::digest::Context::new(&ring::digest::SHA256),
-        })
+        Ok(Incoming { dir: self.dir.clone(), path, file, size: 0, blake3: blake3::Hasher::new() })
     }
 
     /// Removes what is not needed and older than a day: a file comes in before the package that names it is saved. Returns the bytes freed.
@@ -97,7 +88,6 @@ impl Incoming {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.blake3.update(bytes);
-        self.sha256.update(bytes);
         self.size += bytes.len() as u64;
         Ok(())
     }
@@ -115,17 +105,9 @@ impl Incoming {
     pub fn keep(self) -> io::Result<Kept> {
         self.file.sync_all()?;
         let blake3 = self.blake3.finalize();
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.sha256.clone().finish().as_ref());
         fs::rename(&self.path, self.dir.join(blake3.to_hex().as_str()))?;
         File::open(&self.dir)?.sync_all()?;
-        Ok(Kept { blake3: blake3.into(), sha256, size: self.size })
-    }
-}
-
-impl std::fmt::Debug for Incoming {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Incoming").field("path", &self.path).field("size", &self.size).finish_non_exhaustive()
+        Ok(Kept { blake3: blake3.into(), size: self.size })
     }
 }
 

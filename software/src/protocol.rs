@@ -127,8 +127,16 @@ pub struct FileQuestions {
 impl Rules {
     /// What facts say about every package. Of several versions the one that says most counts.
     pub fn observe(&self, system: System, facts: &Facts) -> Observed {
-        let rules = self.rules.iter().map(|rule| (&rule.package, &rule.version, &rule.detect));
-        observe(system, rules, facts)
+        let mut observed = Observed::new();
+        for rule in &self.rules {
+            let found = rule.detect.find(&rule.version, facts);
+            let known = observed.entry(rule.package.clone()).or_default();
+            if better(system, &found, known) {
+                *known = found;
+            }
+        }
+        observed.retain(|_, found| found.present());
+        observed
     }
 
     /// What is to be looked at.
@@ -159,23 +167,6 @@ pub fn questions<'r>(rules: impl IntoIterator<Item = &'r Detect>) -> Questions {
         }
     }
     all
-}
-
-pub(crate) fn observe<'r>(
-    system: System,
-    rules: impl Iterator<Item = (&'r PackageId, &'r Version, &'r Detect)>,
-    facts: &Facts,
-) -> Observed {
-    let mut observed = Observed::new();
-    for (package, version, detect) in rules {
-        let found = detect.find(version, facts);
-        let known = observed.entry(package.clone()).or_default();
-        if better(system, &found, known) {
-            *known = found;
-        }
-    }
-    observed.retain(|_, found| found.present());
-    observed
 }
 
 /// Whether `new` says more than `known`.

@@ -195,7 +195,13 @@ fn on_pc(id: &PackageId, known: &Known, name: &Hostname, plan: &Plan) -> Option<
     concerns.then(|| OnPc { device, name: name.clone(), found, stand, last, reported_at })
 }
 
-/// The program that an entry belongs to.
+/// The entry of that id.
+pub(crate) async fn entry(app: &App, id: EntryId) -> Answer<Entry> {
+    let (entries, _) = app.inventory.software_entries().await?;
+    entries.into_iter().find(|entry| entry.id == id).ok_or(Failure::Gone)
+}
+
+/// The program that an entry belongs to, and how all PCs stand to it.
 pub(crate) async fn one(app: &App, id: EntryId) -> Answer<(Program, HashMap<Audience, String>)> {
     let Survey { programs, names } = survey(app, None).await?;
     let of = |program: &Program| program.entries.iter().any(|entry| entry.id == id);

@@ -20,6 +20,7 @@ use inventory::{DeviceId, UnixMillis};
 use super::error::ApiError;
 use super::work::{WAIT_MAX, Wait};
 use super::{Api, Caller, by, json_up_to};
+use crate::software::Shared;
 use crate::stop::stopped;
 
 /// Keeps what a PC found and did, and answers as soon as there is something to do, at the latest after `wait_secs`.
@@ -48,7 +49,7 @@ pub(super) async fn status(
         }
         let left = end.saturating_duration_since(inventory::clock::instant());
         let mut pause = left;
-        if let Some((known, plan)) = plan(&api, device).await? {
+        if let Some((known, plan)) = plan(&api, &book, device).await? {
             match next(&plan, &known.turns.last, inventory::clock::now().0) {
                 Next::Step(step) => {
                     let (action, package) = (step.action.clone(), step.package.clone());
@@ -96,13 +97,12 @@ async fn keep(api: &Api, device: DeviceId, status: &Status) -> Result<(), ApiErr
 }
 
 /// What is to be done on a PC that has reported.
-async fn plan(api: &Api, device: DeviceId) -> Result<Option<(Known, Plan)>, ApiError> {
+async fn plan(api: &Api, book: &Shared, device: DeviceId) -> Result<Option<(Known, Plan)>, ApiError> {
     let (known, _) = api.inventory.known_software(Some(device)).await?;
     let (devices, _) = api.inventory.gate_devices(Of::Target(Target::Device(device))).await?;
     let (Some(known), Some(device)) = (known.into_iter().next(), devices.into_iter().next()) else {
         return Ok(None);
     };
-    let book = api.software.now().await?;
     let plan = book.lock().plan(&device.subject, &known.pc, &known.turns);
     Ok(Some((known, plan)))
 }
@@ -116,7 +116,8 @@ pub(super) async fn file(
 ) -> Result<Response<Body>, ApiError> {
     let hash: FileHash = hash.parse().map_err(|_| ApiError::NoSuchFile)?;
     let FileHash::Blake3(bytes) = hash else { return Err(ApiError::NoSuchFile) };
-    let (_, plan) = plan(&api, caller.device.id).await?.ok_or(ApiError::NoSuchFile)?;
+    let book = api.software.now().await?;
+    let (_, plan) = plan(&api, &book, caller.device.id).await?.ok_or(ApiError::NoSuchFile)?;
     let is_of = |package: &Package| package.files.iter().any(|file| file.hash == hash);
     if !plan.steps.iter().any(|step| is_of(&step.package)) {
         return Err(ApiError::NoSuchFile);

@@ -1,6 +1,6 @@
 //! All packages, and what follows from them for one kind of PC.
 
-use crate::package::{Architecture, Facts, Found, Package, PackageId, System, Version};
+use crate::package::{Architecture, Found, Package, PackageId, System, Version};
 use crate::protocol::Rule;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -64,12 +64,6 @@ impl Catalogue {
     /// The packages that can be on such a PC, by identifier. The agent looks for each of them.
     pub fn suited(&self, system: System, architecture: Architecture) -> impl Iterator<Item = &Arc<Package>> {
         self.variants.iter().flatten().filter(move |package| package.suits(system, architecture))
-    }
-
-    /// What facts say about every package that can be on such a PC. Of several versions the one that says most counts.
-    pub fn observe(&self, system: System, architecture: Architecture, facts: &Facts) -> Observed {
-        let rules = self.suited(system, architecture).map(|p| (&p.id, &p.version, &p.detect));
-        crate::protocol::observe(system, rules, facts)
     }
 
     /// How a PC of this kind looks for the packages that it could have.

@@ -247,8 +247,8 @@ pub(crate) async fn wish(
     Id(id): Id<EntryId>,
     Body(body): Body<WishBody>,
 ) -> Created<WishedJson> {
-    let (program, _) = software::one(&app, id).await?;
-    let id = app.inventory.wish_software(me.by(), &program.id, body.audience, &body.wish).await?;
+    let entry = software::entry(&app, id).await?;
+    let id = app.inventory.wish_software(me.by(), &entry.package.id, body.audience, &body.wish).await?;
     Ok((StatusCode::CREATED, Json(WishedJson { id })))
 }
 
@@ -275,7 +275,7 @@ pub(crate) async fn retry(
     Id(id): Id<EntryId>,
     Body(body): Body<RetryBody>,
 ) -> Answer<StatusCode> {
-    let (program, _) = software::one(&app, id).await?;
-    app.inventory.retry_software(me.by(), &program.id, body.device).await?;
+    let entry = software::entry(&app, id).await?;
+    app.inventory.retry_software(me.by(), &entry.package.id, body.device).await?;
     Ok(StatusCode::NO_CONTENT)
 }

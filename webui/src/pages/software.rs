@@ -228,13 +228,13 @@ pub(crate) async fn assign(
     form: Fields,
 ) -> Answer {
     let wished = async {
-        let (program, _) = software::one(&app, id).await?;
+        let package = software::entry(&app, id).await?.package.id.clone();
         let wish = match form.text("wish") {
             "required" => Wish::Required { version: None },
             "absent" => Wish::Absent,
             other => return Err(no_choice("wish", other)),
         };
-        Ok((program.id, audience_of(&form)?, wish))
+        Ok((package, audience_of(&form)?, wish))
     };
     let (package, audience, wish) = match wished.await {
         Ok(wished) => wished,
@@ -277,13 +277,13 @@ pub(crate) async fn retry(
     form: Fields,
 ) -> Answer {
     let done = async {
-        let (program, _) = software::one(&app, id).await?;
+        let entry = software::entry(&app, id).await?;
         let device: Option<DeviceId> = form
             .given("device")
             .map(str::parse)
             .transpose()
             .map_err(|_| no_choice("device", form.text("device")))?;
-        app.inventory.retry_software(me.by(), &program.id, device).await?;
+        app.inventory.retry_software(me.by(), &entry.package.id, device).await?;
         Ok(Texts::of(visit.lang).said_tried_again.to_owned())
     };
     visit.go_done(&path(id), done.await)
@@ -296,8 +296,7 @@ pub(crate) async fn remove(
     visit: Visit,
     Id(id): Id<EntryId>,
 ) -> Answer {
-    let (entries, _) = app.inventory.software_entries().await?;
-    let entry = entries.into_iter().find(|entry| entry.id == id).ok_or(Failure::Gone)?;
+    let entry = software::entry(&app, id).await?;
     let name = format!("{} {}", entry.package.name, entry.package.version);
     match app.inventory.remove_software(me.by(), id).await {
         Ok(()) => Ok(visit.go("/software", Texts::of(visit.lang).said_deleted(&name))),
