@@ -281,7 +281,8 @@ impl Client {
         let answer = request.config().timeout_per_call(None).build().call().map_err(|e| explain(&e))?;
         match answer.status().as_u16() {
             200 => Ok((0, answer.into_body().into_reader())),
-            206 => Ok((from, answer.into_body().into_reader())),
+            206 if begins_at(&answer, from) => Ok((from, answer.into_body().into_reader())),
+            206 => Err(ClientError::Answer("another part of the file than was asked for")),
             _ => Err(read(Ok(answer), 0).err().unwrap_or(ClientError::Answer("neither a file nor a reason"))),
         }
     }
@@ -298,6 +299,12 @@ impl Client {
             self.agent.post(format!("{}{path}", self.server)).content_type("application/octet-stream");
         read(request.send(body), answer_max)
     }
+}
+
+/// RFC 9110, section 14.4: `Content-Range: bytes FIRST-LAST/SIZE`.
+fn begins_at<B>(answer: &ureq::http::Response<B>, from: u64) -> bool {
+    let range = answer.headers().get("content-range").and_then(|value| value.to_str().ok());
+    range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()) == Some(&from.to_string())
 }
 
 /// Old ciphers are not offered, so an old version of TLS cannot be agreed on. Processors without AES instructions do

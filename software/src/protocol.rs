@@ -39,6 +39,9 @@ pub struct Status {
     /// What became of steps since the last answer of the server, oldest first, at most [`RESULTS_MAX`]. An answer means that they are kept.
     #[serde(default)]
     pub results: Vec<StepResult>,
+    /// It is about to be restarted: no step is given before.
+    #[serde(default)]
+    pub restarting: bool,
 }
 
 /// What became of a step.

@@ -105,7 +105,7 @@ pub enum Effect {
         /// How long it may take.
         timeout: Timeout,
     },
-    /// End the command and all that it started, then answer [`Event::Exited`].
+    /// End the command and all that it started, then answer [`Event::Exited`], also if it does not end: nobody waits for it for ever.
     Kill,
     /// Nothing else may begin before the PC was restarted.
     Restart {
@@ -288,8 +288,6 @@ impl Run {
             (State::Running, Event::Exited { code, tail }) => self.exited(code, tail),
             (State::Running, Event::NotRun(tail)) => self.verify(Some(Failure::NotStarted), tail),
             (State::Running, Event::TimedOut) => self.go(State::Killing, vec![Effect::Kill]),
-            // A command that cannot be ended is no reason to wait for ever.
-            (State::Killing, Event::TimedOut) => self.verify(Some(Failure::TimedOut), Tail::default()),
             (State::Killing, Event::Exited { tail, .. }) => self.verify(Some(Failure::TimedOut), tail),
             (State::Verifying { failure, tail }, Event::Looked(found)) => {
                 self.verified(&found, failure, tail)

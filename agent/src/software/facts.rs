@@ -1,6 +1,6 @@
 //! What is on this PC, as far as rules ask.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,35 +10,46 @@ use software::protocol::{FileQuestions, Questions};
 
 use super::{Pc, say};
 
-/// Looks. What cannot be read is absent, and said.
-pub fn collect(pc: &Pc, questions: &Questions) -> Facts {
+/// Looks. A file that cannot be read is absent, and said.
+///
+/// # Errors
+/// dpkg does not say what is installed. That is not taken for a PC on which nothing is.
+pub fn collect(pc: &Pc, questions: &Questions) -> io::Result<Facts> {
     let mut facts = Facts::default();
     if questions.debs {
-        match installed(pc) {
-            Ok(list) => facts.debs.extend(debs(&list)),
-            Err(error) => say(&format!("dpkg-query cannot say what is installed: {error}")),
-        }
+        facts.debs.extend(debs(&installed(pc)?));
     }
     for (path, asked) in &questions.files {
         if let Some(found) = file(pc, path, *asked) {
             facts.files.insert(path.clone(), found);
         }
     }
-    facts
+    Ok(facts)
 }
 
 /// dpkg's own list: state, name, architecture and version of each package.
 fn installed(pc: &Pc) -> io::Result<String> {
-    let listed = Command::new("dpkg-query")
+    // A database in which nothing stands is an error to dpkg-query; where there is none, there is no dpkg.
+    if fs::metadata(pc.dpkg.join("status")).map_or(0, |about| about.len()) == 0 {
+        return Ok(String::new());
+    }
+    let mut query = Command::new("dpkg-query")
         .arg(format!("--admindir={}", pc.dpkg.display()))
         .args(["--show", "--showformat=${db:Status-Abbrev}\t${Package}\t${Architecture}\t${Version}\n"])
         .env_clear()
         .envs(super::process::ENVIRONMENT)
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .output()?;
-    // A list in which nothing stands is an error to dpkg-query.
-    Ok(String::from_utf8_lossy(&listed.stdout).into_owned())
+        .spawn()?;
+    let mut list = Vec::new();
+    if let Some(output) = query.stdout.take() {
+        output.take(LIST_BYTES_MAX).read_to_end(&mut list)?;
+    }
+    match query.wait()? {
+        status if status.success() => Ok(String::from_utf8_lossy(&list).into_owned()),
+        status => Err(io::Error::other(format!("dpkg-query does not say what is installed: {status}"))),
+    }
 }
 
 /// The packages that are installed and configured, by name and by name with architecture.
@@ -95,6 +106,9 @@ pub(super) fn hashes(path: &Path) -> io::Result<[FileHash; 2]> {
     Ok([FileHash::Blake3(blake3.finalize().into()), FileHash::Sha256(sha)])
 }
 
+/// All of Debian in one list has less.
+const LIST_BYTES_MAX: u64 = 32 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn a_database_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let pc = Pc { dpkg: dir.path().into(), ..Pc::this() };
+        let questions = Questions { debs: true, ..Questions::default() };
+        assert_eq!(collect(&pc, &questions).unwrap(), Facts::default());
+        std::fs::create_dir(dir.path().join("updates")).unwrap();
+        std::fs::write(dir.path().join("status"), "Version: 1\n\nPackage").unwrap();
+        assert!(collect(&pc, &questions).is_err());
+    }
+
+    #[test]
     fn files_are_hashed_when_rules_ask() {
         let dir = tempfile::tempdir().unwrap();
         let pc = Pc { root: dir.path().into(), ..Pc::this() };
@@ -116,7 +141,7 @@ mod tests {
         let mut questions = Questions::default();
         questions.files.insert(path.clone(), FileQuestions { blake3: true, ..FileQuestions::default() });
         questions.files.insert("/nichts".parse().unwrap(), FileQuestions::default());
-        let facts = collect(&pc, &questions);
+        let facts = collect(&pc, &questions).unwrap();
         assert_eq!(facts.files.len(), 1);
         assert!(facts.files[&path].hashes.contains(&FileHash::Blake3(blake3::hash(b"Wort").into())));
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 use software::package::{FileHash, Package, PackageFile};
 
-use super::{Pc, facts};
+use super::{Pc, facts, say};
 use crate::client::{Client, ClientError};
 
 /// Why a file is not there.
@@ -43,11 +43,29 @@ pub(super) fn drop_files(pc: &Pc, package: &Package) {
 }
 
 fn one(client: &Client, folder: &Path, file: &PackageFile) -> Result<(), FetchError> {
-    let (path, part) = (folder.join(file.name.as_str()), folder.join(PART));
+    let path = folder.join(file.name.as_str());
     if is_right(&path, file) {
         return Ok(());
     }
-    let mut partial = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&part)?;
+    let part = folder.join(format!("{PART}{}", file.hash));
+    let have = || fs::metadata(&part).map_or(0, |about| about.len());
+    loop {
+        let before = have();
+        match go_on(client, folder, &part, file) {
+            // A break is no failure as long as something comes.
+            Err(FetchError::Client(error)) if have() >= before + PROGRESS_BYTES => say(&error.to_string()),
+            Err(error) => return Err(error),
+            Ok(()) => break,
+        }
+    }
+    fs::rename(&part, &path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+/// Fetches what is missing of a file, and looks whether it is the right one.
+fn go_on(client: &Client, folder: &Path, part: &Path, file: &PackageFile) -> Result<(), FetchError> {
+    let mut partial = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(part)?;
     let mut have = partial.metadata()?.len();
     if have > file.size {
         have = 0;
@@ -66,15 +84,13 @@ fn one(client: &Client, folder: &Path, file: &PackageFile) -> Result<(), FetchEr
         copy(&mut reader.take(file.size - from + 1), &mut partial)?;
     }
     partial.sync_all()?;
-    if !is_right(&part, file) {
-        // If it is only cut off, the rest comes the next time.
-        if partial.metadata()?.len() >= file.size {
-            fs::remove_file(&part)?;
-        }
+    if partial.metadata()?.len() < file.size {
+        return Err(ClientError::Answer("the file ended early").into());
+    }
+    if !is_right(part, file) {
+        fs::remove_file(part)?;
         return Err(FetchError::Damaged { name: file.name.to_string() });
     }
-    fs::rename(&part, &path)?;
-    File::open(folder)?.sync_all()?;
     Ok(())
 }
 
@@ -98,6 +114,8 @@ fn is_right(path: &Path, file: &PackageFile) -> bool {
 }
 
 /// No file of a package is called so: their names do not begin with a dot.
-const PART: &str = ".part";
+const PART: &str = ".part-";
+/// So much has to come for a break to be no failure.
+const PROGRESS_BYTES: u64 = 64 << 10;
 /// A system without any space left is no use to anybody.
 const SPARE_BYTES: u64 = 256 << 20;

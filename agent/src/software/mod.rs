@@ -38,6 +38,8 @@ pub struct Pc {
     pub dpkg: PathBuf,
     /// No command may take longer, whatever its package says.
     pub command_time_max: Duration,
+    /// The command that restarts the PC.
+    pub restart: Vec<String>,
 }
 
 impl Pc {
@@ -49,6 +51,7 @@ impl Pc {
             cache: "/var/cache/hausmeister-agent".into(),
             dpkg: "/var/lib/dpkg".into(),
             command_time_max: Duration::from_secs(8 * 3600),
+            restart: ["systemctl", "reboot"].map(str::to_owned).into(),
         }
     }
 
@@ -73,11 +76,12 @@ impl Pc {
         Conditions { signed_in: self.somebody_is_signed_in(), on_battery: self.is_on_battery() }
     }
 
-    /// A session of systemd-logind that belongs to a person: <https://systemd.io/WRITING_DISPLAY_MANAGERS/>, class `user`.
+    /// A session of systemd-logind that belongs to a person: pam_systemd(8), the classes `user`, `user-early`, `user-light` and so on.
     fn somebody_is_signed_in(&self) -> bool {
         let is_persons = |path: &Path| {
             let text = fs::read_to_string(path).unwrap_or_default();
-            text.lines().any(|line| line == "CLASS=user") && !text.lines().any(|line| line == "STATE=closing")
+            text.lines().any(|line| line.starts_with("CLASS=user"))
+                && !text.lines().any(|line| line == "STATE=closing")
         };
         entries(&self.root.join("run/systemd/sessions")).iter().any(|path| is_persons(path))
     }
@@ -131,7 +135,7 @@ mod tests {
         write("sys/class/power_supply/AC/online", "1\n");
         write("sys/class/power_supply/BAT0/type", "Battery\n");
         assert_eq!(pc.conditions(), Conditions::default());
-        write("run/systemd/sessions/3", "UID=1000\nCLASS=user\nSTATE=active\n");
+        write("run/systemd/sessions/3", "UID=1000\nCLASS=user-early\nSTATE=active\n");
         write("sys/class/power_supply/AC/online", "0\n");
         assert_eq!(pc.conditions(), Conditions { signed_in: true, on_battery: true });
     }

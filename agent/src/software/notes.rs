@@ -99,8 +99,11 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let bytes = fs::read(path).ok()?;
     serde_json::from_slice(&bytes)
         .map_err(|error| {
-            say(&format!("{} cannot be read and is set aside: {error}", path.display()));
-            let _ = fs::remove_file(path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let aside = path.with_file_name(format!("{ASIDE}{name}"));
+            say(&format!("{} cannot be read and becomes {}: {error}", path.display(), aside.display()));
+            // One that cannot be moved is read again and says so again.
+            let _ = fs::rename(path, aside);
         })
         .ok()
 }
@@ -108,3 +111,4 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 const STEP: &str = "step-";
 const RESULTS: &str = "results";
 const NEW: &str = "new";
+const ASIDE: &str = "unreadable-";

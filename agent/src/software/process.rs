@@ -1,5 +1,6 @@
-//! A command without a shell, in a group of processes of its own, so that all it started can be ended with it.
+//! A command without a shell, with a mark in its environment, so that all it started can be ended with it.
 
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use software::run::Tail;
 
@@ -25,6 +26,8 @@ pub(super) const ENVIRONMENT: [(&str, &str); 4] = [
 /// A command that was started.
 pub(super) struct Process {
     child: Child,
+    /// What its environment and that of all it started have and no other.
+    mark: String,
     tail: Arc<Mutex<Tail>>,
     /// Closed when nobody can write to the tail any more.
     written: mpsc::Receiver<()>,
@@ -43,11 +46,13 @@ impl Process {
     pub(super) fn start(words: &[String], dir: &Path) -> io::Result<Process> {
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (reader, writer) = io::pipe()?;
+        let mark = format!("{:016x}", rand::random::<u64>());
         let child = Command::new(program)
             .args(arguments)
             .current_dir(dir)
             .env_clear()
             .envs(ENVIRONMENT)
+            .env(MARK, &mark)
             .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
             .stderr(writer)
@@ -57,7 +62,7 @@ impl Process {
         let (end, written) = mpsc::channel();
         let into = tail.clone();
         std::thread::spawn(move || read_into(reader, &into, end));
-        Ok(Process { child, tail, written })
+        Ok(Process { child, mark: format!("{MARK}={mark}"), tail, written })
     }
 
     /// Waits for its end, so long at most.
@@ -73,14 +78,21 @@ impl Process {
         }
     }
 
-    /// Ends it and all that it started.
-    pub(super) fn kill(&mut self) -> Ended {
-        let group = i32::try_from(self.child.id()).map(Pid::from_raw);
-        // A group that has ended by itself meanwhile needs no signal.
-        if let Ok(group) = group {
-            let _ = killpg(group, Signal::SIGKILL);
+    /// Ends it and all that it started, also what left its group and session.
+    pub(super) fn kill(&mut self) {
+        let end = clock::now() + KILLED_WITHIN;
+        loop {
+            let running = marked(&self.mark);
+            for process in &running {
+                // Whoever has ended meanwhile needs no signal.
+                let _ = kill(*process, Signal::SIGKILL);
+            }
+            let ended = !matches!(self.child.try_wait(), Ok(None));
+            if (ended && running.is_empty()) || clock::now() >= end {
+                return;
+            }
+            clock::wait(LOOK_EVERY);
         }
-        self.wait(KILLED_WITHIN)
     }
 
     /// What it wrote last. Whoever it left behind may hold the pipe open: they are not waited for.
@@ -90,6 +102,17 @@ impl Process {
         }
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// The processes that have this in their environment. Those that have ended have none.
+fn marked(mark: &str) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_marked = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    let ids = processes.filter_map(|process| process.file_name().to_string_lossy().parse().ok());
+    ids.filter(is_marked).map(Pid::from_raw).collect()
 }
 
 /// `_end` tells by its end that there is nothing more to read.
@@ -108,6 +131,7 @@ fn read_into(mut reader: io::PipeReader, tail: &Mutex<Tail>, _end: mpsc::Sender<
     }
 }
 
+const MARK: &str = "HAUSMEISTER_STEP";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
 const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
@@ -134,20 +158,16 @@ mod tests {
     fn a_hanging_command_is_ended_with_all_that_it_started() {
         let dir = tempfile::tempdir().unwrap();
         let pid = dir.path().join("pid");
-        let mut process = start(&format!("sleep 1000 & echo $! > {}; wait", pid.display()));
+        // It leaves the group and the session of what started it.
+        let mut process =
+            start(&format!("setsid sh -c 'echo $$ > {}; exec sleep 1000' & wait", pid.display()));
         assert!(matches!(process.wait(Duration::from_millis(500)), Ended::NotInTime));
         let grandchild: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
-        assert!(matches!(process.kill(), Ended::Exited(None)));
-        let end = clock::now() + Duration::from_secs(5);
-        // Reparented to init, which may take its time to fetch it.
-        let runs = || {
-            std::fs::read_to_string(format!("/proc/{grandchild}/stat"))
-                .is_ok_and(|stat| !stat.contains(") Z "))
-        };
-        while runs() && clock::now() < end {
-            clock::wait(Duration::from_millis(20));
-        }
-        assert!(!runs(), "{grandchild} runs on");
+        process.kill();
+        assert!(matches!(process.wait(Duration::ZERO), Ended::Exited(None)));
+        // Whoever has ended and was not fetched yet still has a name.
+        let stat = fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{grandchild} runs on: {stat}");
     }
 
     #[test]

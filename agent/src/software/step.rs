@@ -25,7 +25,8 @@ pub(super) struct Done {
 /// Carries a step out, from where it is.
 ///
 /// # Errors
-/// It could not be written down how far it is; nothing was begun without that.
+/// It could not be written down how far it is, or not be looked at what is there; nothing was begun without that, and the journal says
+/// where to go on.
 pub(super) fn carry_out(
     pc: &Pc,
     client: &Client,
@@ -54,7 +55,7 @@ impl Step<'_> {
             for effect in run.handle(event) {
                 match effect {
                     Effect::Record(journal) => notes.keep(self.order, &journal)?,
-                    Effect::Look => events.push_back(Event::Looked(self.look())),
+                    Effect::Look => events.push_back(Event::Looked(self.look()?)),
                     Effect::Fetch => events.push_back(self.fetch()),
                     Effect::Run { command, timeout } => {
                         events.push_back(self.run(command, timeout.duration().min(self.pc.command_time_max)));
@@ -72,9 +73,9 @@ impl Step<'_> {
         &self.order.package
     }
 
-    fn look(&mut self) -> Found {
-        self.facts = facts::collect(self.pc, &questions([&self.package().detect]));
-        self.package().find(&self.facts)
+    fn look(&mut self) -> io::Result<Found> {
+        self.facts = facts::collect(self.pc, &questions([&self.package().detect]))?;
+        Ok(self.package().find(&self.facts))
     }
 
     fn fetch(&self) -> Event {
@@ -109,16 +110,23 @@ impl Step<'_> {
         let words = argv.expand(&dir, &log.to_string_lossy());
         say(&format!("{} {}: {}", package.id, package.version, words.join(" ")));
         match Process::start(&words, &folder) {
-            Ok(process) => self.process.insert(process).wait(time).into_event(&self.process),
+            Ok(process) => {
+                let process = self.process.insert(process);
+                match process.wait(time) {
+                    Ended::NotInTime => Event::TimedOut,
+                    Ended::Exited(code) => Event::Exited { code, tail: process.tail() },
+                }
+            }
             Err(error) => not_run(&error),
         }
     }
 
     fn kill(&mut self) -> Event {
-        match &mut self.process {
-            Some(process) => process.kill().into_event(&self.process),
-            None => Event::Exited { code: None, tail: Tail::default() },
-        }
+        let tail = self.process.as_mut().map(|process| {
+            process.kill();
+            process.tail()
+        });
+        Event::Exited { code: None, tail: tail.unwrap_or_default() }
     }
 
     /// Writes the result down; what is as it should be is forgotten with its files.
@@ -141,17 +149,6 @@ impl Step<'_> {
             _ => {}
         }
         Ok(result)
-    }
-}
-
-impl Ended {
-    fn into_event(self, process: &Option<Process>) -> Event {
-        match self {
-            Ended::NotInTime => Event::TimedOut,
-            Ended::Exited(code) => {
-                Event::Exited { code, tail: process.as_ref().map(Process::tail).unwrap_or_default() }
-            }
-        }
     }
 }
 

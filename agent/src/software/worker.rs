@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::discriminant;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use software::plan::Observed;
@@ -28,8 +28,14 @@ pub fn run() -> Result<(), ResidentError> {
     worker.resume();
     let mut failures = 0u32;
     loop {
+        let begun = clock::now();
         match worker.turn(WAIT) {
-            Ok(()) => failures = 0,
+            Ok(()) => {
+                failures = 0;
+                // A server that has nothing to say and does not wait with it is not asked without a pause.
+                let took = clock::now().saturating_duration_since(begun);
+                clock::wait(TURN_MIN.saturating_sub(took));
+            }
             Err(error) => {
                 failures = failures.saturating_add(1);
                 say(&error.to_string());
@@ -45,8 +51,8 @@ pub enum TurnError {
     /// The server.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// What must outlive a loss of power could not be written.
-    #[error("the agent's notes cannot be written: {0}")]
+    /// What is on the PC could not be looked at, or what must outlive a loss of power not be written.
+    #[error("the agent cannot read or write what it needs on this PC: {0}")]
     Disk(#[from] io::Error),
 }
 
@@ -59,7 +65,18 @@ pub struct Worker {
     rules: Option<Rules>,
     observed: Observed,
     looked_at: Instant,
-    wants_restart: bool,
+    restart: Restart,
+}
+
+/// Whether the PC has to be restarted before anything else begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Restart {
+    /// No.
+    NotWanted,
+    /// As soon as nobody is signed in.
+    Wanted,
+    /// It was told to, by an installer or by us. If it does not come, it is told again.
+    Told { at: Instant },
 }
 
 impl Worker {
@@ -71,13 +88,21 @@ impl Worker {
         let notes = Notes::open(&pc.state)?;
         step::tidy(&pc, &notes);
         let (rules, observed) = (None, Observed::new());
-        Ok(Worker { pc, client, notes, rules, observed, looked_at: clock::now(), wants_restart: false })
+        Ok(Worker {
+            pc,
+            client,
+            notes,
+            rules,
+            observed,
+            looked_at: clock::now(),
+            restart: Restart::NotWanted,
+        })
     }
 
     /// Goes on with steps that a restart or a loss of power cut off, before anything new begins.
     pub fn resume(&mut self) {
         for Note { order, journal } in self.notes.all() {
-            if journal.phase == Phase::Idle {
+            if journal.phase == Phase::Idle || self.restart != Restart::NotWanted {
                 continue;
             }
             if let Some(run) = Run::resume(order.package.clone(), journal, &self.pc.boot())
@@ -95,7 +120,7 @@ impl Worker {
     pub fn turn(&mut self, wait: Duration) -> Result<(), TurnError> {
         self.restart_if_wanted();
         if clock::now().saturating_duration_since(self.looked_at) >= LOOK_EVERY {
-            self.look();
+            self.look()?;
         }
         let (system, architecture) = Pc::kind();
         let status = Status {
@@ -104,15 +129,15 @@ impl Worker {
             rules: self.rules.as_ref().map(|rules| rules.digest.clone()),
             observed: self.observed.clone(),
             results: self.notes.results(),
+            restarting: self.restart != Restart::NotWanted,
         };
-        // After a restart that is due nothing is asked for before it.
-        let wait = if self.wants_restart { RESTART_LOOK.min(wait) } else { wait };
+        let wait = if status.restarting { RESTART_LOOK.min(wait) } else { wait };
         let reply = self.client.software(&status, wait)?;
         self.notes.answered()?;
         match reply {
             Reply::Look(rules) => {
+                self.observed = look(&self.pc, &rules)?;
                 self.rules = Some(rules);
-                self.look();
             }
             Reply::Step(order) => self.begin(&order)?,
             Reply::Idle => {}
@@ -140,31 +165,51 @@ impl Worker {
     fn carry_out(&mut self, order: &Order, run: Run) -> io::Result<()> {
         let done = carry_out(&self.pc, &self.client, &self.notes, order, run)?;
         let pending = done.result.is_some_and(|result| result.outcome == Outcome::RestartPending);
-        self.wants_restart |= done.restart == Some(false) || (pending && done.restart.is_none());
-        self.look();
+        if done.restart == Some(true) {
+            self.restart = Restart::Told { at: clock::now() };
+        } else if self.restart == Restart::NotWanted && (pending || done.restart.is_some()) {
+            self.restart = Restart::Wanted;
+        }
+        self.look()
+    }
+
+    /// What was found before counts for as long as nothing newer is known.
+    fn look(&mut self) -> io::Result<()> {
+        self.looked_at = clock::now();
+        if let Some(rules) = &self.rules {
+            self.observed = look(&self.pc, rules)?;
+        }
         Ok(())
     }
 
-    fn look(&mut self) {
-        self.looked_at = clock::now();
-        if let Some(rules) = &self.rules {
-            let facts = facts::collect(&self.pc, &rules.questions());
-            self.observed = rules.observe(Pc::kind().0, &facts);
-        }
-    }
-
-    /// An installer wants a restart: as soon as nobody is signed in.
-    fn restart_if_wanted(&self) {
-        if !self.wants_restart || self.pc.conditions().signed_in {
+    fn restart_if_wanted(&mut self) {
+        let now = clock::now();
+        let is_due = match self.restart {
+            Restart::NotWanted => false,
+            Restart::Wanted => true,
+            Restart::Told { at } => now.saturating_duration_since(at) >= RESTART_WITHIN,
+        };
+        if !is_due || self.pc.conditions().signed_in {
             return;
         }
         say("a program needs a restart, and nobody is signed in");
-        if let Err(error) =
-            Command::new("systemctl").arg("reboot").env_clear().envs(super::process::ENVIRONMENT).status()
-        {
-            say(&format!("the PC cannot be restarted: {error}"));
+        match tell(&self.pc.restart) {
+            Ok(()) => self.restart = Restart::Told { at: now },
+            Err(error) => say(&format!("the PC cannot be restarted: {error}")),
         }
     }
+}
+
+fn look(pc: &Pc, rules: &Rules) -> io::Result<Observed> {
+    Ok(rules.observe(Pc::kind().0, &facts::collect(pc, &rules.questions())?))
+}
+
+fn tell(words: &[String]) -> io::Result<()> {
+    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(super::process::ENVIRONMENT).stdin(Stdio::null());
+    let status = command.status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program}: {status}"))) }
 }
 
 /// How long a question may stay open; the server answers before.
@@ -172,3 +217,5 @@ const WAIT: Duration = Duration::from_secs(25);
 /// People install things by hand.
 const LOOK_EVERY: Duration = Duration::from_secs(30 * 60);
 const RESTART_LOOK: Duration = Duration::from_secs(10);
+const RESTART_WITHIN: Duration = Duration::from_secs(5 * 60);
+const TURN_MIN: Duration = Duration::from_millis(250);

@@ -49,7 +49,8 @@ pub(super) async fn status(
         }
         let left = end.saturating_duration_since(inventory::clock::instant());
         let mut pause = left;
-        if let Some((known, plan)) = plan(&api, &book, device).await? {
+        let planned = if status.restarting { None } else { plan(&api, &book, device).await? };
+        if let Some((known, plan)) = planned {
             match next(&plan, &known.turns.last, inventory::clock::now().0) {
                 Next::Step(step) => {
                     let (action, package) = (step.action.clone(), step.package.clone());

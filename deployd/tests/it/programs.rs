@@ -54,6 +54,7 @@ impl FolderPc {
             cache: dir.join("cache"),
             dpkg: dir.join("dpkg"),
             command_time_max: Duration::from_secs(20),
+            restart: ["/bin/touch".to_owned(), dir.join("restarted").display().to_string()].into(),
         }
     }
 
@@ -232,10 +233,38 @@ fn a_damaged_file_is_never_installed_and_a_broken_off_one_is_continued() {
     assert!(!pc.has("usr/share/hedy"));
 
     fs::create_dir_all(pc.dir.path().join("cache/hedy")).unwrap();
-    fs::write(pc.dir.path().join("cache/hedy/.part"), &good[..half]).unwrap();
+    let hash = FileHash::Blake3(blake3::hash(&good).into());
+    fs::write(pc.dir.path().join(format!("cache/hedy/.part-{hash}")), &good[..half]).unwrap();
     school.block(school.inventory.retry_software(by(), &hedy(), Some(pc.device))).unwrap();
     assert!(matches!(work(&school, &pc, &mut worker).outcome, Outcome::Done { ran: true, .. }));
     assert!(pc.has("usr/share/hedy/version"));
+}
+
+#[test]
+fn nothing_else_begins_before_a_restart_that_is_wanted() {
+    let school = School::open();
+    let pc = FolderPc::approved(&school, "r204-pc01");
+    let sessions = pc.dir.path().join("root/run/systemd/sessions");
+    fs::create_dir_all(&sessions).unwrap();
+    fs::write(sessions.join("1"), "CLASS=user\nSTATE=active\n").unwrap();
+    let mut first = definition("1", json!(["/bin/sh", "-c", "exit 10"]), json!([]));
+    first["exit_codes"] = json!({ "10": "done_after_reboot" });
+    add(&school, first);
+    let mut second = definition("1", json!(["/bin/touch", pc.dir.path().join("second")]), json!([]));
+    (second["id"], second["detect"]) = (json!("zweites"), json!({ "dpkg": "zweites" }));
+    add(&school, second);
+    wish(&school, &WANTED);
+    let id = "zweites".parse().unwrap();
+    school.block(school.inventory.wish_software(by(), &id, Audience::Room(school.room.id), &WANTED)).unwrap();
+    let mut worker = pc.worker();
+    assert_eq!(work(&school, &pc, &mut worker).outcome, Outcome::RestartPending);
+    let restarted = pc.dir.path().join("restarted");
+    worker.turn(Duration::ZERO).unwrap();
+    assert!(!restarted.exists(), "somebody is signed in");
+    fs::remove_file(sessions.join("1")).unwrap();
+    (0..3).for_each(|_| worker.turn(Duration::ZERO).unwrap());
+    assert!(restarted.exists());
+    assert!(!pc.dir.path().join("second").exists(), "it waits for the restart");
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn status(rules: Option<&Rules>, there: &[(&str, &str)], results: Vec<StepResult
         rules: rules.map(|rules| rules.digest.clone()),
         observed: there.iter().map(found).collect(),
         results,
+        restarting: false,
     }
 }
 
