@@ -115,6 +115,7 @@ fn concerns_agents(change: &Change) -> bool {
     match change.entity.as_str() {
         "job" => change.action != "progress",
         "device" => change.action != "observed",
+        "night" => change.action != "observed",
         "image" => true,
         _ => false,
     }

@@ -12,6 +12,8 @@
 //! | `software`  | what programs every PC should have                                                 |
 //! | `follow`    | keeps up with the inventory                                                        |
 //! | `keep`      | frees what no version needs, and reads what is stored now and then                 |
+//! | `night`     | has done at night what is to be done                                               |
+//! | `wake`      | switches PCs on that somebody wants on                                             |
 //! | `notices`   | what a person should know: damage, missing files, a full disk                      |
 //! | [`import`]  | an image from a file on the server                                                 |
 
@@ -25,12 +27,14 @@ pub mod import;
 mod keep;
 mod keys;
 mod limits;
+mod night;
 mod notices;
 mod policy;
 mod ranged;
 mod software;
 mod stop;
 mod tls;
+mod wake;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -155,7 +159,20 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let (stop, stopping) = watch::channel(false);
     let (followed, follower) = follow::start(inventory.clone(), stopping.clone()).await?;
     let work = followed.work.clone();
+    let waker = wake::Waker {
+        inventory: inventory.clone(),
+        notices: notices.clone(),
+        changed: work.clone(),
+        stop: stopping.clone(),
+    };
     let software = software::Books::new(inventory.clone(), followed.software.clone(), notices.clone());
+    let software = Arc::new(software);
+    let night = night::NightShift {
+        inventory: inventory.clone(),
+        software: software.clone(),
+        changed: work.clone(),
+        stop: stopping.clone(),
+    };
     let files = boot::BootFiles {
         dir: site.boot_dir(),
         followed,
@@ -191,8 +208,10 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         stop: stopping.clone(),
     };
     let keeper = tokio::spawn(keeper.run());
+    let waker = tokio::spawn(waker.run());
+    let night = tokio::spawn(night.run());
     let tidier = tokio::spawn(tidy(catalogue, notices, stopping));
-    Ok(Handle { boot, agents, stop, tasks: vec![follower, tidier, keeper] })
+    Ok(Handle { boot, agents, stop, tasks: vec![follower, tidier, keeper, waker, night] })
 }
 
 async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

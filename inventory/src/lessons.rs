@@ -4,6 +4,7 @@
 //! is where it was on the day the clocks change.
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,12 @@ impl Grid {
         }
     }
 
+    /// The same in the server's time zone.
+    #[must_use]
+    pub fn bell_at(&self, now: UnixMillis) -> Bell {
+        self.bell(&local(now))
+    }
+
     /// The lessons of a day, in their order.
     #[must_use]
     pub fn on(&self, day: Date) -> &[Lesson] {
@@ -126,6 +133,12 @@ impl Grid {
         let midnight = now.date().at(0, 0, 0, 0).checked_add(i64::from(minute).minutes()).ok()?;
         Some((midnight.to_zoned(now.time_zone().clone()).ok()?.timestamp(), lesson.number))
     }
+}
+
+/// An instant in the server's time zone.
+#[must_use]
+pub fn local(at: UnixMillis) -> Zoned {
+    Timestamp::from_millisecond(at.0).unwrap_or_default().to_zoned(TimeZone::system())
 }
 
 /// Reads a grid from lines `number;start;end` or `weekday;number;start;end`, separated by `;`, `,` or tabs: `1;08:00;08:45`,

@@ -24,8 +24,10 @@ pub mod lessons;
 mod lists;
 pub mod mdm;
 mod networks;
+pub mod night;
 mod notices;
 mod portal;
+mod power;
 mod rooms;
 mod second_factor;
 mod sessions;
@@ -54,6 +56,7 @@ pub use lists::{
 pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
 pub use portal::Portal;
+pub use power::{POWER_MILLIS, Power, PowerAsk, PowerState};
 pub use rooms::Room;
 pub use sessions::Session;
 pub use strays::{STRAYS_MAX, Stray, StraySeen};

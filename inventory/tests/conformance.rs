@@ -11,10 +11,12 @@ use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::time::Duration;
 
+use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
 use inventory::{
-    By, DhcpMode, Error, Filter, FilterId, Interface, InterfaceKind, Inventory, JobProgress, JobResult,
-    JobState, JobTask, KeyFingerprint, Lease, LeaseState, ListAction, ListId, Network, NetworkId, NewDevice,
-    NewList, Observed, Sighting, UnixMillis, WAITING_MAX, YouTube,
+    By, DeviceId, DhcpMode, Error, Filter, FilterId, Interface, InterfaceKind, Inventory, JobProgress,
+    JobResult, JobState, JobTask, KeyFingerprint, Lease, LeaseState, ListAction, ListId, Network, NetworkId,
+    NewDevice, NewList, Observed, POWER_MILLIS, Power, PowerState, RoomId, Sighting, UnixMillis, WAITING_MAX,
+    YouTube,
 };
 
 #[path = "conformance/accounts.rs"]
@@ -112,6 +114,8 @@ const PROMISES: &[(&str, Promise)] = promises![
     a_swapped_disk_is_approved_into_the_same_device,
     a_job_goes_its_way_and_only_once,
     a_device_has_one_open_job,
+    a_pc_is_asked_to_switch_on_and_told_once_to_switch_off,
+    a_room_has_a_night_shift_and_what_came_of_it_is_kept,
     image_versions_count_up_and_repeat_nothing,
     an_address_has_one_holder_whoever_gives_it,
     a_lease_batch_is_all_or_nothing_and_survives_reopening,
@@ -351,6 +355,67 @@ async fn a_device_has_one_open_job(open: Open) {
     assert!(conflict(inventory.delete_image(BY, image).await).contains("open"));
     inventory.cancel_job(BY, first).await.unwrap();
     inventory.create_job(BY, device, JobTask::Capture { image }).await.unwrap();
+}
+
+async fn a_pc_is_asked_to_switch_on_and_told_once_to_switch_off(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let at = |millis| By { at: UnixMillis(BY.at.0 + millis), ..BY };
+    assert_eq!(inventory.ask_power(at(7), &[device, DeviceId::random()], Power::On).await.unwrap(), 1);
+    let asks = inventory.power_asks(at(7).at, Some(device)).await.unwrap();
+    assert_eq!(asks, inventory.power_asks(at(0).at, None).await.unwrap());
+    let [ask] = asks.as_slice() else { panic!("{asks:?}") };
+    assert_eq!((ask.device, ask.power, ask.asked_at, ask.told_at), (device, Power::On, at(7).at, None));
+    assert_eq!(inventory.power_asks(at(8).at, None).await.unwrap(), []);
+    let state = |seen: Option<i64>, now| ask.state(seen.map(|seen| at(seen).at), at(now).at);
+    assert_eq!(state(Some(6), 8), PowerState::Open);
+    assert_eq!(state(Some(7), 8), PowerState::Done);
+    assert_eq!(state(None, 7 + POWER_MILLIS), PowerState::Silent);
+
+    assert_eq!(inventory.ask_power(at(9), &[device], Power::Off).await.unwrap(), 1);
+    let [off] = inventory.power_asks(at(0).at, None).await.unwrap()[..] else { panic!("not the only one") };
+    assert!(!inventory.tell_power(at(10), ask).await.unwrap(), "something else is asked by now");
+    assert!(inventory.tell_power(at(10), &off).await.unwrap());
+    assert!(!inventory.tell_power(at(11), &off).await.unwrap(), "it knows");
+    let [told] = inventory.power_asks(at(0).at, None).await.unwrap()[..] else { panic!("not the only one") };
+    assert_eq!((told.told_at, told.state(None, at(11).at)), (Some(at(10).at), PowerState::Done));
+    inventory.delete_device(BY, device).await.unwrap();
+    assert_eq!(inventory.power_asks(at(0).at, None).await.unwrap(), []);
+}
+
+async fn a_room_has_a_night_shift_and_what_came_of_it_is_kept(open: Open) {
+    let inventory = open.inventory().await;
+    let device = approved(&inventory, 1).await;
+    let room = inventory.device(device).await.unwrap().unwrap().room.id;
+    let evenings = [true, false, false, false, true, false, true];
+    let plan = NightPlan { room, evenings, begins: 1320, ends: 360, image: true, switch_off: false };
+    inventory.set_night_plan(BY, &NightPlan { begins: 1, ..plan.clone() }).await.unwrap();
+    inventory.set_night_plan(BY, &plan).await.unwrap();
+    assert_eq!(inventory.night_plans().await.unwrap().0, [plan.clone()]);
+    assert!(
+        inventory.set_night_plan(BY, &NightPlan { room: RoomId::random(), ..plan.clone() }).await.is_err()
+    );
+    inventory.set_night_plan(BY, &NightPlan { evenings: [false; 7], ..plan }).await.unwrap();
+    assert_eq!(inventory.night_plans().await.unwrap().0, []);
+
+    let by = By { at: inventory::clock::now(), ..BY };
+    let today = inventory::lessons::local(by.at).date();
+    let note =
+        |state, evening| PcTonight { device, evening, note: NightNote { state, calls: 2, since: BY.at } };
+    let yesterday = today.yesterday().unwrap();
+    let long_ago = today.saturating_sub(jiff::Span::new().days(61));
+    let gone = PcTonight { device: DeviceId::random(), ..note(NightState::Ready, today) };
+    let notes = [note(NightState::Ready, long_ago), note(NightState::Called, today), gone];
+    inventory.keep_night_notes(by, &notes).await.unwrap();
+    let failed = NightState::ImageFailed("Platte <b>".into());
+    let notes = [note(NightState::Ready, yesterday), note(failed.clone(), today)];
+    inventory.keep_night_notes(by, &notes).await.unwrap();
+    let (kept, problems) = inventory.night_notes(long_ago).await.unwrap();
+    assert_eq!(
+        (kept, problems.len()),
+        (vec![note(failed.clone(), today), note(NightState::Ready, yesterday)], 0)
+    );
+    assert_eq!(inventory.night_notes(today).await.unwrap().0, [note(failed, today)]);
 }
 
 async fn image_versions_count_up_and_repeat_nothing(open: Open) {

@@ -39,6 +39,9 @@ pub struct Status {
     /// What became of steps since the last answer of the server, oldest first, at most [`RESULTS_MAX`]. An answer means that they are kept.
     #[serde(default)]
     pub results: Vec<StepResult>,
+    /// Somebody is signed in.
+    #[serde(default)]
+    pub signed_in: bool,
     /// It is about to be restarted: no step is given before.
     #[serde(default)]
     pub restarting: bool,
@@ -66,6 +69,10 @@ pub enum Reply {
     Look(Rules),
     /// Carry this out, look, and ask again.
     Step(Order),
+    /// Restart, if nobody is signed in. Said once; an agent that has come up again must not be told twice.
+    Restart,
+    /// The same for switching off.
+    SwitchOff,
     /// Nothing; ask again.
     Idle,
 }

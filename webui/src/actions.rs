@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use inventory::suggest::Series;
 use inventory::{
     By, Cidr, Device, DeviceId, DhcpMode, Hostname, Image, Interface, InterfaceKind, Inventory, JobId,
-    JobTask, MacAddr, Network, NetworkId, NetworkProblem, NewDevice, Room, RoomId, WaitingId,
+    JobTask, MacAddr, Network, NetworkId, NetworkProblem, NewDevice, Power, Room, RoomId, WaitingId,
 };
 use serde_json::Value;
 
@@ -145,15 +145,61 @@ pub(crate) async fn deploy(
         return Err(Failure::field("version", Problem::NoVersion(version)));
     }
     let job = inventory.create_job(by, id, JobTask::Deploy { image: image.id, version }).await?;
+    bring_to_job(inventory, by, &device).await?;
     if device.desired_image != Some(image.id) {
         inventory.change_device(by, id, &device.name, device.room.id, Some(image.id)).await?;
     }
     Ok(job)
 }
 
+/// What a PC is to do, as a form says it.
+pub(crate) fn power_of(text: &str) -> Answer<Power> {
+    text.parse().map_err(|error| Failure::field("power", Problem::Parse(error)))
+}
+
+/// Has those PCs of a room switched on or off that can hear it; says how many these are.
+pub(crate) async fn power_room(
+    inventory: &Inventory,
+    by: By<'_>,
+    room: RoomId,
+    power: Power,
+) -> Answer<usize> {
+    let (devices, _) = inventory.devices().await?;
+    let ids: Vec<DeviceId> = devices.iter().filter(|device| device.room.id == room).map(|d| d.id).collect();
+    Ok(inventory.ask_power(by, &ids, power).await?)
+}
+
+/// Has a PC switched on or off.
+pub(crate) async fn power(inventory: &Inventory, by: By<'_>, id: DeviceId, power: Power) -> Answer<()> {
+    device(inventory, id).await?;
+    if inventory.ask_power(by, &[id], power).await? > 0 {
+        return Ok(());
+    }
+    let text = match power {
+        Power::On => "this device has no card with a cable; only such devices can be switched on",
+        Power::Restart | Power::Off => {
+            "this device was not approved; only a PC whose agent was approved can be switched off"
+        }
+    };
+    Err(Failure::Refused(Problem::Inventory(text.into())))
+}
+
+/// Has a PC come to its job: switched on if it is off, restarted if its own system runs. Who is in the boot environment is there already.
+async fn bring_to_job(inventory: &Inventory, by: By<'_>, device: &Device) -> Answer<()> {
+    let is_on = device.last_seen.is_some_and(|seen| by.at.millis_since(seen) < ON_MILLIS);
+    let power = match device.observed.runs_in.as_deref() {
+        _ if !is_on => Power::On,
+        Some("installed_system") => Power::Restart,
+        _ => return Ok(()),
+    };
+    // One that cannot hear it gets its job when somebody switches it on.
+    inventory.ask_power(by, &[device.id], power).await?;
+    Ok(())
+}
+
 /// Has a device's disk read into an image of that name, added if there is none.
 pub(crate) async fn capture(inventory: &Inventory, by: By<'_>, id: DeviceId, name: &str) -> Answer<JobId> {
-    approved_device(inventory, id).await?;
+    let device = approved_device(inventory, id).await?;
     if name.is_empty() {
         return Err(Failure::field("image", Problem::Missing));
     }
@@ -167,7 +213,9 @@ pub(crate) async fn capture(inventory: &Inventory, by: By<'_>, id: DeviceId, nam
         Some(image) => image.id,
         None => inventory.ensure_image(by, name).await.map_err(at("image"))?,
     };
-    Ok(inventory.create_job(by, id, JobTask::Capture { image }).await?)
+    let job = inventory.create_job(by, id, JobTask::Capture { image }).await?;
+    bring_to_job(inventory, by, &device).await?;
+    Ok(job)
 }
 
 /// Sets or clears (`None`) the fixed address of a device's card; without a card named, of its only one.
@@ -442,3 +490,6 @@ mod tests {
         }
     }
 }
+
+/// The agent of a PC that is on speaks once a minute.
+const ON_MILLIS: i64 = 3 * 60_000;

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, SignedIn};
 use crate::failure::{Answer, Failure};
-use crate::lessons;
 use crate::problem::Problem;
 
 /// A rule as somebody wishes it.
@@ -141,7 +140,7 @@ pub(crate) async fn holding(
     let (ipads, _) = app.inventory.ruled_ipads(now).await?;
     let mut ipad = ipads.into_iter().find(|known| known.id == ipad).ok_or(Failure::Gone)?;
     let bell = match during {
-        During::Now => app.inventory.grid().await?.bell(&lessons::zoned(now)),
+        During::Now => app.inventory.grid().await?.bell_at(now),
         During::Lesson => Bell { lesson: true, school: true, until: now },
         During::Leisure => Bell { lesson: false, school: false, until: now },
     };

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use inventory::gate::{
     Book, Cause, Confirmed, GateDevice, Layer, Level, NewRule, Of, Rule, Setting, Target, Verdict,
 };
-use inventory::lessons::{Grid, Span};
+use inventory::lessons::{Grid, Span, local};
 use inventory::{DeviceId, Group, LeaseState, ListAction, ListId, NameList, Role, RoomId, UnixMillis, clock};
-use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use crate::app::{App, SignedIn};
@@ -78,7 +77,7 @@ pub(crate) async fn scene(app: &App, target: Target) -> Answer<Scene> {
     seats.sort_by(|a, b| (a.staff, &a.name).cmp(&(b.staff, &b.name)));
     let of_target = |rule: &&Rule| rule.layer == Layer::Grant && rule.target == target && rule.holds(now);
     let grant = book.rules().find(of_target).cloned();
-    let bell = app.inventory.grid().await?.end(&zoned(now), Span::Lesson);
+    let bell = app.inventory.grid().await?.end(&local(now), Span::Lesson);
     Ok(Scene { target, name, seats, grant, bell })
 }
 
@@ -127,7 +126,7 @@ pub(crate) async fn set(
 ) -> Answer<UnixMillis> {
     allow(app, me, address, target).await?;
     let by = me.by();
-    let (ends, _) = app.inventory.grid().await?.end(&zoned(by.at), span);
+    let (ends, _) = app.inventory.grid().await?.end(&local(by.at), span);
     // Only an allow list has names.
     let setting = if setting.level == Level::AllowList { setting } else { setting.level.into() };
     let rule = NewRule { layer: Layer::Grant, target, setting, starts_at: by.at, ends_at: Some(ends) };
@@ -159,7 +158,7 @@ pub(crate) async fn visit(
     if subject.staff {
         return Err(Failure::Forbidden);
     }
-    let (ends, _) = app.inventory.grid().await?.end(&zoned(by.at), Span::Lesson);
+    let (ends, _) = app.inventory.grid().await?.end(&local(by.at), Span::Lesson);
     Ok(app.inventory.set_visit(by, device, room.map(|room| (room, ends))).await?)
 }
 
@@ -251,14 +250,14 @@ pub(crate) fn span(text: &str) -> Answer<Span> {
 
 /// Refuses a time after the end of the day: nothing that a teacher sets lasts longer.
 pub(crate) fn until_midnight(field: &'static str, ends: UnixMillis) -> Answer<()> {
-    let (midnight, _) = Grid::default().end(&zoned(clock::now()), Span::Day);
+    let (midnight, _) = Grid::default().end(&local(clock::now()), Span::Day);
     if ends <= midnight { Ok(()) } else { Err(Failure::field(field, Problem::AfterMidnight)) }
 }
 
 /// The instant of a time of today, `10:40`.
 pub(crate) fn today(field: &'static str, text: &str) -> Answer<UnixMillis> {
     let minute = minute(field, text)?;
-    let today = zoned(clock::now()).start_of_day();
+    let today = local(clock::now()).start_of_day();
     let at = today.and_then(|day| day.datetime().checked_add(jiff::Span::new().minutes(i64::from(minute))));
     let at = at.and_then(|at| at.to_zoned(TimeZone::system())).map_err(|_| Failure::Internal)?;
     Ok(UnixMillis(at.timestamp().as_millisecond()))
@@ -282,10 +281,6 @@ pub(crate) fn instant(field: &'static str, text: &str) -> Answer<UnixMillis> {
 /// A level, as a form or a program says it.
 pub(crate) fn level(text: &str) -> Answer<Level> {
     text.parse().map_err(|error| Failure::field("level", Problem::Parse(error)))
-}
-
-pub(crate) fn zoned(at: UnixMillis) -> Zoned {
-    jiff::Timestamp::from_millisecond(at.0).unwrap_or_default().to_zoned(TimeZone::system())
 }
 
 const MINUTES_MAX: u16 = 24 * 60;

@@ -16,6 +16,11 @@ pub(crate) fn said(lang: Lang, text: &str, remedy: &str) -> (String, String) {
 
 /// Notices of daemons and their remedies. Values keep their order.
 const NOTICES: &[(&str, &str)] = &[
+    ("PCs cannot be switched on: {}", "PCs lassen sich nicht einschalten: {}"),
+    (
+        "check that the server has an address in the PCs' network",
+        "Prüfen, ob der Server eine Adresse im Netz der PCs hat",
+    ),
     (
         "a part of the catalogue of programs cannot be used: {}",
         "Ein Teil des Katalogs der Programme ist nicht brauchbar: {}",

@@ -18,6 +18,7 @@ pub(crate) mod jobs;
 pub(crate) mod lesson;
 pub(crate) mod lists;
 pub(crate) mod networks;
+pub(crate) mod night;
 pub(crate) mod overview;
 pub(crate) mod own;
 pub(crate) mod people;

@@ -451,6 +451,14 @@ const VALUES: &[(&str, &str)] = &[
 
 /// Refusals of the inventory. Values keep their order.
 const CONFLICTS: &[(&str, &str)] = &[
+    (
+        "this device has no card with a cable; only such devices can be switched on",
+        "Dieses Gerät hat keine Netzwerkkarte mit Kabel; nur solche lassen sich einschalten",
+    ),
+    (
+        "this device was not approved; only a PC whose agent was approved can be switched off",
+        "Dieses Gerät wurde nicht freigegeben; nur ein PC, dessen Agent freigegeben wurde, lässt sich ausschalten",
+    ),
     ("there is a device named {} already", "Ein Gerät namens {} gibt es schon; einen anderen Namen wählen"),
     ("there is a room named {} already", "Einen Raum namens {} gibt es schon; einen anderen Namen wählen"),
     ("there is a network named {} already", "Ein Netz namens {} gibt es schon; einen anderen Namen wählen"),

@@ -148,8 +148,8 @@ pub(crate) fn table() -> Vec<Route> {
 fn page_routes() -> Vec<Route> {
     use pages::{
         apple, apps, assets, changes, described, device, devices, exam, grid, groups, images, import,
-        ipad_rules, ipads, jobs, lesson, lists, networks, overview, own, people, person, pupils, rooms,
-        rules, signin, software, strays, tokens, waiting,
+        ipad_rules, ipads, jobs, lesson, lists, networks, night, overview, own, people, person, pupils,
+        rooms, rules, signin, software, strays, tokens, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -174,6 +174,7 @@ fn page_routes() -> Vec<Route> {
         get(Devices, "/devices/{id}", device::show),
         post(Devices, "/devices/{id}", device::change),
         post(Devices, "/devices/{id}/reservation", device::reserve),
+        post(Devices, "/devices/{id}/power", device::power),
         get(Devices, "/devices/{id}/deploy", device::confirm_deploy),
         post(Devices, "/devices/{id}/deploy", device::deploy),
         get(Devices, "/devices/{id}/capture", device::confirm_capture),
@@ -225,6 +226,9 @@ fn page_routes() -> Vec<Route> {
         get(Devices, "/rooms", rooms::show),
         post(Devices, "/rooms", rooms::create),
         post(Devices, "/rooms/{id}", rooms::rename),
+        post(Devices, "/rooms/{id}/power", rooms::power),
+        get(Devices, "/night", night::show),
+        post(Devices, "/rooms/{id}/night", night::save),
         post(Devices, "/rooms/{id}/delete", rooms::delete),
         get(Devices, "/images", images::show),
         get(Devices, "/images/{id}/delete", images::confirm_delete),

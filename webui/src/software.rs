@@ -15,6 +15,7 @@ use axum::body::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use inventory::files::{Incoming, Kept};
 use inventory::gate::{GateDevice, Of, Target};
+use inventory::lessons::Bell;
 use inventory::software::{Book, Entry, Known, SoftwareWish};
 use inventory::{Audience, DeviceId, EntryId, Hostname, UnixMillis, WishId, clock};
 use tokio::task::spawn_blocking;
@@ -52,6 +53,8 @@ pub(crate) struct OnPc {
     pub(crate) stand: Stand,
     /// What became of it the last time.
     pub(crate) last: Option<Turn>,
+    /// Somebody sits at it, in a lesson.
+    pub(crate) in_lesson: bool,
     pub(crate) reported_at: UnixMillis,
 }
 
@@ -99,6 +102,7 @@ struct Material {
     names: HashMap<Audience, String>,
     known: Vec<Known>,
     devices: Vec<GateDevice>,
+    bell: Bell,
 }
 
 async fn material(app: &App, of: Option<DeviceId>) -> Answer<Material> {
@@ -108,7 +112,8 @@ async fn material(app: &App, of: Option<DeviceId>) -> Answer<Material> {
     let (known, _) = app.inventory.known_software(of).await?;
     let of = of.map_or(Of::School, |device| Of::Target(Target::Device(device)));
     let (devices, _) = app.inventory.gate_devices(of).await?;
-    Ok(Material { entries, wishes, names, known, devices })
+    let bell = app.inventory.grid().await?.bell_at(clock::now());
+    Ok(Material { entries, wishes, names, known, devices, bell })
 }
 
 /// Looks at all programs on all PCs, or on one.
@@ -148,7 +153,7 @@ pub(crate) async fn preview(
 }
 
 fn surveyed(material: Material) -> Survey {
-    let Material { entries, wishes, names, known, devices } = material;
+    let Material { entries, wishes, names, known, devices, bell } = material;
     let name = |audience| names.get(&audience).cloned().unwrap_or_default();
     let (mut book, _) = Book::new(&entries, &wishes, name);
     let mut programs: BTreeMap<PackageId, Program> = BTreeMap::new();
@@ -169,7 +174,7 @@ fn surveyed(material: Material) -> Survey {
     for (known, device) in &devices {
         let plan = book.plan(&device.subject, &known.pc, &known.turns);
         for program in programs.values_mut() {
-            program.pcs.extend(on_pc(&program.id, known, &device.name, &plan));
+            program.pcs.extend(on_pc(&program.id, known, &device.name, &plan, &bell));
         }
     }
     let mut programs: Vec<Program> = programs.into_values().collect();
@@ -180,7 +185,7 @@ fn surveyed(material: Material) -> Survey {
     Survey { programs, names }
 }
 
-fn on_pc(id: &PackageId, known: &Known, name: &Hostname, plan: &Plan) -> Option<OnPc> {
+fn on_pc(id: &PackageId, known: &Known, name: &Hostname, plan: &Plan, bell: &Bell) -> Option<OnPc> {
     let found = known.pc.observed.get(id).cloned().unwrap_or_default();
     let last = known.turns.last.get(id).cloned();
     let step = plan.steps.iter().find(|step| step.package.id == *id);
@@ -192,7 +197,8 @@ fn on_pc(id: &PackageId, known: &Known, name: &Hostname, plan: &Plan) -> Option<
     };
     let concerns = found.present() || last.is_some() || !matches!(stand, Stand::Good);
     let (device, reported_at) = (known.device, known.pc.reported_at);
-    concerns.then(|| OnPc { device, name: name.clone(), found, stand, last, reported_at })
+    let in_lesson = known.pc.is_left_alone_until(bell).is_some();
+    concerns.then(|| OnPc { device, name: name.clone(), found, stand, last, in_lesson, reported_at })
 }
 
 /// The entry of that id.

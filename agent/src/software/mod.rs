@@ -40,6 +40,8 @@ pub struct Pc {
     pub command_time_max: Duration,
     /// The command that restarts the PC.
     pub restart: Vec<String>,
+    /// The command that switches it off.
+    pub switch_off: Vec<String>,
 }
 
 impl Pc {
@@ -52,6 +54,7 @@ impl Pc {
             dpkg: "/var/lib/dpkg".into(),
             command_time_max: Duration::from_secs(8 * 3600),
             restart: ["systemctl", "reboot"].map(str::to_owned).into(),
+            switch_off: ["systemctl", "poweroff"].map(str::to_owned).into(),
         }
     }
 

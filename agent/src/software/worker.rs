@@ -77,6 +77,8 @@ enum Restart {
     Wanted,
     /// It was told to, by an installer or by us. If it does not come, it is told again.
     Told { at: Instant },
+    /// Somebody asked for it to be switched off instead. If it stays on, it goes on with its work.
+    SwitchingOff { at: Instant },
 }
 
 impl Worker {
@@ -129,6 +131,7 @@ impl Worker {
             rules: self.rules.as_ref().map(|rules| rules.digest.clone()),
             observed: self.observed.clone(),
             results: self.notes.results(),
+            signed_in: self.pc.conditions().signed_in,
             restarting: self.restart != Restart::NotWanted,
         };
         let wait = if status.restarting { RESTART_LOOK.min(wait) } else { wait };
@@ -140,6 +143,8 @@ impl Worker {
                 self.rules = Some(rules);
             }
             Reply::Step(order) => self.begin(&order)?,
+            Reply::Restart => self.leave(Restart::Told { at: clock::now() }),
+            Reply::SwitchOff => self.leave(Restart::SwitchingOff { at: clock::now() }),
             Reply::Idle => {}
         }
         Ok(())
@@ -188,14 +193,34 @@ impl Worker {
             Restart::NotWanted => false,
             Restart::Wanted => true,
             Restart::Told { at } => now.saturating_duration_since(at) >= RESTART_WITHIN,
+            Restart::SwitchingOff { at } => {
+                if now.saturating_duration_since(at) >= RESTART_WITHIN {
+                    self.restart = Restart::NotWanted;
+                }
+                false
+            }
         };
         if !is_due || self.pc.conditions().signed_in {
             return;
         }
         say("a program needs a restart, and nobody is signed in");
-        match tell(&self.pc.restart) {
-            Ok(()) => self.restart = Restart::Told { at: now },
-            Err(error) => say(&format!("the PC cannot be restarted: {error}")),
+        self.leave(Restart::Told { at: now });
+    }
+
+    /// Restarts or switches off. Nothing else begins meanwhile.
+    fn leave(&mut self, how: Restart) {
+        let (what, command) = match how {
+            Restart::SwitchingOff { .. } => ("switch off", &self.pc.switch_off),
+            _ => ("restart", &self.pc.restart),
+        };
+        // Somebody may have come since the server was told that nobody is there.
+        if self.pc.conditions().signed_in {
+            say(&format!("it does not {what}: somebody is signed in"));
+            return;
+        }
+        match tell(command) {
+            Ok(()) => self.restart = how,
+            Err(error) => say(&format!("the PC does not {what}: {error}")),
         }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) struct Parts {
     /// Marked changed when an agent may have got work.
     pub(crate) work: watch::Receiver<u64>,
     /// What programs every PC should have.
-    pub(crate) software: Books,
+    pub(crate) software: Arc<Books>,
     /// Their files.
     pub(crate) software_files: Files,
     pub(crate) stop: Stop,

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, Response};
 use axum::{Extension, Json};
 use inventory::gate::{Of, Target};
 use inventory::software::{Known, PcSoftware};
-use inventory::{DeviceId, UnixMillis};
+use inventory::{DeviceId, POWER_MILLIS, Power, UnixMillis};
 
 use super::error::ApiError;
 use super::work::{WAIT_MAX, Wait};
@@ -38,7 +38,7 @@ pub(super) async fn status(
     let device = caller.device.id;
     let end = inventory::clock::instant() + Duration::from_secs(wait.wait_secs).min(WAIT_MAX);
     let (mut changed, mut stop) = (api.software.changed(), api.stop.clone());
-    keep(&api, device, &status).await?;
+    let pc = keep(&api, device, status.clone()).await?;
     loop {
         // Marked as seen before asking, so that a change in between wakes the wait below.
         changed.borrow_and_update();
@@ -47,11 +47,23 @@ pub(super) async fn status(
         if status.rules.as_ref() != Some(&rules.digest) {
             return Ok(Json(Reply::Look(rules.as_ref().clone())));
         }
+        if !status.signed_in
+            && !status.restarting
+            && let Some(reply) = power(&api, device).await?
+        {
+            return Ok(Json(reply));
+        }
         let left = end.saturating_duration_since(inventory::clock::instant());
         let mut pause = left;
-        let planned = if status.restarting { None } else { plan(&api, &book, device).await? };
+        let now = inventory::clock::now();
+        let lesson = pc.is_left_alone_until(&api.inventory.grid().await?.bell_at(now));
+        let planned =
+            if status.restarting || lesson.is_some() { None } else { plan(&api, &book, device).await? };
+        if let Some(end) = lesson {
+            pause = left.min(until(end.0));
+        }
         if let Some((known, plan)) = planned {
-            match next(&plan, &known.turns.last, inventory::clock::now().0) {
+            match next(&plan, &known.turns.last, now.0) {
                 Next::Step(step) => {
                     let (action, package) = (step.action.clone(), step.package.clone());
                     let round = known.turns.rounds.get(&package.id).copied().unwrap_or_default();
@@ -73,28 +85,47 @@ pub(super) async fn status(
     }
 }
 
+/// What somebody asked this PC to do with itself, if it does not know yet.
+async fn power(api: &Api, device: DeviceId) -> Result<Option<Reply>, ApiError> {
+    let at = by();
+    let since = UnixMillis(at.at.0.saturating_sub(POWER_MILLIS));
+    let asks = api.inventory.power_asks(since, Some(device)).await?;
+    let Some(ask) = asks.first().filter(|ask| ask.told_at.is_none()) else { return Ok(None) };
+    let reply = match ask.power {
+        Power::On => return Ok(None),
+        Power::Restart => Reply::Restart,
+        Power::Off => Reply::SwitchOff,
+    };
+    let tell = api.inventory.tell_power(at, ask).await?;
+    if tell {
+        tracing::info!(power = ?ask.power, "a PC is told to restart or to switch off");
+    }
+    Ok(tell.then_some(reply))
+}
+
 /// Writes down what is new. What was looked at by other rules counts as well: it is there.
-async fn keep(api: &Api, device: DeviceId, status: &Status) -> Result<(), ApiError> {
+async fn keep(api: &Api, device: DeviceId, status: Status) -> Result<PcSoftware, ApiError> {
     let at = by();
     let (known, _) = api.inventory.known_software(Some(device)).await?;
     let before = known.first().map(|known| &known.pc);
-    let is_same = before.is_some_and(|pc| {
-        (pc.system, pc.architecture, &pc.observed) == (status.system, status.architecture, &status.observed)
-    });
+    let pc = PcSoftware {
+        system: status.system,
+        architecture: status.architecture,
+        observed: status.observed,
+        signed_in: status.signed_in,
+        reported_at: at.at,
+    };
+    let is_same =
+        before.is_some_and(|before| *before == PcSoftware { reported_at: before.reported_at, ..pc.clone() });
     let is_recent = before.is_some_and(|pc| (0..REPORT_MILLIS).contains(&at.at.millis_since(pc.reported_at)));
     if status.results.is_empty() && is_same && is_recent {
-        return Ok(());
+        return Ok(pc);
     }
     for result in &status.results {
         tracing::info!(package = %result.package, version = %result.version, outcome = ?result.outcome, "a PC did a step");
     }
-    let pc = PcSoftware {
-        system: status.system,
-        architecture: status.architecture,
-        observed: status.observed.clone(),
-        reported_at: at.at,
-    };
-    Ok(api.inventory.keep_software(at, device, &pc, &status.results).await?)
+    api.inventory.keep_software(at, device, &pc, &status.results).await?;
+    Ok(pc)
 }
 
 /// What is to be done on a PC that has reported.

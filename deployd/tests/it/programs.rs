@@ -13,7 +13,7 @@ use agent::client::Client;
 use agent::identity::Identity;
 use agent::software::{Pc, Worker};
 use images::protocol::{Hello, HelloReply, RunsIn};
-use inventory::{Audience, DeviceId, WishId};
+use inventory::{Audience, DeviceId, Power, WishId};
 use serde_json::{Value, json};
 
 use crate::support::{School, by, until};
@@ -55,6 +55,7 @@ impl FolderPc {
             dpkg: dir.join("dpkg"),
             command_time_max: Duration::from_secs(20),
             restart: ["/bin/touch".to_owned(), dir.join("restarted").display().to_string()].into(),
+            switch_off: ["/bin/touch".to_owned(), dir.join("off").display().to_string()].into(),
         }
     }
 
@@ -265,6 +266,35 @@ fn nothing_else_begins_before_a_restart_that_is_wanted() {
     (0..3).for_each(|_| worker.turn(Duration::ZERO).unwrap());
     assert!(restarted.exists());
     assert!(!pc.dir.path().join("second").exists(), "it waits for the restart");
+}
+
+#[test]
+fn a_pc_switches_off_when_it_is_asked_to_and_nobody_is_signed_in() {
+    let school = School::open();
+    let pc = FolderPc::approved(&school, "r204-pc01");
+    let mut worker = pc.worker();
+    worker.turn(Duration::ZERO).unwrap();
+    let ask = |power| school.block(school.inventory.ask_power(by(), &[pc.device], power)).unwrap();
+    let has = |name: &str| pc.dir.path().join(name).exists();
+    let session = pc.dir.path().join("root/run/systemd/sessions/1");
+    fs::create_dir_all(session.parent().unwrap()).unwrap();
+    fs::write(&session, "CLASS=user\nSTATE=active\n").unwrap();
+    assert_eq!(ask(Power::Off), 1);
+    worker.turn(Duration::ZERO).unwrap();
+    assert!(!has("off"), "somebody is signed in");
+    fs::remove_file(session).unwrap();
+    worker.turn(Duration::ZERO).unwrap();
+    assert!(has("off") && !has("restarted"));
+
+    // Come up again it is not told a second time, and does what is asked next.
+    let mut again = pc.worker();
+    fs::remove_file(pc.dir.path().join("off")).unwrap();
+    again.turn(Duration::ZERO).unwrap();
+    again.turn(Duration::ZERO).unwrap();
+    assert!(!has("off"));
+    ask(Power::Restart);
+    again.turn(Duration::ZERO).unwrap();
+    assert!(has("restarted"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use ::software::package::{Architecture, FileHash, Found, Package, PackageId, Sys
 use ::software::plan::{Action, Wish};
 use ::software::protocol::{Reply, Rules, SOFTWARE, Status, StepResult};
 use ::software::run::Outcome;
+use inventory::lessons::Grid;
 use inventory::{Audience, DeviceId};
 
 use crate::support::{Pc, School, by};
@@ -34,6 +35,7 @@ fn status(rules: Option<&Rules>, there: &[(&str, &str)], results: Vec<StepResult
         rules: rules.map(|rules| rules.digest.clone()),
         observed: there.iter().map(found).collect(),
         results,
+        signed_in: false,
         restarting: false,
     }
 }
@@ -103,6 +105,22 @@ fn a_program_that_is_assigned_reaches_a_pc_that_waits_within_a_second() {
     crate::support::until("the PC is told to look again", || {
         matches!(ask(&pc, &status(Some(&rules), &[("geany", "1.38")], Vec::new()), 0), Reply::Look(_))
     });
+}
+
+#[test]
+fn who_works_at_a_pc_in_a_lesson_is_left_alone() {
+    let school = School::open();
+    let (pc, _, _) = two_pcs(&school);
+    school.block(school.inventory.add_software(by(), &package("geany", "1", None))).unwrap();
+    wish(&school, "geany", Audience::School);
+    let rules = rules(&pc);
+    let working = Status { signed_in: true, ..status(Some(&rules), &[], Vec::new()) };
+    assert!(matches!(ask(&pc, &working, 0), Reply::Step(_)), "there is no lesson");
+    let all_day = inventory::lessons::Lesson { number: 1, starts: 0, ends: 24 * 60 };
+    let grid = Grid { week: std::array::from_fn(|_| vec![all_day]), special: Vec::new() };
+    school.block(school.inventory.set_grid(by(), &grid)).unwrap();
+    assert_eq!(ask(&pc, &working, 0), Reply::Idle);
+    assert!(matches!(ask(&pc, &status(Some(&rules), &[], Vec::new()), 0), Reply::Step(_)), "nobody is there");
 }
 
 #[test]

@@ -7,13 +7,16 @@
 //! 2. that PC becomes the model of an image of its own;
 //! 3. two more PCs, BIOS and UEFI with Secure Boot, get that image at the same time;
 //! 4. meanwhile ten iPads enrol by link, and a teacher unlocks the room from a phone, the first PC gets out, the bell rings, and it is
-//!    out again.
+//!    out again;
+//! 5. a program is put into the catalogue and is on the PCs of the room;
+//! 6. the room is switched off from the page, and one PC is switched on again over the network.
 //!
 //! Every promise is checked; the exit code tells whether all were kept.
 
 mod api;
 mod apple;
 mod doorway;
+mod evening;
 mod faults;
 mod internet;
 mod ipads;

@@ -24,6 +24,8 @@ pub(super) struct Story {
     pub(super) interrupted: mpsc::Receiver<()>,
     pub(super) work_dir: PathBuf,
     pub(super) pcs: BTreeMap<&'static str, Pc>,
+    /// Those that are switched off.
+    pub(super) off: BTreeMap<&'static str, Pc>,
     pub(super) school: School,
     pub(super) apple: Apple,
     pub(super) bridge: crate::vm::Network,
@@ -69,8 +71,8 @@ impl Story {
             now(),
             &format!("hausmeister up: the page answered after {:.1} s", took.as_secs_f64()),
         );
-        let pcs = BTreeMap::new();
-        Ok(Self { progress, interrupted, work_dir, pcs, school, apple, bridge, boot_files })
+        let (pcs, off) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { progress, interrupted, work_dir, pcs, off, school, apple, bridge, boot_files })
     }
 
     /// Everything that was promised, in order.
@@ -98,7 +100,9 @@ impl Story {
         self.wait_imaged(&[bios.0, secure.0])?;
         self.wait_own_system(&[bios.0, secure.0])?;
         self.give_to_room(&program, &[bios.0, secure.0])?;
-        self.check_result()
+        self.check_result()?;
+        self.switch_off_the_room(&[model.0, bios.0, secure.0])?;
+        self.switch_on_from_afar(bios.0)
     }
 
     pub(super) fn milestone(&mut self, what: &str) {
@@ -272,9 +276,8 @@ impl Story {
         self.school.api.post(&format!("/devices/{device}/capture"), &json!({ "image": ROOM_IMAGE }))?;
         let pc = self.pc(name)?;
         let restarted = pc.vm.mark();
-        pc.vm.press_ctrl_alt_del()?;
         self.milestone(&format!(
-            "{name} is the model of the new image {ROOM_IMAGE:?}; it restarts to be captured"
+            "{name} is the model of the new image {ROOM_IMAGE:?}; it restarts by itself to be captured"
         ));
         Ok(restarted)
     }
@@ -319,7 +322,7 @@ impl Story {
             "{:<10} {:<18} {:>9} {:>9} {:>11} {:>8} {:>8}  image",
             "PC", "firmware", "on list s", "imaged s", "own system s", "MiB", "sent MiB"
         );
-        for (name, pc) in &self.pcs {
+        for (name, pc) in self.pcs.iter().chain(&self.off) {
             println!(
                 "{:<10} {:<18} {:>9} {:>9} {:>11} {:>8} {:>8}  {}",
                 name,

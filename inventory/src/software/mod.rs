@@ -13,6 +13,7 @@ use software::package::{Architecture, Package, PackageId, System};
 use software::plan::{Observed, Wish};
 use software::turn::Turn;
 
+use crate::lessons::Bell;
 use crate::{Audience, DeviceId, EntryId, UnixMillis, WishId};
 
 pub use book::Book;
@@ -57,8 +58,18 @@ pub struct PcSoftware {
     pub architecture: Architecture,
     /// What is there.
     pub observed: Observed,
+    /// Somebody is signed in.
+    pub signed_in: bool,
     /// When it said so.
     pub reported_at: UnixMillis,
+}
+
+impl PcSoftware {
+    /// Until when it gets no steps: nobody is disturbed in a lesson.
+    #[must_use]
+    pub fn is_left_alone_until(&self, bell: &Bell) -> Option<UnixMillis> {
+        (self.signed_in && bell.lesson).then_some(bell.until)
+    }
 }
 
 /// What became of programs on a PC.

@@ -19,7 +19,7 @@ use crate::{Answer, Audience, By, DeviceId, EntryId, Error, Inventory, Result, U
 
 type EntryRow = (Uuid, String, String, i64);
 type WishRow = (Uuid, String, Option<Uuid>, Option<Uuid>, Option<Uuid>, String, String, i64);
-type PcRow = (Uuid, String, String, String, i64);
+type PcRow = (Uuid, String, String, String, i64, i64);
 type TurnRow = (Uuid, String, Option<String>, i64);
 
 impl Inventory {
@@ -186,10 +186,11 @@ impl Inventory {
             let observed = written(&pc.observed)?;
             in_transaction!(self, "keep what a PC has", tx => {
                 sqlx::query(
-                    "INSERT INTO pc_software (device_id, system, architecture, observed, reported_at) VALUES ($1, $2, $3, $4, $5)
+                    "INSERT INTO pc_software (device_id, system, architecture, observed, signed_in, reported_at)
+                     VALUES ($1, $2, $3, $4, $5, $6)
                      ON CONFLICT (device_id) DO UPDATE SET system = excluded.system, architecture = excluded.architecture,
-                       observed = excluded.observed, reported_at = excluded.reported_at")
-                    .bind(device.0).bind(system).bind(architecture).bind(observed).bind(pc.reported_at.0)
+                       observed = excluded.observed, signed_in = excluded.signed_in, reported_at = excluded.reported_at")
+                    .bind(device.0).bind(system).bind(architecture).bind(observed).bind(i64::from(pc.signed_in)).bind(pc.reported_at.0)
                     .execute(&mut *tx).await.map_err(Error::reference("keep what a PC has"))?;
                 for result in results {
                     let turn = Turn {
@@ -243,7 +244,7 @@ impl Inventory {
             let of = of.map(|id| id.0);
             let (pcs, turns): (Vec<PcRow>, Vec<TurnRow>) = on_pool!(self, pool => {
                 let pcs = sqlx::query_as(
-                    "SELECT device_id, system, architecture, observed, reported_at FROM pc_software
+                    "SELECT device_id, system, architecture, observed, signed_in, reported_at FROM pc_software
                      WHERE $1 IS NULL OR device_id = $1")
                     .bind(of).fetch_all(pool).await.map_err(Error::db("list what PCs have"))?;
                 let turns = sqlx::query_as(
@@ -295,11 +296,12 @@ fn wish((id, package, device, room, group, wish, created_by, created_at): WishRo
     })
 }
 
-fn pc((device, system, architecture, observed, reported_at): PcRow) -> Result<PcSoftware> {
+fn pc((device, system, architecture, observed, signed_in, reported_at): PcRow) -> Result<PcSoftware> {
     Ok(PcSoftware {
         system: read("pc_software", device, &system)?,
         architecture: read("pc_software", device, &architecture)?,
         observed: read("pc_software", device, &observed)?,
+        signed_in: signed_in != 0,
         reported_at: UnixMillis(reported_at),
     })
 }

@@ -31,6 +31,7 @@ fn pc(observed: &[(&str, &str)]) -> PcSoftware {
         system: System::Debian,
         architecture: Architecture::X64,
         observed: observed.iter().map(found).collect(),
+        signed_in: true,
         reported_at: BY.at,
     }
 }

@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use inventory::lessons::Grid;
 use inventory::mdm::{AppId, Declared, Holding, Install, IpadExam, IpadRule, Moment, RuledIpad, When};
 use inventory::{Change, EnrolmentId, UnixMillis, clock};
 use ipados::os::DeviceFacts;
 use ipados::rules::{Layer, needs_identity};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -188,9 +185,8 @@ impl Server {
             tracing::warn!(error = &problem as &dyn std::error::Error, "a rule for iPads is left out");
         }
         let exams = self.inventory.ipad_exams(now).await?;
-        let grid: Grid = self.inventory.grid().await?;
-        let local = Timestamp::from_millisecond(now.0).unwrap_or_default().to_zoned(TimeZone::system());
-        Ok(Book { rules, exams, moment: Moment { at: now, bell: grid.bell(&local) } })
+        let bell = self.inventory.grid().await?.bell_at(now);
+        Ok(Book { rules, exams, moment: Moment { at: now, bell } })
     }
 
     /// What one iPad should have; computed once for all for whom the same holds, and not again while nothing changes for them.

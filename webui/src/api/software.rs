@@ -105,6 +105,8 @@ pub(crate) struct PcJson {
     /// What became of it the last time.
     #[schemars(with = "Option<Value>")]
     last: Option<Turn>,
+    /// Somebody sits at it, in a lesson: it gets nothing until the end of it.
+    in_lesson: bool,
     reported_at: UnixMillis,
 }
 
@@ -118,6 +120,7 @@ impl PcJson {
             name: pc.name,
             found: pc.found,
             last: pc.last,
+            in_lesson: pc.in_lesson,
             reported_at: pc.reported_at,
         }
     }

@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use inventory::{DeviceId, ImageId, InterfaceKind, JobId, Network, NetworkId, Room, RoomId, WaitingId};
+use inventory::{
+    DeviceId, ImageId, InterfaceKind, JobId, Network, NetworkId, Power, Room, RoomId, WaitingId,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -119,6 +121,38 @@ pub(crate) async fn delete_device(
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct JobJson {
     job: JobId,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PowerBody {
+    power: Power,
+}
+
+pub(crate) async fn power(
+    State(app): State<App>,
+    Extension(me): Me,
+    Id(id): Id<DeviceId>,
+    Body(body): Body<PowerBody>,
+) -> Answer<StatusCode> {
+    actions::power(&app.inventory, me.by(), id, body.power).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How many PCs were asked.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PoweredJson {
+    asked: usize,
+}
+
+pub(crate) async fn power_room(
+    State(app): State<App>,
+    Extension(me): Me,
+    Id(id): Id<RoomId>,
+    Body(body): Body<PowerBody>,
+) -> Answer<Json<PoweredJson>> {
+    let asked = actions::power_room(&app.inventory, me.by(), id, body.power).await?;
+    Ok(Json(PoweredJson { asked }))
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::extract::State;
-use inventory::{Device, DeviceId, InterfaceKind, Room};
+use inventory::{Device, DeviceId, InterfaceKind, PowerAsk, Room, UnixMillis};
 
 use crate::actions;
 use crate::app::App;
 use crate::failure::Answer;
 use crate::fields::{Asked, Fields, Id};
+use crate::format;
 use crate::page::{Here, Page, Shown, Visit};
 use crate::pages::software::{OnDevice, on_device};
 use crate::pages::{Confirm, Me, choices};
@@ -38,6 +39,10 @@ pub(crate) struct DevicePage {
     pub(crate) hardware: Hardware,
     pub(crate) hardware_lines: Vec<(&'static str, String)>,
     pub(crate) programs: Vec<OnDevice>,
+    /// It can be switched on over the network.
+    pub(crate) has_cable: bool,
+    /// It was asked to switch on or off today, and what became of that.
+    pub(crate) power: Option<String>,
 }
 
 /// A network card with the form of its fixed address.
@@ -128,6 +133,19 @@ pub(crate) async fn reserve(
     }
 }
 
+/// `POST /devices/{id}/power`
+pub(crate) async fn power(
+    State(app): State<App>,
+    axum::Extension(me): Me,
+    visit: Visit,
+    Id(id): Id<DeviceId>,
+    form: Fields,
+) -> Answer {
+    let power = actions::power_of(form.text("power"))?;
+    let done = actions::power(&app.inventory, me.by(), id, power).await;
+    visit.go_done(&path(id), done.map(|()| Texts::of(visit.lang).said_power(power, 1)))
+}
+
 /// `GET /devices/{id}/deploy?image=ID`
 pub(crate) async fn confirm_deploy(
     State(app): State<App>,
@@ -212,6 +230,8 @@ async fn page(app: &App, visit: &Visit, id: DeviceId) -> Answer<DevicePage> {
     let hardware = Hardware::read(visit.lang, &device.hardware);
     Ok(DevicePage {
         programs: on_device(app, visit, id).await?,
+        has_cable: device.interfaces.iter().any(|card| card.kind == InterfaceKind::Lan),
+        power: power_asked(app, visit, &device).await?,
         p: visit.page(Here::Devices),
         approved: device.key.is_some(),
         job: context.open.get(&id).map(|job| context.job(job, &names)),
@@ -228,6 +248,17 @@ async fn page(app: &App, visit: &Visit, id: DeviceId) -> Answer<DevicePage> {
         hardware,
         d: context.row(&device),
     })
+}
+
+async fn power_asked(app: &App, visit: &Visit, device: &Device) -> Answer<Option<String>> {
+    let now = inventory::clock::now();
+    let since = UnixMillis(now.0.saturating_sub(POWER_SHOWN_MILLIS));
+    let asks = app.inventory.power_asks(since, Some(device.id)).await?;
+    let say = |ask: &PowerAsk| {
+        let asked = format::clock(ask.asked_at);
+        Texts::of(visit.lang).power(ask.power, ask.state(device.last_seen, now), &asked)
+    };
+    Ok(asks.first().map(say))
 }
 
 async fn deploy_page(app: &App, visit: &Visit, id: DeviceId, image: Option<&str>) -> Answer<DeployPage> {
@@ -309,3 +340,5 @@ fn cards(t: &Texts, device: &Device) -> Vec<CardForm> {
 fn path(id: DeviceId) -> String {
     format!("/devices/{id}")
 }
+
+const POWER_SHOWN_MILLIS: i64 = 12 * 3600 * 1000;

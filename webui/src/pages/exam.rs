@@ -153,7 +153,7 @@ async fn form(app: &App, me: &SignedIn, fields: Option<&Fields>) -> Answer<ExamF
     let rooms = app.inventory.rooms().await?.into_iter().map(|room| (room.id.to_string(), room.name));
     let classes = lessons::groups(app, me).await?.into_iter().map(|group| (group.id.to_string(), group.name));
     let lists = lessons::allow_lists(app).await?.into_iter().map(|list| (list.id.to_string(), list.name));
-    let (bell, _) = app.inventory.grid().await?.end(&lessons::zoned(clock::now()), Span::Lesson);
+    let (bell, _) = app.inventory.grid().await?.end(&inventory::lessons::local(clock::now()), Span::Lesson);
     let until = Some(text("until")).filter(|until| !until.is_empty());
     Ok(ExamForm {
         name: text("name"),

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::failure::Answer;
 use crate::notices;
 use crate::page::{Here, Page, Visit};
+use crate::pages::night::{self, RoomReport};
 use crate::pages::{Me, strays, texts_of};
 use crate::rights::{self, Right};
 use crate::texts::Texts;
@@ -29,6 +30,8 @@ pub(crate) struct Overview {
     pub(crate) unusable: Vec<String>,
     pub(crate) jobs: Vec<JobView>,
     pub(crate) rooms: Vec<RoomLine>,
+    /// What came of the last night.
+    pub(crate) night: Option<(String, Vec<RoomReport>)>,
 }
 
 /// A number that leads to its page.
@@ -105,5 +108,6 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
         ),
         jobs,
         rooms: rooms.collect(),
+        night: night::report(&app, visit.lang).await?,
     })
 }

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use inventory::RoomId;
 
+use crate::actions;
 use crate::app::App;
 use crate::failure::{Answer, Failure};
 use crate::fields::{Fields, Id};
@@ -62,6 +63,20 @@ pub(crate) async fn rename(
     let done = app.inventory.rename_room(me.by(), id, form.text("name")).await;
     let said = |()| Texts::of(visit.lang).said_saved.to_owned();
     visit.go_done("/rooms", done.map(said).map_err(Failure::from))
+}
+
+/// `POST /rooms/{id}/power`
+pub(crate) async fn power(
+    State(app): State<App>,
+    axum::Extension(me): Me,
+    visit: Visit,
+    Id(id): Id<RoomId>,
+    form: Fields,
+) -> Answer {
+    let power = actions::power_of(form.text("power"))?;
+    let done = actions::power_room(&app.inventory, me.by(), id, power).await;
+    let said = |asked| Texts::of(visit.lang).said_power(power, asked);
+    visit.go_done(&format!("/devices?room={id}"), done.map(said))
 }
 
 /// `POST /rooms/{id}/delete`. A room is empty when it can be deleted, so nobody is asked twice.

@@ -4,6 +4,7 @@ use inventory::gate::{Exam, Rule, Slot};
 use inventory::import::{Import, Undone};
 use inventory::lessons::Grid;
 use inventory::mdm::{AdeDevice, App, AppleService, Enrolment, Invitation};
+use inventory::night::NightPlan;
 use inventory::{
     Change, Device, Filter, Group, Image, Job, NameList, Network, Notice, Room, Stray, Token, Waiting,
 };
@@ -12,8 +13,8 @@ use serde_json::Value;
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
-    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, own, people, read, rules, session, software,
-    tokens, write,
+    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, night, own, people, read, rules, session,
+    software, tokens, write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
@@ -79,6 +80,8 @@ fn device_api() -> Vec<Route> {
             .gives::<Device>(),
         delete(Devices, "/api/v1/devices/{id}", write::delete_device)
             .says("Ein Gerät löschen", "Delete a device"),
+        post(Devices, "/api/v1/devices/{id}/power", write::power)
+            .says("Einen PC ein- oder ausschalten oder neu starten", "Switch a PC on or off, or restart it"),
         post(Devices, "/api/v1/devices/{id}/deploy", write::deploy)
             .says("Ein Image aufspielen lassen", "Have an image deployed")
             .creates::<write::JobJson>(),
@@ -95,6 +98,20 @@ fn device_api() -> Vec<Route> {
             .says("Einen Raum anlegen", "Add a room")
             .creates::<Room>(),
         put(Devices, "/api/v1/rooms/{id}", write::rename_room).says("Einen Raum umbenennen", "Rename a room"),
+        post(Devices, "/api/v1/rooms/{id}/power", write::power_room)
+            .says(
+                "Die PCs eines Raums ein- oder ausschalten oder neu starten",
+                "Switch the PCs of a room on or off, or restart them",
+            )
+            .gives::<write::PoweredJson>(),
+        get(Devices, "/api/v1/night", night::latest)
+            .says("Was aus der letzten Nachtschicht wurde", "What came of the last night shift")
+            .gives::<Option<crate::night::Night>>(),
+        get(Devices, "/api/v1/night-plans", night::plans)
+            .says("Die Räume mit Nachtschicht", "The rooms with a night shift")
+            .gives::<List<NightPlan>>(),
+        put(Devices, "/api/v1/rooms/{id}/night", night::save)
+            .says("Die Nachtschicht eines Raums festlegen", "Set the night shift of a room"),
         delete(Devices, "/api/v1/rooms/{id}", write::delete_room)
             .says("Einen leeren Raum löschen", "Delete an empty room"),
         delete(Devices, "/api/v1/images/{id}", write::delete_image)

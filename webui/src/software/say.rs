@@ -31,6 +31,9 @@ pub(crate) fn say_state(lang: Lang, pc: &OnPc) -> Badge {
             says("warn", "braucht einen Neustart", "needs a restart")
         }
         (Stand::ToDo(..), Some(Outcome::Waiting { .. })) => says("warn", "PC ist belegt", "PC is in use"),
+        (Stand::ToDo(..), _) if pc.in_lesson => {
+            says("idle", "wartet auf das Ende der Stunde", "waits for the end of the lesson")
+        }
         (Stand::ToDo(Action::Uninstall { .. }, _), _) => says("busy", "wird entfernt", "is being removed"),
         (Stand::ToDo(Action::Upgrade { .. }, _), _) => says("busy", "wird erneuert", "is being updated"),
         (Stand::ToDo(Action::Install, _), _) => says("busy", "wird installiert", "is being installed"),

@@ -40,6 +40,7 @@ pub(super) async fn programs(
         system: System::Debian,
         architecture: Architecture::X64,
         observed,
+        signed_in: false,
         reported_at: by.at,
     };
     let version = |package: &Package| (package.id.clone(), Found::Version(package.version.clone()));

@@ -14,6 +14,7 @@ use inventory::mdm::{
     Action, AppId, AppleKind, Arrival, Asset, Found, Install, Licence, LicenceChange, LicenceState, Lookup,
     NewAppleService, NewCertificate, NewCommand, NewInvitation, NewIpadRule, Outcome, Reachable, When,
 };
+use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
 use inventory::vault::Vault;
 use inventory::{
     AppAssignmentId, Audience, By, DeviceId, DhcpMode, EnrolmentId, EntryId, ExamId, Filter, FilterId,
@@ -240,6 +241,7 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
         inventory.see_strays(earlier(2), &[(network, unknown, [10, 77, 0, 51].into())]).await?;
     }
     let class = lessons(inventory, by, network, room, &ids, announced).await?;
+    night(inventory, by, room, &ids).await?;
     let exam = exam(inventory, by, library, *off).await?;
     let (list, filter, slot) = names(inventory, by, empty_room).await?;
     let (book, _) = inventory.gate_book(now).await?;
@@ -443,6 +445,28 @@ async fn lessons(
         inventory.confirm_levels(By { actor: "gate", ..by }, &levels).await?;
     }
     Ok(class)
+}
+
+/// A night in which most PCs of a room became ready.
+async fn night(inventory: &Inventory, by: By<'_>, room: RoomId, pcs: &[DeviceId]) -> Result<()> {
+    let evenings = [true, true, true, true, true, false, false];
+    let plan = NightPlan { room, evenings, begins: 22 * 60, ends: 6 * 60, image: true, switch_off: true };
+    inventory.set_night_plan(by, &plan).await?;
+    let evening = inventory::lessons::local(by.at).date();
+    let states = [
+        NightState::SwitchedOff,
+        NightState::Ready,
+        NightState::InUse,
+        NightState::Silent,
+        NightState::ImageFailed("the disk of <b>the PC</b> cannot be written".to_owned()),
+    ];
+    let note = |(state, device): (NightState, &DeviceId)| PcTonight {
+        device: *device,
+        evening,
+        note: NightNote { state, calls: 1, since: by.at },
+    };
+    let notes: Vec<PcTonight> = states.into_iter().zip(pcs).map(note).collect();
+    inventory.keep_night_notes(by, &notes).await
 }
 
 /// Lists, a filter that uses them, and hours at which a room has no internet: one without devices, whose state would depend on the hour.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
-use inventory::{By, DhcpMode, JobState, WaitingId, WaitingState, clock};
+use inventory::{By, DhcpMode, JobState, Power, UnixMillis, WaitingId, WaitingState, clock};
 
 use crate::lang::Lang;
 use crate::testing::{Desk, Got, form, stranger};
@@ -61,7 +61,7 @@ async fn every_page_exists_in_german_and_english() {
     let school = &desk.school;
     let (device, busy, announced) = (school.device, school.busy, school.announced);
     let mut paths: Vec<String> =
-        ["/", "/waiting", "/devices", "/rooms", "/images", "/jobs", "/networks", "/networks/new"]
+        ["/", "/waiting", "/devices", "/night", "/rooms", "/images", "/jobs", "/networks", "/networks/new"]
             .map(str::to_owned)
             .to_vec();
     paths.extend(
@@ -305,6 +305,65 @@ async fn a_pc_that_looks_like_a_known_device_can_take_its_place() {
     let new = desk.inventory.device(old.id).await.unwrap().unwrap();
     assert_eq!((new.name, new.room), (old.name, old.room));
     assert_ne!(new.key, old.key);
+}
+
+#[tokio::test]
+async fn pcs_are_switched_on_and_off_from_their_page_and_for_a_job() {
+    let desk = Desk::new().await;
+    let (device, announced) = (desk.school.device, desk.school.announced);
+    let asked = async |device| {
+        let asks = desk.inventory.power_asks(UnixMillis(0), Some(device)).await.unwrap();
+        asks.first().map(|ask| ask.power)
+    };
+    let own = format!("/devices/{device}");
+    let page = desk.get(&own).await.body;
+    assert!(page.contains(r#"name="power" value="off""#) && !page.contains("Einschalten ("), "{page}");
+    assert_eq!(desk.post(&format!("{own}/power"), &[("power", "on")]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(asked(device).await, Some(Power::On));
+    assert!(desk.get(&own).await.body.contains("Einschalten ("));
+    let got = desk.post(&format!("{own}/power"), &[("power", "explode")]).await;
+    assert_eq!((got.status, asked(device).await), (StatusCode::UNPROCESSABLE_ENTITY, Some(Power::On)));
+
+    // Those that have no agent yet are left out.
+    let room = desk.school.room;
+    desk.post(&format!("/rooms/{room}/power"), &[("power", "off")]).await;
+    assert_eq!(asked(device).await, Some(Power::Off));
+    assert_eq!(asked(announced).await, None);
+
+    // Its own system runs, so a job has it restarted.
+    let job = desk.inventory.open_job(device).await.unwrap();
+    assert!(job.is_none(), "{job:?}");
+    desk.post(&format!("{own}/capture"), &[("image", "Neu")]).await;
+    assert_eq!(asked(device).await, Some(Power::Restart));
+}
+
+#[tokio::test]
+async fn a_night_is_told_room_by_room_with_what_to_do_and_planned() {
+    let desk = Desk::new().await;
+    let page = desk.get("/night").await.body;
+    for said in [
+        "2/5 bereit",
+        "jemand war angemeldet",
+        "antwortet nicht",
+        "Image gescheitert",
+        "Mo Di Mi Do Fr 22:00–06:00",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(desk.get("/").await.body.contains("2/5 bereit"), "the overview says it");
+    let room = desk.school.empty_room;
+    let path = format!("/rooms/{room}/night");
+    let plan = [("day", "1"), ("day", "7"), ("begins", "21:30"), ("ends", "23:00"), ("image", "1")];
+    desk.post(&path, &plan).await;
+    let plans = desk.inventory.night_plans().await.unwrap().0;
+    let saved = plans.iter().find(|plan| plan.room == room).unwrap();
+    let evenings = [true, false, false, false, false, false, true];
+    assert_eq!((saved.evenings, saved.begins, saved.ends), (evenings, 21 * 60 + 30, 23 * 60));
+    assert_eq!((saved.image, saved.switch_off), (true, false));
+    desk.post(&path, &[("begins", "halb neun"), ("ends", "23:00"), ("day", "2")]).await;
+    assert_eq!(desk.inventory.night_plans().await.unwrap().0, plans, "that is no time");
+    desk.post(&path, &[("begins", "21:30"), ("ends", "23:00")]).await;
+    assert_eq!(desk.inventory.night_plans().await.unwrap().0.len(), plans.len() - 1);
 }
 
 #[tokio::test]

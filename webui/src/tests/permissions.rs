@@ -63,10 +63,28 @@ pub(super) fn fitting(route: &Route, request: axum::http::request::Builder) -> R
     }
     if route.path.starts_with("/api/") {
         let body = r#"{"name": "neuer-name", "room": "Raum 204", "image": "Debian Schule"}"#;
-        let body = if route.path.ends_with("/deploy") { "{}" } else { body };
+        let body = match route.path.rsplit('/').next() {
+            Some("deploy") => "{}",
+            Some("power") => r#"{"power": "on"}"#,
+            Some("night") => {
+                r#"{"evenings": [true, true, true, true, true, false, false], "begins": 1320, "ends": 360, "image": true, "switch_off": true}"#
+            }
+            _ => body,
+        };
         return request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap();
     }
-    form(request, &[("name", "neuer-name"), ("room", "Raum 204"), ("image", "Debian Schule"), ("lang", "en")])
+    form(
+        request,
+        &[
+            ("name", "neuer-name"),
+            ("room", "Raum 204"),
+            ("image", "Debian Schule"),
+            ("lang", "en"),
+            ("power", "on"),
+            ("begins", "22:00"),
+            ("ends", "06:00"),
+        ],
+    )
 }
 
 /// A number that grows with every change of anything that a route can change.

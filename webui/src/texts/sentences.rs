@@ -3,7 +3,8 @@
 use inventory::gate::{Cause, Layer};
 use inventory::import::{Field, Form, Verdict};
 use inventory::mdm::Action;
-use inventory::{JobResult, Level, ListAction, Role, YouTube};
+use inventory::night::NightState;
+use inventory::{JobResult, Level, ListAction, Power, PowerState, Role, YouTube};
 
 use super::Texts;
 use crate::lang::Lang;
@@ -112,6 +113,134 @@ impl Texts {
             (Lang::De, true) => format!("{name} ({room}) ist freigegeben; das Image wird aufgespielt."),
             (Lang::En, false) => format!("{name} ({room}) is approved."),
             (Lang::En, true) => format!("{name} ({room}) is approved; the image is being deployed."),
+        }
+    }
+
+    /// Heading of what came of a night.
+    pub(crate) fn night_of(&self, evening: &str, running: bool) -> String {
+        match (self.lang, running) {
+            (Lang::De, true) => format!("Die Nacht seit {evening} läuft"),
+            (Lang::En, true) => format!("The night since {evening} is running"),
+            (Lang::De, false) => format!("Die Nacht vom {evening}"),
+            (Lang::En, false) => format!("The night of {evening}"),
+        }
+    }
+
+    /// How many PCs of a room are as they should be.
+    pub(crate) fn night_sum(&self, ready: usize, total: usize) -> String {
+        match self.lang {
+            Lang::De => format!("{ready}/{total} bereit"),
+            Lang::En => format!("{ready}/{total} ready"),
+        }
+    }
+
+    /// How far a PC came in a night: the kind of badge, the state, and what to do about it.
+    pub(crate) fn night_state(
+        &self,
+        state: &NightState,
+        running: bool,
+    ) -> (&'static str, &'static str, String) {
+        let (kind, de, en, advice_de, advice_en) = match state {
+            NightState::Ready | NightState::SwitchedOff => ("good", "bereit", "ready", "", ""),
+            NightState::Called if running => ("busy", "wird eingeschaltet", "being switched on", "", ""),
+            NightState::Working if running => ("busy", "in Arbeit", "being worked on", "", ""),
+            NightState::Working => (
+                "warn",
+                "nicht fertig geworden",
+                "not finished",
+                "Es geht in der nächsten Nacht weiter; eine frühere Anfangszeit hilft.",
+                "It goes on in the next night; an earlier beginning helps.",
+            ),
+            NightState::InUse => (
+                "warn",
+                "jemand war angemeldet",
+                "somebody was signed in",
+                "Abmelden; in der nächsten Nacht wird es wieder versucht.",
+                "Sign out; it is tried again in the next night.",
+            ),
+            NightState::Postponed => (
+                "warn",
+                "verschoben",
+                "postponed",
+                "Der Auftrag wurde von Hand abgebrochen; er kommt in der nächsten Nacht wieder.",
+                "The job was cancelled by hand; it comes again in the next night.",
+            ),
+            NightState::TooLate => (
+                "warn",
+                "zu spät für sein Image",
+                "too late for its image",
+                "Eine frühere Anfangszeit wählen oder das Image von Hand aufspielen.",
+                "Choose an earlier beginning or have the image deployed by hand.",
+            ),
+            NightState::Called | NightState::Silent => (
+                "bad",
+                "antwortet nicht",
+                "does not answer",
+                "Steckt das Netzwerkkabel, und ist „Wake on LAN“ in der Firmware erlaubt?",
+                "Is the network cable plugged in, and is \"Wake on LAN\" allowed in the firmware?",
+            ),
+            NightState::ImageFailed(reason) => {
+                let (de, en) = ("Image gescheitert", "image failed");
+                return ("bad", if self.lang == Lang::De { de } else { en }, reason.clone());
+            }
+            NightState::ProgramFailed => (
+                "bad",
+                "Programm gescheitert",
+                "program failed",
+                "Auf der Seite des PCs steht, welches und warum.",
+                "The page of the PC says which one and why.",
+            ),
+        };
+        match self.lang {
+            Lang::De => (kind, de, advice_de.to_owned()),
+            Lang::En => (kind, en, advice_en.to_owned()),
+        }
+    }
+
+    /// How many PCs of a room were asked to switch on or off.
+    pub(crate) fn said_power(&self, power: Power, asked: usize) -> String {
+        let pcs = match self.lang {
+            Lang::De => count(asked, "PC", "PCs"),
+            Lang::En => count(asked, "PC", "PCs"),
+        };
+        match (self.lang, power) {
+            (Lang::De, _) if asked == 0 => "In diesem Raum steht kein PC, der das kann.".to_owned(),
+            (Lang::En, _) if asked == 0 => "There is no PC in this room that can do that.".to_owned(),
+            (Lang::De, Power::On) => format!("Eingeschaltet werden: {pcs}."),
+            (Lang::En, Power::On) => format!("Being switched on: {pcs}."),
+            (Lang::De, Power::Restart) => format!("Neu gestartet werden, wo niemand angemeldet ist: {pcs}."),
+            (Lang::En, Power::Restart) => format!("Being restarted, where nobody is signed in: {pcs}."),
+            (Lang::De, Power::Off) => format!("Ausgeschaltet werden, wo niemand angemeldet ist: {pcs}."),
+            (Lang::En, Power::Off) => format!("Being switched off, where nobody is signed in: {pcs}."),
+        }
+    }
+
+    /// What became of a PC that was to be switched on or off.
+    pub(crate) fn power(&self, power: Power, state: PowerState, asked: &str) -> String {
+        let what = match (self.lang, power) {
+            (Lang::De, Power::On) => "Einschalten",
+            (Lang::En, Power::On) => "Switch on",
+            (Lang::De, Power::Restart) => "Neu starten",
+            (Lang::En, Power::Restart) => "Restart",
+            (Lang::De, Power::Off) => "Ausschalten",
+            (Lang::En, Power::Off) => "Switch off",
+        };
+        let (de, en) = match (power, state) {
+            (Power::On, PowerState::Open) => ("wird versucht", "being tried"),
+            (_, PowerState::Open) => ("sobald niemand angemeldet ist", "as soon as nobody is signed in"),
+            (_, PowerState::Done) => ("erledigt", "done"),
+            (Power::On, PowerState::Silent) => (
+                "der PC hat sich nicht gemeldet. Steckt das Netzwerkkabel, und ist „Wake on LAN“ in seiner Firmware erlaubt?",
+                "the PC did not answer. Is the network cable plugged in, and is \"Wake on LAN\" allowed in its firmware?",
+            ),
+            (_, PowerState::Silent) => (
+                "nicht geschehen: es war jemand angemeldet, oder der PC ist aus",
+                "did not happen: somebody was signed in, or the PC is off",
+            ),
+        };
+        match self.lang {
+            Lang::De => format!("{what} ({asked}): {de}"),
+            Lang::En => format!("{what} ({asked}): {en}"),
         }
     }
 
@@ -590,6 +719,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("token", "API-Token", "API token"),
     ("app", "App", "App"),
     ("package", "Programm", "Program"),
+    ("night", "Nachtschicht", "Night shift"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
@@ -617,6 +747,9 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("exam allow_list", "einer Klausur: nur Freigabeliste", "of an exam: allow list only"),
     ("exam ended", "einer Klausur beendet", "of an exam ended"),
     ("exam prolonged", "einer Klausur verlängert", "of an exam prolonged"),
+    ("asked to switch on", "soll sich einschalten", "to switch on"),
+    ("asked to restart", "soll neu starten", "to restart"),
+    ("asked to switch off", "soll sich ausschalten", "to switch off"),
     ("gate set", "geändert (Internet)", "changed (internet)"),
     ("owner set", "geändert (Besitz)", "changed (owner)"),
     ("visits", "gehört eine Zeit lang woandershin", "belongs elsewhere for a while"),

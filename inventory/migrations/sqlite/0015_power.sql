@@ -1,0 +1,12 @@
+-- Switching PCs on and off. Paired with ../postgres/0015_power.sql.
+
+-- What was asked of a PC last: "on", "restart" or "off".
+CREATE TABLE power_asks (
+    device_id BLOB PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+    power TEXT NOT NULL,
+    asked_at INTEGER NOT NULL,
+    told_at INTEGER
+) STRICT;
+
+-- Whether somebody was signed in when a PC said what it has.
+ALTER TABLE pc_software ADD COLUMN signed_in INTEGER NOT NULL DEFAULT 0;

@@ -1,0 +1,74 @@
+//! What came of the night shift, the same for page, overview and API.
+
+use std::collections::BTreeMap;
+
+use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
+use inventory::{DeviceId, Hostname, RoomId, clock, lessons};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::failure::Answer;
+
+/// What came of a shift.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Night {
+    /// The day on which it began.
+    #[schemars(with = "String")]
+    pub(crate) evening: Date,
+    /// Whether it still runs in some room.
+    pub(crate) running: bool,
+    /// By name.
+    pub(crate) rooms: Vec<NightRoom>,
+}
+
+/// What came of it in a room.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct NightRoom {
+    pub(crate) room: RoomId,
+    pub(crate) name: String,
+    /// PCs that are as they should be.
+    pub(crate) ready: usize,
+    /// The others, by name.
+    pub(crate) others: Vec<NightPc>,
+}
+
+/// A PC that is not as it should be.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct NightPc {
+    pub(crate) device: DeviceId,
+    pub(crate) name: Hostname,
+    #[serde(flatten)]
+    pub(crate) note: NightNote,
+}
+
+/// The latest shift of the last days; none if there was none.
+pub(crate) async fn latest(app: &App) -> Answer<Option<Night>> {
+    let local = lessons::local(clock::now());
+    let today = local.date();
+    let (notes, _) = app.inventory.night_notes(today.checked_sub(DAYS.days()).unwrap_or(today)).await?;
+    let Some(evening) = notes.first().map(|note| note.evening) else { return Ok(None) };
+    let (plans, _) = app.inventory.night_plans().await?;
+    let grid = app.inventory.grid().await?;
+    let runs = |plan: &NightPlan| plan.tonight(&grid, &local).is_some_and(|shift| shift.evening == evening);
+    let (devices, _) = app.inventory.devices().await?;
+    let mut rooms: BTreeMap<String, NightRoom> = BTreeMap::new();
+    for PcTonight { device, note, .. } in notes.into_iter().filter(|note| note.evening == evening) {
+        let Some(device) = devices.iter().find(|known| known.id == device) else { continue };
+        let (room, name) = (device.room.id, device.room.name.clone());
+        let empty = || NightRoom { room, name: name.clone(), ready: 0, others: Vec::new() };
+        let room = rooms.entry(name.clone()).or_insert_with(empty);
+        match note.state {
+            NightState::Ready | NightState::SwitchedOff => room.ready += 1,
+            _ => room.others.push(NightPc { device: device.id, name: device.name.clone(), note }),
+        }
+    }
+    let mut rooms: Vec<NightRoom> = rooms.into_values().collect();
+    rooms.iter_mut().for_each(|room| room.others.sort_by(|a, b| a.name.cmp(&b.name)));
+    Ok(Some(Night { evening, running: plans.iter().any(runs), rooms }))
+}
+
+/// A shift that is longer ago says nothing about this morning.
+const DAYS: i64 = 4;

@@ -1,0 +1,155 @@
+//! The night shift: what came of the last one, and what is planned for each room.
+
+use askama::Template;
+use axum::extract::State;
+use inventory::RoomId;
+use inventory::lessons::hour;
+use inventory::night::NightPlan;
+
+use crate::app::App;
+use crate::failure::{Answer, Failure};
+use crate::fields::{Fields, Id};
+use crate::lang::Lang;
+use crate::lessons;
+use crate::night::{self, Night, NightPc, NightRoom};
+use crate::page::{Here, Page, Visit};
+use crate::pages::Me;
+use crate::texts::Texts;
+use crate::views::Badge;
+
+#[derive(Template)]
+#[template(path = "night.html")]
+pub(crate) struct NightPage {
+    pub(crate) p: Page,
+    /// Heading of the report.
+    pub(crate) heading: String,
+    pub(crate) report: Vec<RoomReport>,
+    pub(crate) plans: Vec<PlanForm>,
+    pub(crate) days: [(u8, &'static str); 7],
+}
+
+/// What came of it in a room.
+pub(crate) struct RoomReport {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) sum: Badge,
+    pub(crate) others: Vec<PcReport>,
+}
+
+/// What came of it on a PC that is not as it should be.
+pub(crate) struct PcReport {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) state: Badge,
+    /// What to do about it.
+    pub(crate) advice: String,
+}
+
+/// The plan of a room, as a form.
+pub(crate) struct PlanForm {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Numbers of the evenings, from 1.
+    pub(crate) evenings: Vec<u8>,
+    pub(crate) begins: String,
+    pub(crate) ends: String,
+    pub(crate) image: bool,
+    pub(crate) switch_off: bool,
+    /// In a few words.
+    pub(crate) about: String,
+}
+
+/// `GET /night`
+pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
+    let t = Texts::of(visit.lang);
+    let (heading, report) =
+        report(&app, visit.lang).await?.unwrap_or_else(|| (t.night_none.to_owned(), Vec::new()));
+    let (plans, _) = app.inventory.night_plans().await?;
+    let rooms = app.inventory.rooms().await?.into_iter().map(|room| {
+        let plan = plans.iter().find(|plan| plan.room == room.id);
+        let form = plan.cloned().unwrap_or_else(|| proposed(room.id));
+        let evenings: Vec<u8> =
+            (1..).zip(form.evenings).filter(|(_, wanted)| *wanted).map(|(n, _)| n).collect();
+        let names = t.weekdays().into_iter().filter(|(n, _)| evenings.contains(n)).map(|(_, name)| name);
+        let names: Vec<&str> = names.collect();
+        PlanForm {
+            id: room.id.to_string(),
+            name: room.name,
+            about: match plan {
+                Some(_) => format!("{} {}–{}", names.join(" "), hour(form.begins), hour(form.ends)),
+                None => t.night_not.to_owned(),
+            },
+            evenings,
+            begins: hour(form.begins),
+            ends: hour(form.ends),
+            image: form.image,
+            switch_off: form.switch_off,
+        }
+    });
+    visit.show(&NightPage {
+        plans: rooms.collect(),
+        report,
+        heading,
+        days: t.weekdays(),
+        p: visit.page(Here::Night),
+    })
+}
+
+/// What came of the last night: a heading, and the rooms.
+pub(crate) async fn report(app: &App, lang: Lang) -> Answer<Option<(String, Vec<RoomReport>)>> {
+    let t = Texts::of(lang);
+    let Some(Night { evening, running, rooms }) = night::latest(app).await? else { return Ok(None) };
+    let heading = t.night_of(&evening.strftime("%d.%m.").to_string(), running);
+    let rooms = rooms.into_iter().map(|room| room_report(t, room, running));
+    Ok(Some((heading, rooms.collect())))
+}
+
+/// `POST /rooms/{id}/night`: `day` (several; none means no night shift), `begins`, `ends`, `image`, `switch_off`.
+pub(crate) async fn save(
+    State(app): State<App>,
+    axum::Extension(me): Me,
+    visit: Visit,
+    Id(room): Id<RoomId>,
+    form: Fields,
+) -> Answer {
+    let saved = async {
+        let days: Vec<u8> = form.all("day").filter_map(|day| day.parse().ok()).collect();
+        let plan = NightPlan {
+            room,
+            evenings: std::array::from_fn(|day| days.iter().any(|wanted| usize::from(*wanted) == day + 1)),
+            begins: lessons::minute("begins", form.text("begins"))?,
+            ends: lessons::minute("ends", form.text("ends"))?,
+            image: form.given("image").is_some(),
+            switch_off: form.given("switch_off").is_some(),
+        };
+        app.inventory.set_night_plan(me.by(), &plan).await?;
+        Ok::<_, Failure>(Texts::of(visit.lang).said_saved.to_owned())
+    };
+    visit.go_done("/night", saved.await)
+}
+
+/// What most schools want.
+fn proposed(room: RoomId) -> NightPlan {
+    let evenings = [true, true, true, true, true, false, false];
+    NightPlan { room, evenings, begins: 22 * 60, ends: 6 * 60, image: true, switch_off: true }
+}
+
+fn room_report(t: &Texts, room: NightRoom, running: bool) -> RoomReport {
+    let total = room.ready + room.others.len();
+    let kind = match room.others.is_empty() {
+        true => "good",
+        false if running => "busy",
+        false => "bad",
+    };
+    RoomReport {
+        id: room.room.to_string(),
+        name: room.name,
+        sum: Badge::new(kind, &t.night_sum(room.ready, total)),
+        others: room.others.into_iter().map(|pc| pc_report(t, pc, running)).collect(),
+    }
+}
+
+fn pc_report(t: &Texts, pc: NightPc, running: bool) -> PcReport {
+    let (kind, state, advice) = t.night_state(&pc.note.state, running);
+    PcReport { id: pc.device.to_string(), name: pc.name.to_string(), state: Badge::new(kind, state), advice }
+}
