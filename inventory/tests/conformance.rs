@@ -391,7 +391,7 @@ async fn a_room_has_a_night_shift_and_what_came_of_it_is_kept(open: Open) {
     let plan = NightPlan { room, evenings, begins: 1320, ends: 360, image: true, switch_off: false };
     inventory.set_night_plan(BY, &NightPlan { begins: 1, ..plan.clone() }).await.unwrap();
     inventory.set_night_plan(BY, &plan).await.unwrap();
-    assert_eq!(inventory.night_plans().await.unwrap().0, [plan.clone()]);
+    assert_eq!(inventory.night_plans().await.unwrap().0, std::slice::from_ref(&plan));
     assert!(
         inventory.set_night_plan(BY, &NightPlan { room: RoomId::random(), ..plan.clone() }).await.is_err()
     );

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 
+use inventory::night::ON_MILLIS;
 use inventory::suggest::Series;
 use inventory::{
     By, Cidr, Device, DeviceId, DhcpMode, Hostname, Image, Interface, InterfaceKind, Inventory, JobId,
@@ -490,6 +491,3 @@ mod tests {
         }
     }
 }
-
-/// The agent of a PC that is on speaks once a minute.
-const ON_MILLIS: i64 = 3 * 60_000;
