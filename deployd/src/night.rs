@@ -139,6 +139,7 @@ impl NightShift {
         let ask = async |power| self.inventory.ask_power(by(now), &[device.id], power).await.map(|_| ());
         match (deed, device.desired_image) {
             (Deed::Call, _) => ask(Power::On).await,
+            (Deed::Restart, _) => ask(Power::Restart).await,
             (Deed::SwitchOff, _) => ask(Power::Off).await,
             (Deed::Deploy, Some(image)) => {
                 let task = JobTask::Deploy { image, version: None };
@@ -153,8 +154,12 @@ impl NightShift {
 impl School {
     fn pc(&self, device: &Device, subject: Option<&GateDevice>, tonight: &Tonight, now: UnixMillis) -> PcNow {
         let programs = self.programs.get(&device.id);
+        let worked_at = match self.jobs.get(&device.id).map(|job| &job.state) {
+            Some(JobState::Running { progress, .. }) => Some(progress.at),
+            _ => None,
+        };
         PcNow {
-            last_seen: device.last_seen,
+            last_seen: device.last_seen.max(worked_at),
             signed_in: programs.is_some_and(|known| known.pc.signed_in),
             image: self.image(device, tonight),
             programs: match (programs, subject) {
@@ -167,7 +172,8 @@ impl School {
 
     fn image(&self, device: &Device, tonight: &Tonight) -> ImageNow {
         match self.jobs.get(&device.id).map(|job| (&job.state, &job.task)) {
-            Some((JobState::Queued | JobState::Running { .. }, _)) => return ImageNow::Job,
+            Some((JobState::Queued, _)) => return ImageNow::Queued,
+            Some((JobState::Running { .. }, _)) => return ImageNow::Running,
             Some((JobState::Failed { finished_at, reason }, JobTask::Deploy { .. }))
                 if *finished_at >= tonight.begins =>
             {

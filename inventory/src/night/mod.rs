@@ -61,6 +61,8 @@ pub enum NightState {
     SwitchedOff,
     /// It did not answer, however often it was called.
     Silent,
+    /// A job waits for it, and it started its own system however often it was restarted.
+    NotFromNetwork,
     /// Its image could not be written, for this reason.
     ImageFailed(String),
     /// A program could not be installed or removed.
@@ -72,7 +74,7 @@ pub enum NightState {
 pub struct NightNote {
     /// How far it came.
     pub state: NightState,
-    /// How often it was called.
+    /// How often it was called or restarted.
     pub calls: u8,
     /// Since when it is so.
     pub since: UnixMillis,
@@ -111,8 +113,10 @@ pub enum ImageNow {
     AsItShould,
     /// There is a newer version, or another image is wanted.
     Differs,
-    /// A job waits for it or runs.
-    Job,
+    /// A job waits for the PC to start from the network.
+    Queued,
+    /// A job runs.
+    Running,
     /// A job of this shift was taken back.
     TakenBack,
     /// A job of this shift failed.
@@ -135,6 +139,8 @@ pub enum ProgramsNow {
 pub enum Deed {
     /// Have it switched on.
     Call,
+    /// Have it restarted for the job that waits.
+    Restart,
     /// Give it its image.
     Deploy,
     /// Have it switched off.
@@ -180,7 +186,7 @@ impl NightPlan {
     ) -> (NightNote, Option<Deed>) {
         let mut calls = before.map_or(0, |note| note.calls);
         let (state, deed) = self.next(tonight, now, before.map(|note| &note.state), calls, pc);
-        calls = calls.saturating_add(u8::from(deed == Some(Deed::Call)));
+        calls = calls.saturating_add(u8::from(matches!(deed, Some(Deed::Call | Deed::Restart))));
         let since = before.filter(|note| note.state == state).map_or(now, |note| note.since);
         (NightNote { state, calls, since }, deed)
     }
@@ -196,24 +202,30 @@ impl NightPlan {
         if before == Some(&NightState::SwitchedOff) {
             return (NightState::SwitchedOff, None);
         }
-        let image = if self.image || pc.image == ImageNow::Job { &pc.image } else { &ImageNow::AsItShould };
+        let has_job = matches!(pc.image, ImageNow::Queued | ImageNow::Running);
+        let image = if self.image || has_job { &pc.image } else { &ImageNow::AsItShould };
         let nothing_to_do = *image == ImageNow::AsItShould && pc.programs == ProgramsNow::AsTheyShould;
         let is_on = pc.last_seen.is_some_and(|seen| now.millis_since(seen) < ON_MILLIS);
+        // A restart takes as long as a start.
+        let asked = pc.asked.filter(|ask| ask.power != Power::Off);
+        let is_called = asked.is_some_and(|ask| match ask.told_at {
+            Some(told) => now.millis_since(told) < ON_MILLIS,
+            None => ask.state(None, now) == PowerState::Open,
+        });
         if !is_on {
-            return match pc.asked.filter(|ask| ask.power != Power::Off) {
-                _ if nothing_to_do => (NightState::Ready, None),
-                Some(ask) if ask.state(None, now) == PowerState::Open => (NightState::Called, None),
-                // A restart takes as long as a start.
-                Some(PowerAsk { told_at: Some(told), .. }) if now.millis_since(told) < ON_MILLIS => {
-                    (NightState::Working, None)
-                }
-                _ if calls < CALLS_MAX => (NightState::Called, Some(Deed::Call)),
-                _ => (NightState::Silent, None),
+            return match () {
+                () if nothing_to_do => (NightState::Ready, None),
+                () if is_called => (NightState::Called, None),
+                () if calls < CALLS_MAX => (NightState::Called, Some(Deed::Call)),
+                () => (NightState::Silent, None),
             };
         }
         match (image, pc.programs) {
-            (ImageNow::Job, _) => (NightState::Working, None),
+            (ImageNow::Running, _) => (NightState::Working, None),
             _ if pc.signed_in => (NightState::InUse, None),
+            (ImageNow::Queued, _) if is_called => (NightState::Working, None),
+            (ImageNow::Queued, _) if calls < CALLS_MAX => (NightState::Working, Some(Deed::Restart)),
+            (ImageNow::Queued, _) => (NightState::NotFromNetwork, None),
             (ImageNow::TakenBack, _) => (NightState::Postponed, None),
             (ImageNow::Failed(reason), _) => (NightState::ImageFailed(reason.clone()), None),
             (ImageNow::Differs, _) if tonight.ends.millis_since(now) < IMAGE_MILLIS => {

@@ -94,7 +94,7 @@ fn a_pc_goes_its_way_through_the_night() {
     assert_eq!((note.state.clone(), deed), (NightState::Called, Some(Deed::Call)));
     let (note, deed) = decide(MINUTE, Some(&note), &differs(on(MINUTE)));
     assert_eq!((note.state.clone(), deed), (NightState::Working, Some(Deed::Deploy)));
-    let (note, deed) = decide(2 * MINUTE, Some(&note), &PcNow { image: ImageNow::Job, ..on(2 * MINUTE) });
+    let (note, deed) = decide(2 * MINUTE, Some(&note), &PcNow { image: ImageNow::Running, ..on(2 * MINUTE) });
     assert_eq!((note.state.clone(), deed, note.since.0), (NightState::Working, None, MINUTE));
     let (note, deed) =
         decide(9 * MINUTE, Some(&note), &PcNow { programs: ProgramsNow::ToDo, ..on(9 * MINUTE) });
@@ -124,6 +124,24 @@ fn who_has_nothing_to_do_sleeps_on_and_who_is_silent_is_called_three_times() {
         note = Some(next);
     }
     assert_eq!((calls, note.unwrap().state), (3, NightState::Silent));
+}
+
+#[test]
+fn a_pc_that_does_not_come_to_its_job_is_restarted_three_times_and_then_named() {
+    let (device, mut note, mut restarts, mut asked) = (DeviceId::random(), None, 0, None);
+    for at in (0..HOUR).step_by(usize::try_from(MINUTE / 2).unwrap()) {
+        let pc = PcNow { image: ImageNow::Queued, asked, ..on(at) };
+        let (next, deed) = decide(at, note.as_ref(), &pc);
+        if deed == Some(Deed::Restart) {
+            restarts += 1;
+            let at = UnixMillis(at);
+            asked = Some(PowerAsk { device, power: Power::Restart, asked_at: at, told_at: Some(at) });
+        }
+        note = Some(next);
+    }
+    assert_eq!((restarts, note.unwrap().state), (3, NightState::NotFromNetwork));
+    let used = PcNow { image: ImageNow::Queued, signed_in: true, ..on(0) };
+    assert_eq!(state(0, &used), (NightState::InUse, None));
 }
 
 #[test]

@@ -179,6 +179,13 @@ impl Texts {
                 "Steckt das Netzwerkkabel, und ist „Wake on LAN“ in der Firmware erlaubt?",
                 "Is the network cable plugged in, and is \"Wake on LAN\" allowed in the firmware?",
             ),
+            NightState::NotFromNetwork => (
+                "bad",
+                "startet nicht über das Netz",
+                "does not start from the network",
+                "In der Firmware des PCs den Start über das Netz an die erste Stelle setzen; ein Auftrag wartet.",
+                "Put booting from the network first in the PC's firmware; a job waits.",
+            ),
             NightState::ImageFailed(reason) => {
                 let (de, en) = ("Image gescheitert", "image failed");
                 return ("bad", if self.lang == Lang::De { de } else { en }, reason.clone());
