@@ -1,6 +1,7 @@
 //! Sizes, times and durations as people read them.
 
 use inventory::UnixMillis;
+use inventory::lessons::local;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -29,8 +30,7 @@ pub(crate) fn time(lang: Lang, at: UnixMillis) -> String {
 
 /// The time of day in the machine's zone: `10:43`.
 pub(crate) fn clock(at: UnixMillis) -> String {
-    let instant = Timestamp::from_millisecond(at.0).unwrap_or_default();
-    match instant.to_zoned(TimeZone::system()).strftime("%H:%M").to_string() {
+    match local(at).strftime("%H:%M").to_string() {
         // Midnight ends the day that it is told on.
         midnight if midnight == "00:00" => "24:00".into(),
         time => time,
@@ -39,8 +39,7 @@ pub(crate) fn clock(at: UnixMillis) -> String {
 
 /// Day and time, short enough to stand in a name: `21.11. 23:53`.
 pub(crate) fn stamp(at: UnixMillis) -> String {
-    let instant = Timestamp::from_millisecond(at.0).unwrap_or_default();
-    instant.to_zoned(TimeZone::system()).strftime("%d.%m. %H:%M").to_string()
+    local(at).strftime("%d.%m. %H:%M").to_string()
 }
 
 fn in_zone(lang: Lang, at: UnixMillis, zone: &TimeZone) -> String {

@@ -1,9 +1,9 @@
 //! What came of the night shift, the same for page, overview and API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
-use inventory::{DeviceId, Hostname, RoomId, clock, lessons};
+use inventory::{Device, DeviceId, Hostname, RoomId, clock, lessons};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -44,8 +44,8 @@ pub(crate) struct NightPc {
     pub(crate) note: NightNote,
 }
 
-/// The latest shift of the last days; none if there was none.
-pub(crate) async fn latest(app: &App) -> Answer<Option<Night>> {
+/// The latest shift of the last days, of these devices; none if there was none.
+pub(crate) async fn latest(app: &App, devices: &[Device]) -> Answer<Option<Night>> {
     let local = lessons::local(clock::now());
     let today = local.date();
     let (notes, _) = app.inventory.night_notes(today.checked_sub(DAYS.days()).unwrap_or(today)).await?;
@@ -53,10 +53,10 @@ pub(crate) async fn latest(app: &App) -> Answer<Option<Night>> {
     let (plans, _) = app.inventory.night_plans().await?;
     let grid = app.inventory.grid().await?;
     let runs = |plan: &NightPlan| plan.tonight(&grid, &local).is_some_and(|shift| shift.evening == evening);
-    let (devices, _) = app.inventory.devices().await?;
+    let devices: HashMap<DeviceId, &Device> = devices.iter().map(|device| (device.id, device)).collect();
     let mut rooms: BTreeMap<String, NightRoom> = BTreeMap::new();
     for PcTonight { device, note, .. } in notes.into_iter().filter(|note| note.evening == evening) {
-        let Some(device) = devices.iter().find(|known| known.id == device) else { continue };
+        let Some(device) = devices.get(&device) else { continue };
         let (room, name) = (device.room.id, device.room.name.clone());
         let empty = || NightRoom { room, name: name.clone(), ready: 0, others: Vec::new() };
         let room = rooms.entry(name.clone()).or_insert_with(empty);

@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use software::package::{DebName, Facts, FileFacts, FileHash, FilePath, Version};
 use software::protocol::{FileQuestions, Questions};
 
+use super::process::command;
 use super::{Pc, say};
 
 /// Looks. A file that cannot be read is absent, and said.
@@ -33,12 +34,9 @@ fn installed(pc: &Pc) -> io::Result<String> {
     if fs::metadata(pc.dpkg.join("status")).map_or(0, |about| about.len()) == 0 {
         return Ok(String::new());
     }
-    let mut query = Command::new("dpkg-query")
+    let mut query = command("dpkg-query")
         .arg(format!("--admindir={}", pc.dpkg.display()))
         .args(["--show", "--showformat=${db:Status-Abbrev}\t${Package}\t${Architecture}\t${Version}\n"])
-        .env_clear()
-        .envs(super::process::ENVIRONMENT)
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;

@@ -16,12 +16,19 @@ use software::run::Tail;
 use crate::clock;
 
 /// What commands see; nothing of ours.
-pub(super) const ENVIRONMENT: [(&str, &str); 4] = [
+const ENVIRONMENT: [(&str, &str); 4] = [
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", "/root"),
     ("LANG", "C.UTF-8"),
     ("DEBIAN_FRONTEND", "noninteractive"),
 ];
+
+/// A program with that environment and nothing to read.
+pub(super) fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(ENVIRONMENT).stdin(Stdio::null());
+    command
+}
 
 /// A command that was started.
 pub(super) struct Process {
@@ -47,13 +54,10 @@ impl Process {
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (reader, writer) = io::pipe()?;
         let mark = format!("{:016x}", rand::random::<u64>());
-        let child = Command::new(program)
+        let child = command(program)
             .args(arguments)
             .current_dir(dir)
-            .env_clear()
-            .envs(ENVIRONMENT)
             .env(MARK, &mark)
-            .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
             .stderr(writer)
             .process_group(0)

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::mem::discriminant;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use software::plan::Observed;
@@ -10,6 +9,7 @@ use software::protocol::{Order, Reply, Rules, Status};
 use software::run::{Outcome, Phase, Run};
 
 use super::notes::{Note, Notes};
+use super::process::command;
 use super::step::{self, carry_out};
 use super::{Pc, facts, say};
 use crate::client::{Client, ClientError};
@@ -231,9 +231,7 @@ fn look(pc: &Pc, rules: &Rules) -> io::Result<Observed> {
 
 fn tell(words: &[String]) -> io::Result<()> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(super::process::ENVIRONMENT).stdin(Stdio::null());
-    let status = command.status()?;
+    let status = command(program).args(arguments).status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program}: {status}"))) }
 }
 

@@ -56,7 +56,11 @@ pub(super) async fn status(
         let left = end.saturating_duration_since(inventory::clock::instant());
         let mut pause = left;
         let now = inventory::clock::now();
-        let lesson = pc.is_left_alone_until(&api.inventory.grid().await?.bell_at(now));
+        // Most PCs ask while nobody is signed in: they need no lessons.
+        let lesson = match pc.signed_in {
+            true => pc.is_left_alone_until(&api.inventory.grid().await?.bell_at(now)),
+            false => None,
+        };
         let planned =
             if status.restarting || lesson.is_some() { None } else { plan(&api, &book, device).await? };
         if let Some(end) = lesson {

@@ -25,7 +25,7 @@ impl Story {
             // From now on it may be off.
             going.push((*name, self.pcs.remove(name).with_context(|| format!("{name} is not there"))?));
         }
-        while let Some((name, mut pc)) = going.pop() {
+        for (name, mut pc) in going {
             let ended = self.wait(&format!("{name} powers itself off"), LIMIT, |_| pc.vm.off())?;
             ensure!(ended.success(), "{name} did not power itself off: {ended}");
             self.off.insert(name, pc);

@@ -12,7 +12,7 @@ use super::store::{kept, parse_target, require_target, setting, table_of, target
 use super::{Layer, Rule, Setting, Target};
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
-use crate::lessons::Grid;
+use crate::lessons::{Grid, local};
 use crate::{Answer, By, Error, Inventory, Result, RuleId, SlotId, UnixMillis};
 
 /// A rule of the timetable.
@@ -162,9 +162,8 @@ impl Inventory {
         if slots.is_empty() {
             return Ok(Vec::new());
         }
-        let (grid, zone) = (self.grid().await?, TimeZone::system());
-        let today = Timestamp::from_millisecond(now.0).unwrap_or_default().to_zoned(zone.clone()).date();
-        let mut rules = occurrences(&slots, &grid, &zone, today, DAYS_AHEAD);
+        let (grid, today) = (self.grid().await?, local(now));
+        let mut rules = occurrences(&slots, &grid, today.time_zone(), today.date(), DAYS_AHEAD);
         rules.retain(|rule| rule.ends_at.is_none_or(|ends| ends > now));
         Ok(rules)
     }

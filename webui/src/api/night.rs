@@ -17,7 +17,8 @@ use crate::night::{self, Night};
 use crate::problem::Problem;
 
 pub(crate) async fn latest(State(app): State<App>) -> Answer<Json<Option<Night>>> {
-    Ok(Json(night::latest(&app).await?))
+    let (devices, _) = app.inventory.devices().await?;
+    Ok(Json(night::latest(&app, &devices).await?))
 }
 
 pub(crate) async fn plans(State(app): State<App>) -> Answer<Json<List<NightPlan>>> {

@@ -2,9 +2,9 @@
 
 use askama::Template;
 use axum::extract::State;
-use inventory::RoomId;
 use inventory::lessons::hour;
 use inventory::night::NightPlan;
+use inventory::{Device, RoomId};
 
 use crate::app::App;
 use crate::failure::{Answer, Failure};
@@ -62,8 +62,9 @@ pub(crate) struct PlanForm {
 /// `GET /night`
 pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let t = Texts::of(visit.lang);
+    let (devices, _) = app.inventory.devices().await?;
     let (heading, report) =
-        report(&app, visit.lang).await?.unwrap_or_else(|| (t.night_none.to_owned(), Vec::new()));
+        report(&app, visit.lang, &devices).await?.unwrap_or_else(|| (t.night_none.to_owned(), Vec::new()));
     let (plans, _) = app.inventory.night_plans().await?;
     let rooms = app.inventory.rooms().await?.into_iter().map(|room| {
         let plan = plans.iter().find(|plan| plan.room == room.id);
@@ -96,9 +97,13 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
 }
 
 /// What came of the last night: a heading, and the rooms.
-pub(crate) async fn report(app: &App, lang: Lang) -> Answer<Option<(String, Vec<RoomReport>)>> {
+pub(crate) async fn report(
+    app: &App,
+    lang: Lang,
+    devices: &[Device],
+) -> Answer<Option<(String, Vec<RoomReport>)>> {
     let t = Texts::of(lang);
-    let Some(Night { evening, running, rooms }) = night::latest(app).await? else { return Ok(None) };
+    let Some(Night { evening, running, rooms }) = night::latest(app, devices).await? else { return Ok(None) };
     let heading = t.night_of(&evening.strftime("%d.%m.").to_string(), running);
     let rooms = rooms.into_iter().map(|room| room_report(t, room, running));
     Ok(Some((heading, rooms.collect())))

@@ -108,6 +108,6 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
         ),
         jobs,
         rooms: rooms.collect(),
-        night: night::report(&app, visit.lang).await?,
+        night: night::report(&app, visit.lang, &devices).await?,
     })
 }

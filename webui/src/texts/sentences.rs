@@ -206,10 +206,7 @@ impl Texts {
 
     /// How many PCs of a room were asked to switch on or off.
     pub(crate) fn said_power(&self, power: Power, asked: usize) -> String {
-        let pcs = match self.lang {
-            Lang::De => count(asked, "PC", "PCs"),
-            Lang::En => count(asked, "PC", "PCs"),
-        };
+        let pcs = count(asked, "PC", "PCs");
         match (self.lang, power) {
             (Lang::De, _) if asked == 0 => "In diesem Raum steht kein PC, der das kann.".to_owned(),
             (Lang::En, _) if asked == 0 => "There is no PC in this room that can do that.".to_owned(),
