@@ -22,6 +22,7 @@ mod jobs;
 mod leases;
 pub mod lessons;
 mod lists;
+mod mail;
 pub mod mdm;
 mod networks;
 pub mod night;
@@ -53,6 +54,7 @@ pub use leases::{HeldAddress, Lease, LeaseState};
 pub use lists::{
     ALWAYS_DEFAULT, FILTER_LISTS_MAX, Filter, ListAction, NAMES_BYTES_MAX, NameList, NewList, YouTube,
 };
+pub use mail::{MailLogin, MailSecurity, MailSettings};
 pub use networks::{DhcpMode, Network, NetworkProblem};
 pub use notices::Notice;
 pub use portal::Portal;

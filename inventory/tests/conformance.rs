@@ -14,9 +14,9 @@ use std::time::Duration;
 use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
 use inventory::{
     By, DeviceId, DhcpMode, Error, Filter, FilterId, Interface, InterfaceKind, Inventory, JobProgress,
-    JobResult, JobState, JobTask, KeyFingerprint, Lease, LeaseState, ListAction, ListId, Network, NetworkId,
-    NewDevice, NewList, Observed, POWER_MILLIS, Power, PowerState, RoomId, Sighting, UnixMillis, WAITING_MAX,
-    YouTube,
+    JobResult, JobState, JobTask, KeyFingerprint, Lease, LeaseState, ListAction, ListId, MailLogin,
+    MailSecurity, MailSettings, Network, NetworkId, NewDevice, NewList, Observed, POWER_MILLIS, Power,
+    PowerState, RoomId, Sighting, UnixMillis, WAITING_MAX, YouTube,
 };
 
 #[path = "conformance/accounts.rs"]
@@ -115,6 +115,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     a_job_goes_its_way_and_only_once,
     a_device_has_one_open_job,
     a_pc_is_asked_to_switch_on_and_told_once_to_switch_off,
+    it_is_known_how_e_mail_is_sent_and_what_was,
     a_room_has_a_night_shift_and_what_came_of_it_is_kept,
     image_versions_count_up_and_repeat_nothing,
     an_address_has_one_holder_whoever_gives_it,
@@ -355,6 +356,43 @@ async fn a_device_has_one_open_job(open: Open) {
     assert!(conflict(inventory.delete_image(BY, image).await).contains("open"));
     inventory.cancel_job(BY, first).await.unwrap();
     inventory.create_job(BY, device, JobTask::Capture { image }).await.unwrap();
+}
+
+async fn it_is_known_how_e_mail_is_sent_and_what_was(open: Open) {
+    let inventory = open.inventory().await;
+    assert!(inventory.mail_settings().await.unwrap().is_none());
+    let login = MailLogin { username: "hausmeister".into(), sealed_password: "sealed".into() };
+    let mut mail = MailSettings {
+        host: "mail.schule.example".into(),
+        port: 465,
+        security: MailSecurity::Tls,
+        login: Some(login),
+        sender: "Hausmeister <hausmeister@schule.example>".into(),
+        recipients: vec!["a@schule.example".into(), "b@schule.example".into()],
+        report: true,
+        alerts: false,
+    };
+    for _ in 0..2 {
+        inventory.set_mail_settings(BY, &mail).await.unwrap();
+        assert!(inventory.mail_settings().await.unwrap() == Some(mail.clone()));
+        (mail.login, mail.alerts, mail.security) = (None, true, MailSecurity::None);
+    }
+
+    let about = ["night 2026-11-22".to_owned(), "notice netd line".to_owned()];
+    let later = UnixMillis(BY.at.0 + 61 * 24 * 3_600_000);
+    for at in [BY.at, later] {
+        inventory.keep_mail_sent(at, &about[..1], "a@schule.example").await.unwrap();
+    }
+    inventory.keep_mail_sent(later, &about, "b@schule.example").await.unwrap();
+    let sent = inventory.mails_sent().await.unwrap();
+    let when = |about: &str, to: &str| sent.get(&(about.to_owned(), to.to_owned())).copied();
+    assert_eq!(when(&about[0], "a@schule.example"), Some(later));
+    assert_eq!((when(&about[1], "b@schule.example"), sent.len()), (Some(later), 3));
+    inventory
+        .keep_mail_sent(UnixMillis(2 * later.0 - BY.at.0), &about[1..], "b@schule.example")
+        .await
+        .unwrap();
+    assert_eq!(inventory.mails_sent().await.unwrap().len(), 1, "the others are long ago");
 }
 
 async fn a_pc_is_asked_to_switch_on_and_told_once_to_switch_off(open: Open) {

@@ -9,6 +9,7 @@ pub(crate) mod groups;
 pub(crate) mod imports;
 pub(crate) mod ipad_rules;
 pub(crate) mod ipads;
+pub(crate) mod mail;
 pub(crate) mod night;
 pub(crate) mod own;
 pub(crate) mod people;

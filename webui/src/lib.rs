@@ -25,6 +25,7 @@ mod lang;
 mod lessons;
 mod line_problem;
 mod live;
+mod mail;
 mod night;
 mod notices;
 mod openapi;

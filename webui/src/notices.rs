@@ -16,6 +16,11 @@ pub(crate) fn said(lang: Lang, text: &str, remedy: &str) -> (String, String) {
 
 /// Notices of daemons and their remedies. Values keep their order.
 const NOTICES: &[(&str, &str)] = &[
+    ("an e-mail to {} could not be sent: {}", "Eine E-Mail an {} konnte nicht gesendet werden: {}"),
+    (
+        "check the settings on the page E-mail, and send a message to try them",
+        "Auf der Seite E-Mail die Einstellungen prüfen und zum Testen eine Nachricht senden",
+    ),
     ("PCs cannot be switched on: {}", "PCs lassen sich nicht einschalten: {}"),
     (
         "check that the server has an address in the PCs' network",

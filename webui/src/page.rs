@@ -48,6 +48,7 @@ pub(crate) enum Here {
     Status,
     People,
     Tokens,
+    Mail,
     /// No entry: sign-in and error pages.
     Nowhere,
 }
@@ -123,6 +124,7 @@ impl Page {
             ("/classes", t.classes, Here::Classes, may(Right::Lessons) && may(Right::Devices)),
             ("/exams", t.exams, Here::Exams, may(Right::Lessons) && may(Right::Devices)),
             ("/people", t.people, Here::People, may(Right::People)),
+            ("/mail", t.mail, Here::Mail, may(Right::School)),
             ("/tokens", t.tokens, Here::Tokens, may(Right::School)),
             ("/changes", t.changes, Here::Changes, may(Right::History)),
             ("/status", t.status, Here::Status, !may(Right::Devices)),

@@ -17,6 +17,7 @@ pub(crate) mod ipads;
 pub(crate) mod jobs;
 pub(crate) mod lesson;
 pub(crate) mod lists;
+pub(crate) mod mail;
 pub(crate) mod networks;
 pub(crate) mod night;
 pub(crate) mod overview;

@@ -106,6 +106,16 @@ pub(crate) enum Problem {
     PackageFile(String),
     /// A file of a program is larger than we take.
     PackageFileTooLarge,
+    /// No name of a mail server.
+    NoMailServer(String),
+    /// No e-mail address.
+    NoMailAddress(String),
+    /// An account of the mail server whose password is not known.
+    MailPasswordNeeded,
+    /// A password would be sent for everybody to read.
+    MailUnprotected,
+    /// The mail server did not take a message, for that reason.
+    Mail(String),
     /// A file that a program names was not uploaded.
     NotUploaded(String),
 }
@@ -291,6 +301,26 @@ impl Problem {
             Self::PackageFileTooLarge => (
                 "Die Datei hat mehr als 16 GiB; das Programm von einem anderen Ort installieren lassen".into(),
                 "The file has more than 16 GiB; have the program installed from another place".into(),
+            ),
+            Self::NoMailServer(text) => (
+                format!("„{text}“ ist kein Name eines Mailservers; ohne http:// und ohne Port eingeben"),
+                format!("\"{text}\" is no name of a mail server; enter it without http:// and without a port"),
+            ),
+            Self::NoMailAddress(text) => (
+                format!("„{text}“ ist keine E-Mail-Adresse; erwartet wird name@schule.example oder Name <name@schule.example>"),
+                format!("\"{text}\" is no e-mail address; expected is name@schule.example or Name <name@schule.example>"),
+            ),
+            Self::MailPasswordNeeded => (
+                "Zum Konto gehört ein Passwort; nach einem Wechsel von Server oder Konto noch einmal eingeben".into(),
+                "The account needs its password; enter it again after a change of server or account".into(),
+            ),
+            Self::MailUnprotected => (
+                "Ohne Verschlüsselung wird kein Passwort gesendet; TLS oder STARTTLS wählen oder das Konto leer lassen".into(),
+                "No password is sent without encryption; choose TLS or STARTTLS, or leave the account empty".into(),
+            ),
+            Self::Mail(why) => (
+                format!("Der Mailserver hat die Nachricht nicht angenommen: {why}; Server, Port und Konto prüfen"),
+                format!("The mail server did not take the message: {why}; check server, port and account"),
             ),
             Self::NotUploaded(name) => (
                 format!("Die Datei {name} ist nicht auf dem Server; sie noch einmal hochladen"),

@@ -148,7 +148,7 @@ pub(crate) fn table() -> Vec<Route> {
 fn page_routes() -> Vec<Route> {
     use pages::{
         apple, apps, assets, changes, described, device, devices, exam, grid, groups, images, import,
-        ipad_rules, ipads, jobs, lesson, lists, networks, night, overview, own, people, person, pupils,
+        ipad_rules, ipads, jobs, lesson, lists, mail, networks, night, overview, own, people, person, pupils,
         rooms, rules, signin, software, strays, tokens, waiting,
     };
     vec![
@@ -309,6 +309,9 @@ fn page_routes() -> Vec<Route> {
         get(Own, "/password/second-factor", own::enrol).for_all(),
         post(Own, "/password/second-factor", own::confirm).for_all().fresh(),
         post(Own, "/password/second-factor/clear", own::clear).fresh(),
+        get(School, "/mail", mail::show),
+        post(School, "/mail", mail::save).fresh(),
+        post(School, "/mail/test", mail::test),
         get(School, "/tokens", tokens::show),
         post(School, "/tokens", tokens::create).fresh(),
         post(School, "/tokens/{id}/delete", tokens::delete),

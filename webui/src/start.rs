@@ -136,6 +136,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let page = plain(config.page_listen, why::router(app)).await?;
     tracing::info!(address = %https.address(), "webui serves the pages");
     let mut tasks = JoinSet::new();
+    tasks.spawn(crate::mail::post::deliver(tidied.clone()));
     tasks.spawn(tidy(tidied));
     if let Some((keeper, _)) = keeper {
         tasks.spawn(keeper.keep());

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use inventory::ca::Authority;
 use inventory::config::Site;
 use inventory::{By, Inventory, Role, UnixMillis, UserId, clock};
 use tempfile::TempDir;
@@ -22,6 +23,8 @@ use inventory::vault::Vault;
 pub(crate) struct Desk {
     pub(crate) inventory: Inventory,
     pub(crate) school: sample::School,
+    pub(crate) app: App,
+    pub(crate) authority: Authority,
     router: Router,
     cookie: String,
     following: Option<Following>,
@@ -73,10 +76,12 @@ impl Desk {
         let ends = by.at.plus_secs(session::SESSION_SECS);
         inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
         let (live, following) = Live::follow(inventory.clone()).await.unwrap();
-        let app = App::new(&site, &config, inventory.clone(), live, vault, "PEM".into()).unwrap();
-        let router = routes::router(app);
+        let authority = Authority::ensure(&site.keys_dir(), "Testschule").unwrap();
+        let pem = authority.pem().to_owned();
+        let app = App::new(&site, &config, inventory.clone(), live, vault, pem).unwrap();
+        let router = routes::router(app.clone());
         let cookie = format!("{}={token}", session::COOKIE);
-        Self { inventory, school, router, cookie, following: Some(following), _dir: dir }
+        Self { inventory, school, app, authority, router, cookie, following: Some(following), _dir: dir }
     }
 
     /// A cookie of somebody with that role.

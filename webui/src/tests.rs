@@ -6,6 +6,7 @@ mod apps;
 mod imports;
 mod lessons;
 mod live;
+mod mail;
 mod openapi;
 mod pages;
 mod people;

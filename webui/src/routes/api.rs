@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
-    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, night, own, people, read, rules, session,
-    software, tokens, write,
+    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, mail, night, own, people, read, rules,
+    session, software, tokens, write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
@@ -395,6 +395,14 @@ fn people_api() -> Vec<Route> {
             .says("Personen und Geräte in eine Klasse aufnehmen", "Put people and devices into a class"),
         delete(People, "/api/v1/groups/{id}/members", groups::remove_members)
             .says("Personen und Geräte aus einer Klasse nehmen", "Take people and devices out of a class"),
+        get(School, "/api/v1/mail", mail::read)
+            .says("Wie E-Mail gesendet wird", "How e-mail is sent")
+            .gives::<Option<crate::mail::Mail>>(),
+        put(School, "/api/v1/mail", mail::save)
+            .fresh()
+            .says("Festlegen, wie E-Mail gesendet wird", "Set how e-mail is sent"),
+        post(School, "/api/v1/mail/test", mail::test)
+            .says("Eine Testnachricht an alle Empfänger senden", "Send a test message to all recipients"),
         get(School, "/api/v1/tokens", tokens::list)
             .says("Alle API-Tokens", "All API tokens")
             .gives::<List<Token>>(),

@@ -66,6 +66,9 @@ pub(super) fn fitting(route: &Route, request: axum::http::request::Builder) -> R
         let body = match route.path.rsplit('/').next() {
             Some("deploy") => "{}",
             Some("power") => r#"{"power": "on"}"#,
+            Some("mail") => {
+                r#"{"host": "127.0.0.1", "port": 9, "security": "none", "sender": "a@schule.example", "recipients": ["b@schule.example"]}"#
+            }
             Some("night") => {
                 r#"{"evenings": [true, true, true, true, true, false, false], "begins": 1320, "ends": 360, "image": true, "switch_off": true}"#
             }
@@ -81,6 +84,11 @@ pub(super) fn fitting(route: &Route, request: axum::http::request::Builder) -> R
             ("image", "Debian Schule"),
             ("lang", "en"),
             ("power", "on"),
+            ("host", "127.0.0.1"),
+            ("port", "9"),
+            ("security", "none"),
+            ("sender", "a@schule.example"),
+            ("recipients", "b@schule.example"),
             ("begins", "22:00"),
             ("ends", "06:00"),
         ],

@@ -134,6 +134,24 @@ impl Texts {
         }
     }
 
+    /// Subject of a message about what is not in order.
+    pub(crate) fn mail_alert(&self, notices: usize) -> String {
+        match self.lang {
+            Lang::De => format!("{} nicht in Ordnung", count(notices, "Stelle", "Stellen")),
+            Lang::En => format!("{} not in order", count(notices, "place", "places")),
+        }
+    }
+
+    /// How many messages the mail server took.
+    pub(crate) fn said_mailed(&self, recipients: usize) -> String {
+        match self.lang {
+            Lang::De => {
+                format!("Der Mailserver hat {} angenommen.", count(recipients, "Nachricht", "Nachrichten"))
+            }
+            Lang::En => format!("The mail server took {}.", count(recipients, "message", "messages")),
+        }
+    }
+
     /// How far a PC came in a night: the kind of badge, the state, and what to do about it.
     pub(crate) fn night_state(
         &self,
@@ -724,6 +742,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("app", "App", "App"),
     ("package", "Programm", "Program"),
     ("night", "Nachtschicht", "Night shift"),
+    ("mail", "E-Mail", "E-mail"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
