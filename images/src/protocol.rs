@@ -260,7 +260,7 @@ pub struct Stay {
 }
 
 /// How far a job is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// What is going on.
     pub phase: Phase,
@@ -268,13 +268,23 @@ pub struct Progress {
     pub done_bytes: u64,
     /// Bytes of this phase in all; 0 while unknown.
     pub total_bytes: u64,
+    /// Bytes of this phase per second, over the last seconds; 0 while unknown. Older agents do not say.
+    #[serde(default)]
+    pub bytes_per_sec: u64,
+    /// Bytes that crossed the network so far. Older agents do not say.
+    #[serde(default)]
+    pub transferred: u64,
+    /// Those of `transferred` that came from other PCs.
+    #[serde(default)]
+    pub peer_bytes: u64,
 }
 
 /// Phases of a job, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Looking at disks and file systems.
+    #[default]
     Prepare,
     /// Moving chunks.
     Transfer,

@@ -86,6 +86,12 @@ pub struct JobProgress {
     pub done_bytes: u64,
     /// Bytes of this phase in all; 0 while unknown.
     pub total_bytes: u64,
+    /// Bytes of this phase per second, over the last seconds; 0 while unknown.
+    pub bytes_per_sec: u64,
+    /// Bytes that crossed the network so far.
+    pub transferred: u64,
+    /// Those of `transferred` that came from other PCs of the room.
+    pub peer_bytes: u64,
     /// When the PC said so.
     pub at: UnixMillis,
 }

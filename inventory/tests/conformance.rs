@@ -322,7 +322,13 @@ async fn a_job_goes_its_way_and_only_once(open: Open) {
     assert!(!inventory.note_progress(BY, job, &JobProgress::default()).await.unwrap(), "it does not run yet");
     inventory.start_job(BY, job, None).await.unwrap();
     inventory.start_job(BY, job, None).await.expect("the PC restarted in the middle");
-    let progress = JobProgress { phase: "transfer".into(), done_bytes: 5, total_bytes: 10, at: BY.at };
+    let progress = JobProgress {
+        phase: "transfer".into(),
+        done_bytes: 5,
+        total_bytes: 10,
+        at: BY.at,
+        ..JobProgress::default()
+    };
     assert!(inventory.note_progress(BY, job, &progress).await.unwrap());
     match inventory.job(job).await.unwrap().unwrap().state {
         JobState::Running { progress: seen, .. } => assert_eq!(seen, progress),

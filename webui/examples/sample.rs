@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
             _ = ticks.tick() => {
                 done_bytes = (done_bytes + 20_000_000) % total_bytes;
                 let by = By { actor: "deployd", at: clock::now() };
-                let progress = JobProgress { phase: "transfer".into(), done_bytes, total_bytes, at: by.at };
+                let progress = JobProgress { phase: "transfer".into(), done_bytes, total_bytes, at: by.at, ..JobProgress::default() };
                 inventory.note_progress(by, school.job, &progress).await?;
             }
             _ = tokio::signal::ctrl_c() => break,

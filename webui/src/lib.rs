@@ -11,6 +11,7 @@ mod apple;
 mod apps;
 mod bearer;
 mod config;
+mod drift;
 mod exams;
 mod failure;
 mod fields;

@@ -60,9 +60,9 @@ pub(crate) async fn latest(app: &App, devices: &[Device]) -> Answer<Option<Night
         let (room, name) = (device.room.id, device.room.name.clone());
         let empty = || NightRoom { room, name: name.clone(), ready: 0, others: Vec::new() };
         let room = rooms.entry(name.clone()).or_insert_with(empty);
-        match note.state {
-            NightState::Ready | NightState::SwitchedOff => room.ready += 1,
-            _ => room.others.push(NightPc { device: device.id, name: device.name.clone(), note }),
+        match is_ready(&note.state) {
+            true => room.ready += 1,
+            false => room.others.push(NightPc { device: device.id, name: device.name.clone(), note }),
         }
     }
     let mut rooms: Vec<NightRoom> = rooms.into_values().collect();
@@ -70,5 +70,37 @@ pub(crate) async fn latest(app: &App, devices: &[Device]) -> Answer<Option<Night
     Ok(Some(Night { evening, running: plans.iter().any(runs), rooms }))
 }
 
+/// What came of a night in one line.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct PastNight {
+    /// The day on which it began.
+    #[schemars(with = "String")]
+    pub(crate) evening: Date,
+    /// PCs that were as they should be.
+    pub(crate) ready: usize,
+    /// PCs of the rooms that had a shift.
+    pub(crate) total: usize,
+}
+
+/// The nights of the last weeks, the latest first.
+pub(crate) async fn history(app: &App) -> Answer<Vec<PastNight>> {
+    let today = lessons::local(clock::now()).date();
+    let since = today.checked_sub(HISTORY_DAYS.days()).unwrap_or(today);
+    let (notes, _) = app.inventory.night_notes(since).await?;
+    let mut nights: BTreeMap<Date, (usize, usize)> = BTreeMap::new();
+    for PcTonight { evening, note, .. } in notes {
+        let (ready, total) = nights.entry(evening).or_default();
+        *ready += usize::from(is_ready(&note.state));
+        *total += 1;
+    }
+    let nights = nights.into_iter().rev();
+    Ok(nights.map(|(evening, (ready, total))| PastNight { evening, ready, total }).collect())
+}
+
+fn is_ready(state: &NightState) -> bool {
+    matches!(state, NightState::Ready | NightState::SwitchedOff)
+}
+
 /// A shift that is longer ago says nothing about this morning.
 const DAYS: i64 = 4;
+const HISTORY_DAYS: i64 = 30;

@@ -7,6 +7,7 @@ pub(crate) mod changes;
 pub(crate) mod described;
 pub(crate) mod device;
 pub(crate) mod devices;
+pub(crate) mod drift;
 pub(crate) mod exam;
 pub(crate) mod grid;
 pub(crate) mod groups;

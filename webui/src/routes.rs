@@ -147,7 +147,7 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        apple, apps, assets, changes, described, device, devices, exam, grid, groups, images, import,
+        apple, apps, assets, changes, described, device, devices, drift, exam, grid, groups, images, import,
         ipad_rules, ipads, jobs, lesson, lists, mail, networks, night, overview, own, people, person, pupils,
         rooms, rules, signin, software, strays, tokens, waiting,
     };
@@ -228,6 +228,7 @@ fn page_routes() -> Vec<Route> {
         post(Devices, "/rooms/{id}", rooms::rename),
         post(Devices, "/rooms/{id}/power", rooms::power),
         get(Devices, "/night", night::show),
+        get(Devices, "/drift", drift::show),
         post(Devices, "/rooms/{id}/night", night::save),
         post(Devices, "/rooms/{id}/delete", rooms::delete),
         get(Devices, "/images", images::show),

@@ -728,6 +728,11 @@ texts! {
     night: "Nachtschicht", "Night shift";
     night_hint: "PCs werden eingeschaltet, wenn etwas an ihnen zu tun ist, bekommen ihr Image und ihre Programme und werden ausgeschaltet. Wo jemand angemeldet ist, geschieht nichts; was nicht vor der ersten Stunde fertig würde, wird nicht begonnen.", "PCs are switched on if there is something to be done on them, get their image and their programs, and are switched off. Where somebody is signed in nothing happens; what would not be finished before the first lesson is not begun.";
     night_none: "In den letzten Nächten ist nichts geschehen", "Nothing was done in the last nights";
+    night_history: "Die Nächte davor", "The nights before";
+    drift: "Abweichungen", "Differences";
+    drift_now: "Was jetzt anders ist, als es sein soll", "What is not as it should be at this moment";
+    drift_none: "Alle PCs sind, wie sie sein sollen.", "All PCs are as they should be.";
+    drift_hint: "Die Nachtschicht räumt auf, was kein Mensch entscheiden muss.", "The night shift mends what nobody has to decide.";
     night_not: "keine Nachtschicht", "no night shift";
     night_plan: "Plan", "Plan";
     night_evenings: "Beginnt am Abend von (keiner: keine Nachtschicht)", "Begins in the evening of (none: no night shift)";

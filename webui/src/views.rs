@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use inventory::night::ON_MILLIS;
 use inventory::{
     Device, DeviceId, Image, ImageId, Inventory, Job, JobProgress, JobState, JobTask, UnixMillis, clock,
 };
 use serde_json::Value;
 
+use crate::drift;
 use crate::failure::Answer;
 use crate::format;
 use crate::lang::Lang;
@@ -157,6 +159,28 @@ impl Context {
         }
     }
 
+    /// How far a room's images are, all PCs together; `None` while none is written there.
+    pub(crate) fn room_bar(&self, devices: &[&Device]) -> Option<Bar> {
+        let open = devices.iter().filter_map(|device| self.open.get(&device.id));
+        let deploys: Vec<&Job> = open.filter(|job| matches!(job.task, JobTask::Deploy { .. })).collect();
+        let moving = |job: &&Job| match &job.state {
+            JobState::Running { progress, .. } if progress.phase == "transfer" => Some(progress.clone()),
+            _ => None,
+        };
+        let moving: Vec<JobProgress> = deploys.iter().filter_map(moving).collect();
+        let slowest = moving.iter().filter_map(millis_left).max();
+        let (done, total) = moving.iter().fold((0_u64, 0_u64), |(done, total), at| {
+            (done.saturating_add(at.done_bytes), total.saturating_add(at.total_bytes))
+        });
+        let left = slowest.map(|millis| format::duration(self.lang, millis));
+        let t = Texts::of(self.lang);
+        (!deploys.is_empty()).then(|| Bar {
+            percent: percent(done, total),
+            phase: t.room_imaged(deploys.len()),
+            detail: left.map(|left| t.still(&left)).unwrap_or_default(),
+        })
+    }
+
     /// The one word about a device: its work, its trouble, or whether it is on.
     pub(crate) fn state(&self, device: &Device) -> Badge {
         let t = Texts::of(self.lang);
@@ -187,12 +211,9 @@ impl Context {
             return (String::new(), None);
         };
         let Some(newest) = image.versions.first() else { return (image.name.clone(), None) };
-        let on_disk = device.observed.manifest.as_deref();
-        let held = image.versions.iter().find(|version| Some(version.manifest.as_str()) == on_disk);
-        let badge = match held {
-            Some(version) if version.version == newest.version => Badge::new("good", t.image_current),
-            Some(version) => Badge::new("warn", &t.image_behind(version.version)),
-            None => Badge::new("warn", t.image_missing),
+        let badge = match drift::of_image(device, &self.images) {
+            Some(drift) => t.image_drift(&drift),
+            None => Badge::new("good", t.image_current),
         };
         (format!("{} v{}", image.name, newest.version), Some(badge))
     }
@@ -236,6 +257,19 @@ impl Context {
     }
 }
 
+/// How fast it goes and how long it will take, if it goes on like this.
+fn pace(lang: Lang, progress: &JobProgress) -> Option<String> {
+    let left = format::duration(lang, millis_left(progress)?);
+    let rate = format::bytes(lang, progress.bytes_per_sec);
+    Some(format!("{rate}/s · {}", Texts::of(lang).still(&left)))
+}
+
+fn millis_left(progress: &JobProgress) -> Option<i64> {
+    let left = progress.total_bytes.saturating_sub(progress.done_bytes);
+    let millis = left.saturating_mul(1000).checked_div(progress.bytes_per_sec)?;
+    i64::try_from(millis).ok().filter(|millis| *millis < TOO_LONG_MILLIS)
+}
+
 fn is_open(job: &Job) -> bool {
     matches!(job.state, JobState::Queued | JobState::Running { .. })
 }
@@ -255,7 +289,14 @@ fn bar(lang: Lang, job: &Job) -> Option<Bar> {
     };
     let detail = match *total_bytes {
         0 => String::new(),
-        total => t.of_total(&format::bytes(lang, (*done_bytes).min(total)), &format::bytes(lang, total)),
+        total => {
+            let of = t.of_total(&format::bytes(lang, (*done_bytes).min(total)), &format::bytes(lang, total));
+            [Some(of), pace(lang, progress), t.from_peers(progress.transferred, progress.peer_bytes)]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" · ")
+        }
     };
     Some(Bar { percent: percent(*done_bytes, *total_bytes), phase: phase.to_owned(), detail })
 }
@@ -357,7 +398,7 @@ impl Hardware {
 }
 
 /// A device counts as switched on when its agent spoke within this time.
-const ON_MILLIS: i64 = 5 * 60 * 1000;
+const TOO_LONG_MILLIS: i64 = 24 * 3_600_000;
 const LATEST_JOBS: u32 = 1000;
 const TEXT_CHARS_MAX: usize = 120;
 const LIST_MAX: usize = 16;

@@ -32,6 +32,7 @@ pub(super) fn run(
     let sink = HttpChunks::new(line, job);
     let mut progress = |at: capture::Progress| {
         reporter.done(at.read_bytes, at.total_bytes);
+        reporter.moved(sink.moved_bytes(), 0);
         if reporter.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let result = capture::run(&dev, &plan, image, clock::unix_millis(), &sink, &mut progress);

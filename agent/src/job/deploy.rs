@@ -62,6 +62,8 @@ pub(super) fn run(
         reporter.phase(Phase::Transfer, manifest.data_bytes());
         let mut progress = |at: deploy::Progress| {
             reporter.done(at.done_bytes, at.total_bytes);
+            let peer_bytes = swarm.as_ref().map_or(0, Swarm::peer_bytes);
+            reporter.moved(swarm.as_ref().map_or(server.moved_bytes(), Swarm::moved_bytes), peer_bytes);
             if let Some(swarm) = &swarm {
                 swarm.wrote(at.batches);
             }

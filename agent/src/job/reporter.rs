@@ -33,15 +33,14 @@ struct State {
 
 impl<'r> Reporter<'r> {
     pub(super) fn new(line: &'r Line, job: &'r str, kind: Kind, image: String) -> Reporter<'r> {
-        let progress = Progress { phase: Phase::Prepare, done_bytes: 0, total_bytes: 0 };
-        let state = Mutex::new(State { progress, phases: 0, over: false });
+        let state = Mutex::new(State { progress: Progress::default(), phases: 0, over: false });
         Reporter { line, job, kind, image, state, changed: Condvar::new(), cancelled: AtomicBool::new(false) }
     }
 
     /// A new phase with this many bytes begins; 0 when that is not known.
     pub(super) fn phase(&self, phase: Phase, total_bytes: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.progress = Progress { phase, done_bytes: 0, total_bytes };
+        state.progress = Progress { phase, total_bytes, ..Progress::default() };
         state.phases += 1;
         self.changed.notify_all();
     }
@@ -51,6 +50,13 @@ impl<'r> Reporter<'r> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.progress.done_bytes = done_bytes;
         state.progress.total_bytes = total_bytes;
+    }
+
+    /// This many bytes crossed the network, and so many of them came from other PCs.
+    pub(super) fn moved(&self, transferred: u64, peer_bytes: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.progress.transferred = transferred;
+        state.progress.peer_bytes = peer_bytes;
     }
 
     /// Whether the job is to be ended: a person cancelled it, or the server does not know it any more.
@@ -73,7 +79,7 @@ impl<'r> Reporter<'r> {
         let mut meter = Meter::default();
         let mut told = None;
         loop {
-            let (progress, phases) = {
+            let (mut progress, phases) = {
                 let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 let quiet = |s: &mut State| !s.over && told == Some(s.phases);
                 let waited = self.changed.wait_timeout_while(state, INTERVAL, quiet);
@@ -87,7 +93,9 @@ impl<'r> Reporter<'r> {
                 meter = Meter::default();
                 told = Some(phases);
             }
-            self.draw(&progress, meter.at(clock::now(), progress.done_bytes));
+            let rate = meter.at(clock::now(), progress.done_bytes);
+            progress.bytes_per_sec = rate as u64;
+            self.draw(&progress, rate);
             match self.line.client().progress(self.job, &progress) {
                 Ok(JobControl::Continue) => {}
                 Ok(JobControl::Cancel) => self.cancelled.store(true, Ordering::Relaxed),

@@ -168,7 +168,8 @@ pub(super) async fn progress(
     own: OwnJob,
     body: Body,
 ) -> Result<Json<JobControl>, ApiError> {
-    let Progress { phase, done_bytes, total_bytes } = json_of(body).await?;
+    let Progress { phase, done_bytes, total_bytes, bytes_per_sec, transferred, peer_bytes } =
+        json_of(body).await?;
     if own.running().is_err() {
         return Ok(Json(JobControl::Cancel));
     }
@@ -178,6 +179,9 @@ pub(super) async fn progress(
             phase: phase_text(phase).into(),
             done_bytes: done_bytes.min(BYTES_MAX),
             total_bytes: total_bytes.min(BYTES_MAX),
+            bytes_per_sec: bytes_per_sec.min(BYTES_MAX),
+            transferred: transferred.min(BYTES_MAX),
+            peer_bytes: peer_bytes.min(BYTES_MAX),
             at: at.at,
         };
         if !api.inventory.note_progress(at, own.job.id, &progress).await? {

@@ -37,7 +37,11 @@ fn job_requests(hash: Hash) -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("POST", "missing", hash.as_bytes().to_vec()),
         ("POST", "upload", records(&some_chunks(77, 1))),
         ("POST", "publish", manifest("Debian 12", &[hash]).to_bytes()),
-        ("POST", "progress", json(&Progress { phase: Phase::Transfer, done_bytes: 1, total_bytes: 2 })),
+        (
+            "POST",
+            "progress",
+            json(&Progress { phase: Phase::Transfer, done_bytes: 1, total_bytes: 2, ..Progress::default() }),
+        ),
         ("POST", "finish", json(&finished(1, 1, ""))),
         ("POST", "finish", json(&Finish::Failed { reason: "x".into() })),
     ]

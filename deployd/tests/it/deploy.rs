@@ -19,7 +19,7 @@ fn finish_ok(disk: &str) -> Finish {
 }
 
 fn progress(phase: Phase, done_bytes: u64) -> Progress {
-    Progress { phase, done_bytes, total_bytes: 1000 }
+    Progress { phase, done_bytes, total_bytes: 1000, ..Progress::default() }
 }
 
 #[test]

@@ -11,14 +11,23 @@ use serde::Deserialize;
 use crate::api::Me;
 use crate::api::read::List;
 use crate::app::App;
+use crate::drift::{self, Drift};
 use crate::failure::{Answer, Failure};
 use crate::fields::{Body, Id};
-use crate::night::{self, Night};
+use crate::night::{self, Night, PastNight};
 use crate::problem::Problem;
 
 pub(crate) async fn latest(State(app): State<App>) -> Answer<Json<Option<Night>>> {
     let (devices, _) = app.inventory.devices().await?;
     Ok(Json(night::latest(&app, &devices).await?))
+}
+
+pub(crate) async fn history(State(app): State<App>) -> Answer<Json<Vec<PastNight>>> {
+    Ok(Json(night::history(&app).await?))
+}
+
+pub(crate) async fn drift(State(app): State<App>) -> Answer<Json<Vec<Drift>>> {
+    Ok(Json(drift::list(&app).await?))
 }
 
 pub(crate) async fn plans(State(app): State<App>) -> Answer<Json<List<NightPlan>>> {

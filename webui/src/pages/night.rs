@@ -11,11 +11,11 @@ use crate::failure::{Answer, Failure};
 use crate::fields::{Fields, Id};
 use crate::lang::Lang;
 use crate::lessons;
-use crate::night::{self, Night, NightPc, NightRoom};
+use crate::night::{self, Night, NightPc, NightRoom, PastNight};
 use crate::page::{Here, Page, Visit};
 use crate::pages::Me;
 use crate::texts::Texts;
-use crate::views::Badge;
+use crate::views::{Badge, Bar};
 
 #[derive(Template)]
 #[template(path = "night.html")]
@@ -24,6 +24,8 @@ pub(crate) struct NightPage {
     /// Heading of the report.
     pub(crate) heading: String,
     pub(crate) report: Vec<RoomReport>,
+    /// The nights before: name, and how many PCs were ready.
+    pub(crate) history: Vec<(String, Bar)>,
     pub(crate) plans: Vec<PlanForm>,
     pub(crate) days: [(u8, &'static str); 7],
 }
@@ -89,6 +91,7 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     });
     visit.show(&NightPage {
         plans: rooms.collect(),
+        history: night::history(&app).await?.into_iter().map(|past| past_night(t, &past)).collect(),
         report,
         heading,
         days: t.weekdays(),
@@ -137,6 +140,21 @@ pub(crate) async fn save(
 fn proposed(room: RoomId) -> NightPlan {
     let evenings = [true, true, true, true, true, false, false];
     NightPlan { room, evenings, begins: 22 * 60, ends: 6 * 60, image: true, switch_off: true }
+}
+
+fn past_night(t: &Texts, past: &PastNight) -> (String, Bar) {
+    let weekday = t
+        .weekdays()
+        .into_iter()
+        .find(|(n, _)| i16::from(*n) == i16::from(past.evening.weekday().to_monday_one_offset()));
+    let weekday = weekday.map_or("", |(_, name)| name);
+    let percent = (past.ready * 100).checked_div(past.total);
+    let bar = Bar {
+        percent: percent.and_then(|percent| u64::try_from(percent).ok()),
+        phase: t.night_sum(past.ready, past.total),
+        detail: String::new(),
+    };
+    (format!("{weekday} {}", past.evening.strftime("%d.%m.")), bar)
 }
 
 fn room_report(t: &Texts, room: NightRoom, running: bool) -> RoomReport {

@@ -16,7 +16,7 @@ use crate::pages::night::{self, RoomReport};
 use crate::pages::{Me, strays, texts_of};
 use crate::rights::{self, Right};
 use crate::texts::Texts;
-use crate::views::{Context, JobView, When};
+use crate::views::{Bar, Context, JobView, When};
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -56,6 +56,8 @@ pub(crate) struct RoomLine {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) line: String,
+    /// How far its images are.
+    pub(crate) bar: Option<Bar>,
 }
 
 /// `GET /`: the overview for those who manage devices; others begin with what is theirs.
@@ -85,7 +87,8 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
         let here: Vec<_> = devices.iter().filter(|d| d.room.id == room.id).collect();
         let on = here.iter().filter(|d| context.is_on(d)).count();
         let line = t.room_line(on, here.len());
-        (!here.is_empty()).then(|| RoomLine { id: room.id.to_string(), name: room.name, line })
+        let bar = context.room_bar(&here);
+        (!here.is_empty()).then(|| RoomLine { id: room.id.to_string(), name: room.name, line, bar })
     });
 
     let wait = waiting.iter().filter(|w| w.state == WaitingState::Waiting).count();

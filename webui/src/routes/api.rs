@@ -107,6 +107,12 @@ fn device_api() -> Vec<Route> {
         get(Devices, "/api/v1/night", night::latest)
             .says("Was aus der letzten Nachtschicht wurde", "What came of the last night shift")
             .gives::<Option<crate::night::Night>>(),
+        get(Devices, "/api/v1/nights", night::history)
+            .says("Die Nächte der letzten Wochen", "The nights of the last weeks")
+            .gives::<Vec<crate::night::PastNight>>(),
+        get(Devices, "/api/v1/drift", night::drift)
+            .says("Was auf PCs anders ist, als es sein soll", "What is not on PCs as it should be")
+            .gives::<Vec<crate::drift::Drift>>(),
         get(Devices, "/api/v1/night-plans", night::plans)
             .says("Die Räume mit Nachtschicht", "The rooms with a night shift")
             .gives::<List<NightPlan>>(),

@@ -134,7 +134,7 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
         (device, "2b", by),
         (behind, "1a", by),
         (busy, "1a", by),
-        (failed, "", earlier(3)),
+        (failed, "", earlier(2)),
         (capturing, "2b", by),
         (off, "2b", earlier(900)),
     ]
@@ -205,8 +205,15 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
         done_bytes,
         total_bytes,
         at: now,
+        ..JobProgress::default()
     };
-    inventory.note_progress(by, job, &progress("transfer", 2_214_592_512, 5_100_000_000)).await?;
+    let transfer = JobProgress {
+        bytes_per_sec: 48 << 20,
+        transferred: 1_000_000_000,
+        peer_bytes: 720_000_000,
+        ..progress("transfer", 2_214_592_512, 5_100_000_000)
+    };
+    inventory.note_progress(by, job, &transfer).await?;
     let capture = inventory.create_job(earlier(1), *capturing, JobTask::Capture { image }).await?;
     inventory.start_job(earlier(1), capture, None).await?;
     inventory.note_progress(by, capture, &progress("prepare", 0, 0)).await?;
@@ -465,7 +472,10 @@ async fn night(inventory: &Inventory, by: By<'_>, room: RoomId, pcs: &[DeviceId]
         evening,
         note: NightNote { state, calls: 1, since: by.at },
     };
-    let notes: Vec<PcTonight> = states.into_iter().zip(pcs).map(note).collect();
+    let mut notes: Vec<PcTonight> = states.into_iter().zip(pcs).map(note).collect();
+    let before = notes.iter().take(3).cloned();
+    let before = before.map(|note| PcTonight { evening: evening.yesterday().unwrap_or(evening), ..note });
+    notes.extend(before.collect::<Vec<_>>());
     inventory.keep_night_notes(by, &notes).await
 }
 

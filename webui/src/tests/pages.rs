@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
-use inventory::{By, DhcpMode, JobState, Power, UnixMillis, WaitingId, WaitingState, clock};
+use inventory::{By, DeviceId, DhcpMode, JobState, Power, UnixMillis, WaitingId, WaitingState, clock};
 
 use crate::lang::Lang;
 use crate::testing::{Desk, Got, form, stranger};
@@ -60,10 +60,21 @@ async fn every_page_exists_in_german_and_english() {
     let desk = Desk::new().await;
     let school = &desk.school;
     let (device, busy, announced) = (school.device, school.busy, school.announced);
-    let mut paths: Vec<String> =
-        ["/", "/waiting", "/devices", "/night", "/rooms", "/images", "/jobs", "/networks", "/networks/new"]
-            .map(str::to_owned)
-            .to_vec();
+    let mut paths: Vec<String> = [
+        "/",
+        "/waiting",
+        "/devices",
+        "/night",
+        "/drift",
+        "/mail",
+        "/rooms",
+        "/images",
+        "/jobs",
+        "/networks",
+        "/networks/new",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     paths.extend(
         ["/changes", "/changes?before=20", "/devices?q=YM4R000002", "/devices?q=gibtsnicht", "/nix"]
             .map(str::to_owned),
@@ -351,6 +362,12 @@ async fn a_night_is_told_room_by_room_with_what_to_do_and_planned() {
         assert!(page.contains(said), "{said}: {page}");
     }
     assert!(desk.get("/").await.body.contains("2/5 bereit"), "the overview says it");
+    assert!(page.contains("2/3 bereit"), "the night before: {page}");
+    let nights = desk.get("/api/v1/nights").await.json();
+    assert_eq!(
+        (&nights[0]["total"], &nights[1]["ready"], &nights[1]["total"]),
+        (&5.into(), &2.into(), &3.into())
+    );
     let room = desk.school.empty_room;
     let path = format!("/rooms/{room}/night");
     let plan = [("day", "1"), ("day", "7"), ("begins", "21:30"), ("ends", "23:00"), ("image", "1")];
@@ -364,6 +381,41 @@ async fn a_night_is_told_room_by_room_with_what_to_do_and_planned() {
     assert_eq!(desk.inventory.night_plans().await.unwrap().0, plans, "that is no time");
     desk.post(&path, &[("begins", "21:30"), ("ends", "23:00")]).await;
     assert_eq!(desk.inventory.night_plans().await.unwrap().0.len(), plans.len() - 1);
+}
+
+#[tokio::test]
+async fn a_room_that_is_imaged_tells_how_far_how_fast_and_from_whom() {
+    let desk = Desk::new().await;
+    let jobs = desk.get("/jobs").await.body;
+    assert!(
+        jobs.contains("2,1 GiB von 4,7 GiB · 48,0 MiB/s · noch 57 Sek. · 72 % von anderen PCs"),
+        "{jobs}"
+    );
+    let overview = desk.get("/").await.body;
+    assert!(overview.contains("2 PCs bekommen ein Image: noch 57 Sek."), "{overview}");
+    let job = &desk.get(&format!("/api/v1/jobs/{}", desk.school.job)).await.json();
+    assert_eq!(job["state"]["progress"]["bytes_per_sec"], 48 << 20, "{job}");
+}
+
+#[tokio::test]
+async fn what_is_not_as_it_should_be_is_listed_until_it_is() {
+    let desk = Desk::new().await;
+    let listed = |drift: &serde_json::Value, device: DeviceId| {
+        let of = drift.as_array().unwrap().iter().find(|row| row["device"] == device.to_string());
+        of.map(|row| (row["image"]["held"].as_i64(), row["image"]["wanted"].as_i64()))
+    };
+    let drift = desk.get("/api/v1/drift").await.json();
+    let (devices, _) = desk.inventory.devices().await.unwrap();
+    let behind = devices.iter().find(|device| device.name.as_str() == "r204-pc02").unwrap().clone();
+    assert_eq!(listed(&drift, behind.id), Some((Some(1), Some(2))), "{drift}");
+    assert_eq!(listed(&drift, desk.school.announced), None, "nobody approved it yet");
+    assert!(drift.to_string().contains("\"needs_person\""), "{drift}");
+    let page = desk.get("/drift").await.body;
+    assert!(page.contains(">r204-pc02</a>") && page.contains("hat v1"), "{page}");
+    let by = By { actor: "test", at: clock::now() };
+    desk.inventory.change_device(by, behind.id, &behind.name, behind.room.id, None).await.unwrap();
+    let image = listed(&desk.get("/api/v1/drift").await.json(), behind.id).and_then(|(held, _)| held);
+    assert_eq!(image, None, "it is to hold nothing");
 }
 
 #[tokio::test]

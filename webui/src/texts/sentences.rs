@@ -7,8 +7,10 @@ use inventory::night::NightState;
 use inventory::{JobResult, Level, ListAction, Power, PowerState, Role, YouTube};
 
 use super::Texts;
+use crate::drift::ImageDrift;
 use crate::lang::Lang;
 use crate::rights::Right;
+use crate::views::Badge;
 
 impl Texts {
     pub(crate) fn shown_of(&self, shown: usize, total: &usize) -> String {
@@ -698,6 +700,43 @@ impl Texts {
             Lang::De => format!("{done} von {total}"),
             Lang::En => format!("{done} of {total}"),
         }
+    }
+
+    /// How long something still takes.
+    pub(crate) fn still(&self, left: &str) -> String {
+        match self.lang {
+            Lang::De => format!("noch {left}"),
+            Lang::En => format!("{left} left"),
+        }
+    }
+
+    /// How many PCs of a room get an image.
+    pub(crate) fn room_imaged(&self, pcs: usize) -> String {
+        let pcs = count(pcs, "PC", "PCs");
+        match (self.lang, pcs.as_str()) {
+            (Lang::De, "1 PC") => "1 PC bekommt ein Image".into(),
+            (Lang::En, "1 PC") => "1 PC gets an image".into(),
+            (Lang::De, pcs) => format!("{pcs} bekommen ein Image"),
+            (Lang::En, pcs) => format!("{pcs} get an image"),
+        }
+    }
+
+    /// How a disk differs from its image.
+    pub(crate) fn image_drift(&self, drift: &ImageDrift) -> Badge {
+        match drift.held {
+            Some(held) => Badge::new("warn", &self.image_behind(held)),
+            None => Badge::new("warn", self.image_missing),
+        }
+    }
+
+    /// How much of what crossed the network came from other PCs; nothing if none did.
+    pub(crate) fn from_peers(&self, transferred: u64, peer_bytes: u64) -> Option<String> {
+        let percent =
+            peer_bytes.saturating_mul(100).checked_div(transferred).filter(|percent| *percent > 0)?;
+        Some(match self.lang {
+            Lang::De => format!("{} % von anderen PCs", percent.min(100)),
+            Lang::En => format!("{} % from other PCs", percent.min(100)),
+        })
     }
 
     /// What a change of the log did to what. A word that is new to us is shown as it is.
