@@ -311,11 +311,11 @@ impl Problem {
                 format!("\"{text}\" is no e-mail address; expected is name@schule.example or Name <name@schule.example>"),
             ),
             Self::MailPasswordNeeded => (
-                "Zum Konto gehört ein Passwort; nach einem Wechsel von Server oder Konto noch einmal eingeben".into(),
+                "Zum Konto gehört ein Kennwort; nach einem Wechsel von Server oder Konto noch einmal eingeben".into(),
                 "The account needs its password; enter it again after a change of server or account".into(),
             ),
             Self::MailUnprotected => (
-                "Ohne Verschlüsselung wird kein Passwort gesendet; TLS oder STARTTLS wählen oder das Konto leer lassen".into(),
+                "Ohne Verschlüsselung wird kein Kennwort gesendet; TLS oder STARTTLS wählen oder das Konto leer lassen".into(),
                 "No password is sent without encryption; choose TLS or STARTTLS, or leave the account empty".into(),
             ),
             Self::Mail(why) => (

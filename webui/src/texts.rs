@@ -716,7 +716,7 @@ texts! {
     mail_starttls: "STARTTLS (meist Port 587)", "STARTTLS (usually port 587)";
     mail_plain: "keine; nur für einen Mailserver auf diesem Rechner, ohne Anmeldung", "none; only for a mail server on this machine, without an account";
     mail_username: "Konto auf dem Mailserver (leer: ohne Anmeldung)", "Account on the mail server (empty: none)";
-    mail_password: "Passwort", "Password";
+    mail_password: "Kennwort", "Password";
     mail_password_kept: "Leer lassen, um das gespeicherte zu behalten.", "Leave it empty to keep the saved one.";
     mail_sender: "Absender", "Sender";
     mail_recipients: "Empfänger, einer je Zeile", "Recipients, one a line";

@@ -91,7 +91,8 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     });
     visit.show(&NightPage {
         plans: rooms.collect(),
-        history: night::history(&app).await?.into_iter().map(|past| past_night(t, &past)).collect(),
+        // The report above is about the latest.
+        history: night::history(&app).await?.into_iter().skip(1).map(|past| past_night(t, &past)).collect(),
         report,
         heading,
         days: t.weekdays(),
