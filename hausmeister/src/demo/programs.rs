@@ -13,18 +13,18 @@ use super::story::{ROOM, Story};
 
 impl Story {
     /// Builds a Debian package and adds it to the catalogue, as an admin does with a file from its maker. Returns its id.
-    pub(super) fn put_into_catalogue(&mut self) -> anyhow::Result<String> {
+    pub(super) fn put_into_catalogue(&mut self, version: &str) -> anyhow::Result<String> {
         let tree = self.work_dir.join(PACKAGE);
         fs::create_dir_all(tree.join("DEBIAN"))?;
         fs::create_dir_all(tree.join("usr/share").join(PACKAGE))?;
         fs::write(
             tree.join("DEBIAN/control"),
             format!(
-                "Package: {PACKAGE}\nVersion: 1.0\nArchitecture: all\nMaintainer: Demo <demo@schule.example>\nDescription: Ein Gruss\n"
+                "Package: {PACKAGE}\nVersion: {version}\nArchitecture: all\nMaintainer: Demo <demo@schule.example>\nDescription: Ein Gruss\n"
             ),
         )?;
         fs::write(tree.join("usr/share").join(PACKAGE).join("gruss"), "Guten Morgen.\n")?;
-        let file = self.work_dir.join(format!("{PACKAGE}_1.0_all.deb"));
+        let file = self.work_dir.join(format!("{PACKAGE}_{version}_all.deb"));
         let built = Command::new("dpkg-deb")
             .args(["--root-owner-group", "--build"])
             .arg(&tree)
@@ -35,15 +35,15 @@ impl Story {
         let uploaded = self
             .school
             .api
-            .send(&format!("/software-files?name={PACKAGE}_1.0_all.deb"), &fs::read(&file)?)?;
+            .send(&format!("/software-files?name={PACKAGE}_{version}_all.deb"), &fs::read(&file)?)?;
         let mut package =
             uploaded.get("package").filter(|it| !it.is_null()).cloned().context("the file has gaps")?;
         // The demo's PCs have no package sources: dpkg does what apt would.
         *package.get_mut("install").context("no command")? =
-            json!(["dpkg", "--install", format!("{{dir}}/{PACKAGE}_1.0_all.deb")]);
+            json!(["dpkg", "--install", format!("{{dir}}/{PACKAGE}_{version}_all.deb")]);
         let added = self.school.api.post("/software", &package)?;
         self.milestone(&format!(
-            "the admin puts {PACKAGE} 1.0 into the catalogue: one file, nothing to type"
+            "the admin puts {PACKAGE} {version} into the catalogue: one file, nothing to type"
         ));
         Ok(text(&added, "id"))
     }
@@ -57,11 +57,7 @@ impl Story {
         let begun = now();
         for name in names {
             self.wait(&format!("{PACKAGE} on {name}"), LIMIT, |story| {
-                let shown = story.school.api.get(&format!("/software/{program}"))?;
-                let pcs = shown.get("pcs").and_then(Value::as_array).cloned().unwrap_or_default();
-                let pc = pcs.into_iter().find(|pc| text(pc, "name") == *name).unwrap_or_default();
-                ensure!(pc.pointer("/last/outcome/failed").is_none(), "{name} says: {pc}");
-                Ok((text(&pc, "found.version") == "1.0").then_some(()))
+                Ok((story.version_on(program, name)? == "1.0").then_some(()))
             })?;
             let took = now().duration_since(begun).as_secs_f64();
             self.milestone(&format!(
@@ -69,6 +65,15 @@ impl Story {
             ));
         }
         Ok(())
+    }
+
+    /// The version of the program that a PC said it has; empty if it has none.
+    pub(super) fn version_on(&self, program: &str, name: &str) -> anyhow::Result<String> {
+        let shown = self.school.api.get(&format!("/software/{program}"))?;
+        let pcs = shown.get("pcs").and_then(Value::as_array).cloned().unwrap_or_default();
+        let pc = pcs.into_iter().find(|pc| text(pc, "name") == name).unwrap_or_default();
+        ensure!(pc.pointer("/last/outcome/failed").is_none(), "{name} says: {pc}");
+        Ok(text(&pc, "found.version"))
     }
 }
 

@@ -83,7 +83,7 @@ impl Story {
         self.approve(model.0, FIRST_IMAGE)?;
         self.wait_imaged(&[model.0])?;
         self.wait_own_system(&[model.0])?;
-        let program = self.put_into_catalogue()?;
+        let program = self.put_into_catalogue("1.0")?;
 
         // The others boot while the model is captured; they wait on the list until their image exists.
         let restarted = self.capture_begins(model.0)?;
@@ -102,7 +102,7 @@ impl Story {
         self.give_to_room(&program, &[bios.0, secure.0])?;
         self.check_result()?;
         self.switch_off_the_room(&[model.0, bios.0, secure.0])?;
-        self.switch_on_from_afar(bios.0)
+        self.let_a_night_pass(&[model.0, bios.0, secure.0])
     }
 
     pub(super) fn milestone(&mut self, what: &str) {

@@ -205,7 +205,11 @@ impl NightPlan {
         let has_job = matches!(pc.image, ImageNow::Queued | ImageNow::Running);
         let image = if self.image || has_job { &pc.image } else { &ImageNow::AsItShould };
         let nothing_to_do = *image == ImageNow::AsItShould && pc.programs == ProgramsNow::AsTheyShould;
-        let is_on = pc.last_seen.is_some_and(|seen| now.millis_since(seen) < ON_MILLIS);
+        let is_on = pc.last_seen.is_some_and(|seen| {
+            let went = pc.asked.filter(|ask| ask.power == Power::Off).and_then(|ask| ask.told_at);
+            now.millis_since(seen) < ON_MILLIS
+                && went.is_none_or(|told| seen.millis_since(told) > GOING_MILLIS)
+        });
         // A restart takes as long as a start.
         let asked = pc.asked.filter(|ask| ask.power != Power::Off);
         let is_called = asked.is_some_and(|ask| match ask.told_at {
@@ -244,6 +248,8 @@ impl NightPlan {
 
 /// The agent of a PC that is on speaks once a minute.
 pub const ON_MILLIS: i64 = 3 * 60_000;
+/// What a PC says so long after it was told to switch off are its last words.
+const GOING_MILLIS: i64 = 15_000;
 const CALLS_MAX: u8 = 3;
 /// So long an image may take.
 const IMAGE_MILLIS: i64 = 45 * 60_000;

@@ -88,6 +88,22 @@ fn state(at: i64, pc: &PcNow) -> (NightState, Option<Deed>) {
 }
 
 #[test]
+fn a_pc_that_was_just_told_to_switch_off_is_off() {
+    let told = |at| PowerAsk {
+        device: DeviceId::random(),
+        power: Power::Off,
+        asked_at: UnixMillis(0),
+        told_at: Some(UnixMillis(at)),
+    };
+    let pc = |told_at| PcNow { asked: Some(told(told_at)), programs: ProgramsNow::ToDo, ..on(MINUTE) };
+    let state = |pc: &PcNow| plan().decide(&TONIGHT, UnixMillis(2 * MINUTE), None, pc);
+    let (note, deed) = state(&pc(MINUTE - 1000));
+    assert_eq!((note.state, deed), (NightState::Called, Some(Deed::Call)));
+    let (note, deed) = state(&pc(MINUTE - GOING_MILLIS - 1));
+    assert_eq!((note.state, deed), (NightState::Working, None), "it did not: somebody came");
+}
+
+#[test]
 fn a_pc_goes_its_way_through_the_night() {
     let differs = |pc: PcNow| PcNow { image: ImageNow::Differs, programs: ProgramsNow::ToDo, ..pc };
     let (note, deed) = decide(0, None, &differs(off()));
