@@ -23,6 +23,7 @@ pub mod capture;
 pub mod chunk;
 pub mod deploy;
 pub mod disks;
+pub mod hive;
 pub mod layout;
 mod le;
 pub mod manifest;
