@@ -1,25 +1,28 @@
 //! Making a copied system this PC's own: file systems as large as their partitions, the host name, nothing that must
-//! differ from PC to PC, and the resident agent.
+//! differ from PC to PC, and the resident agent. A Windows gets its name and no agent: see [`windows`].
 //!
 //! The partition table is not on the disk yet, so partitions are reached through loop devices at their offsets. That goes
 //! for disks and for plain files alike.
 
+mod mounted;
 mod tree;
 mod unit;
+mod windows;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use images::layout::{Layout, Placement};
 use images::used::FsKind;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 pub use unit::{CONFIG_DIR, files as agent_files};
 
 use crate::software::NOTES_DIR;
 use crate::sys::LoopDevice;
+use mounted::{Access, Mounted};
 use tree::Tree;
+use windows::Windows;
 
 /// What differs from PC to PC.
 #[derive(Debug, Clone)]
@@ -80,47 +83,111 @@ pub enum PersonaliseError {
     Hostname(String),
 }
 
+/// The systems that were found and personalised, by the numbers of their partitions.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Systems {
+    /// The first Linux.
+    pub linux: Option<u32>,
+    /// The first Windows, and what it is called.
+    pub windows: Option<(u32, String)>,
+    /// What did not work and need not, for people.
+    pub notes: Vec<String>,
+}
+
 /// Grows and personalises everything on `disk`, a block device or a plain file with sectors of `sector_bytes`. `mount_point`
-/// is an empty folder. Returns the number of the partition with the system, if there is a Linux system.
+/// is an empty folder.
 ///
 /// # Errors
-/// See [`PersonaliseError`]. May be repeated.
+/// See [`PersonaliseError`]. May be repeated, but not with an NTFS that an earlier run was interrupted in: it is dirty then, and
+/// must be written anew.
 pub fn run(
     disk: &Path,
     sector_bytes: u32,
     layout: &Layout,
     settings: &Settings,
     mount_point: &Path,
-) -> Result<Option<u32>, PersonaliseError> {
+) -> Result<Systems, PersonaliseError> {
     if !is_hostname(&settings.hostname) {
         return Err(PersonaliseError::Hostname(settings.hostname.clone()));
     }
-    let mut system = None;
-    for placement in layout.placements.iter().filter(|p| p.kind == FsKind::Ext && p.number > 0) {
+    let mut systems = Systems::default();
+    for placement in layout.placements.iter().filter(|p| p.number > 0) {
         let number = placement.number;
-        let device = LoopDevice::attach(disk, placement.start, placement.len, sector_bytes)
-            .map_err(|source| PersonaliseError::Attach { number, source })?;
-        if placement.fs_bytes < placement.len && placement.grow {
-            grow(&device.path(), placement)?;
-        }
-        if system.is_some() {
+        if !matches!(placement.kind, FsKind::Ext | FsKind::Ntfs) {
             continue;
         }
-        let mounted = Mounted::at(&device.path(), mount_point)
-            .map_err(|source| PersonaliseError::Mount { number, source })?;
-        let tree = Tree::open(mount_point).map_err(|source| PersonaliseError::Mount { number, source })?;
-        if tree.exists("etc/os-release") || tree.exists("usr/lib/os-release") {
-            apply(&tree, settings).map_err(|(path, source)| PersonaliseError::Write {
-                number,
-                path,
-                source,
-            })?;
-            system = Some(number);
+        let device = LoopDevice::attach(disk, placement.start, placement.len, sector_bytes)
+            .map_err(|source| PersonaliseError::Attach { number, source })?;
+        let grows = placement.fs_bytes < placement.len && placement.grow;
+        if placement.kind == FsKind::Ntfs {
+            if systems.windows.is_none() {
+                let name = personalise_windows(&device.path(), number, settings, mount_point)?;
+                systems.windows = name.map(|name| (number, name));
+            }
+            // Afterwards: Windows is to check what was grown, and until then nobody else writes to it.
+            if grows && let Err(error) = grow_ntfs(&device.path(), placement) {
+                systems.notes.push(format!(
+                    "{error}. The partition has its new size, its file system the old one: in Windows, \"extend filesystem\" \
+                     in diskpart makes them the same"
+                ));
+            }
+            continue;
+        }
+        if grows {
+            grow(&device.path(), placement)?;
+        }
+        if systems.linux.is_none() && personalise_linux(&device.path(), number, settings, mount_point)? {
+            systems.linux = Some(number);
+        }
+    }
+    Ok(systems)
+}
+
+/// Returns whether there is a Linux.
+fn personalise_linux(
+    device: &Path,
+    number: u32,
+    settings: &Settings,
+    mount_point: &Path,
+) -> Result<bool, PersonaliseError> {
+    let failed = |source| PersonaliseError::Mount { number, source };
+    let mounted = Mounted::at(device, mount_point, FsKind::Ext, Access::Write).map_err(failed)?;
+    let tree = Tree::open(mount_point).map_err(failed)?;
+    let found = tree.exists("etc/os-release") || tree.exists("usr/lib/os-release");
+    if found {
+        let write = |(path, source)| PersonaliseError::Write { number, path, source };
+        apply(&tree, settings).map_err(write)?;
+    }
+    drop(tree);
+    mounted.unmount().map_err(failed)?;
+    Ok(found)
+}
+
+/// Returns what the PC is called, if there is a Windows. A file system without one is only read.
+fn personalise_windows(
+    device: &Path,
+    number: u32,
+    settings: &Settings,
+    mount_point: &Path,
+) -> Result<Option<String>, PersonaliseError> {
+    let failed = |source| PersonaliseError::Mount { number, source };
+    let mut name = None;
+    for access in [Access::Read, Access::Write] {
+        let mounted = Mounted::at(device, mount_point, FsKind::Ntfs, access).map_err(failed)?;
+        let tree = Tree::open(mount_point).map_err(failed)?;
+        let windows = Windows::find(&tree);
+        let found = windows.is_some();
+        if let (Some(windows), Access::Write) = (windows, access) {
+            let write = |(path, source)| PersonaliseError::Write { number, path, source };
+            name = Some(windows.personalise(&settings.hostname, None).map_err(write)?);
         }
         drop(tree);
-        mounted.unmount().map_err(|source| PersonaliseError::Mount { number, source })?;
+        mounted.unmount().map_err(failed)?;
+        if !found {
+            break;
+        }
     }
-    Ok(system)
+    Ok(name)
 }
 
 /// `resize2fs` refuses a file system that was not checked just before.
@@ -128,6 +195,11 @@ fn grow(device: &Path, placement: &Placement) -> Result<(), PersonaliseError> {
     // 1: repaired, 2: repaired and a restart would be needed if it were mounted.
     program("e2fsck", &["-f", "-y"], device, placement.number, &[0, 1, 2])?;
     program("resize2fs", &[], device, placement.number, &[0])
+}
+
+/// Marks the file system as dirty: Windows checks it at its next start.
+fn grow_ntfs(device: &Path, placement: &Placement) -> Result<(), PersonaliseError> {
+    program("ntfsresize", &["--force", "--force", "--no-progress-bar"], device, placement.number, &[0])
 }
 
 fn program(
@@ -211,33 +283,6 @@ fn is_hostname(name: &str) -> bool {
         && name.bytes().all(plain)
         && !name.starts_with('-')
         && !name.ends_with('-')
-}
-
-/// A mounted file system that does not stay mounted when something fails.
-struct Mounted {
-    at: PathBuf,
-    mounted: bool,
-}
-
-impl Mounted {
-    fn at(device: &Path, mount_point: &Path) -> io::Result<Mounted> {
-        let flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-        mount(Some(device), mount_point, Some("ext4"), flags, None::<&str>)?;
-        Ok(Mounted { at: mount_point.to_owned(), mounted: true })
-    }
-
-    fn unmount(mut self) -> io::Result<()> {
-        self.mounted = false;
-        Ok(umount2(&self.at, MntFlags::empty())?)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        if self.mounted {
-            let _ = umount2(&self.at, MntFlags::MNT_DETACH);
-        }
-    }
 }
 
 /// What would be the same on all copies and must not be.

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -30,16 +30,45 @@ impl Tree {
         self.resolve(path, OFlag::O_PATH).is_ok()
     }
 
+    /// The path as it is written on a file system whose Windows does not tell upper from lower case, if it leads somewhere.
+    pub(super) fn spelled(&self, path: &str) -> Option<String> {
+        let mut done = String::new();
+        for part in path.split('/') {
+            let names = self.list(&done);
+            let found = names.iter().find(|n| *n == part);
+            let found = found.or_else(|| names.iter().find(|n| n.eq_ignore_ascii_case(part)))?;
+            done = if done.is_empty() { found.clone() } else { format!("{done}/{found}") };
+        }
+        Some(done)
+    }
+
     /// The content of a plain file, at most [`READ_MAX`] bytes of it.
     pub(super) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.read_up_to(path, READ_MAX)
+    }
+
+    /// The content of a plain file, at most `bytes_max` of it.
+    pub(super) fn read_up_to(&self, path: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
         // Opening a named pipe would wait for ever.
         let file = File::from(self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"));
         }
         let mut bytes = Vec::new();
-        file.take(READ_MAX).read_to_end(&mut bytes)?;
+        file.take(bytes_max).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Changes bytes of a plain file that is there, durably. Who may do what with the file stays as it is.
+    pub(super) fn patch(&self, path: &str, pieces: &[(u64, Vec<u8>)]) -> io::Result<()> {
+        let file = File::from(self.resolve(path, OFlag::O_RDWR | OFlag::O_NONBLOCK)?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"));
+        }
+        for (at, bytes) in pieces {
+            file.write_all_at(bytes, *at)?;
+        }
+        file.sync_all()
     }
 
     /// The names in a folder; none if there is no such folder.
@@ -52,12 +81,23 @@ impl Tree {
 
     /// Puts a file at the place, in one step, replacing whatever is there but a folder. Missing folders are made.
     pub(super) fn write(&self, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
+        self.write_with(path, content, Some(mode))
+    }
+
+    /// The same on a file system that knows other access rights: the file gets those that its folder passes on.
+    pub(super) fn write_plain(&self, path: &str, content: &[u8]) -> io::Result<()> {
+        self.write_with(path, content, None)
+    }
+
+    fn write_with(&self, path: &str, content: &[u8], mode: Option<u32>) -> io::Result<()> {
         let (folder, name) = self.place(path)?;
         unlink(&folder, NEW)?;
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
         let mut file = File::from(openat(&folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
         file.write_all(content)?;
-        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        if let Some(mode) = mode {
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        }
         file.sync_all()?;
         Ok(renameat(&folder, NEW, &folder, name)?)
     }

@@ -11,6 +11,7 @@
 )]
 
 mod server;
+mod windows;
 
 use std::fs;
 use std::io::Write;

@@ -1,0 +1,169 @@
+//! Whole jobs with a Windows: from one disk to a larger one, judged by ntfs-3g's tools and hivex.
+//!
+//! This machine's kernel may have no ntfs3; then the agent mounts with ntfs-3g. What Windows itself makes of the result cannot
+//! be seen here.
+
+use super::*;
+
+const SYSTEM: &[u8] = include_bytes!("../../../images/tests/hives/system.hive");
+const MSR: u128 = 0xE3C9_E316_0B5C_4DB8_817D_F92D_F002_15AE;
+const BASIC_DATA: u128 = 0xEBD0_A0A2_B9E5_4433_87C0_68B6_B726_99C7;
+const ESP: u128 = 0xC12A_7328_F81F_11D2_BA4B_00A0_C93E_C93B;
+
+/// Type, first MiB, MiB.
+const PARTITIONS: [(u128, u64, u64); 3] = [(ESP, 1, 8), (MSR, 9, 1), (BASIC_DATA, 10, 48)];
+
+fn identity(type_guid: u128) -> PartitionIdentity {
+    PartitionIdentity::Gpt {
+        type_guid: Uuid::from_u128(type_guid),
+        unique: Uuid::from_u128(type_guid ^ 99),
+        name: String::new(),
+        attributes: if type_guid == MSR { 1 << 63 } else { 0 },
+    }
+}
+
+/// A reference PC with Windows as Setup lays it out, its NTFS filled with ntfs-3g.
+fn windows(state: &str, hive: &[u8]) -> Pc {
+    let pc = Pc::with_disk(64);
+    let volume = pc.path("windows.img");
+    fs::write(&volume, b"").unwrap();
+    fs::File::options().write(true).open(&volume).unwrap().set_len(48 << 20).unwrap();
+    run("mkntfs", &["-q", "-F", "-Q", "-p", "20480", "-H", "255", "-S", "63", volume.to_str().unwrap()]);
+    let mount = pc.path("mnt");
+    run("ntfs-3g", &[volume.to_str().unwrap(), mount.to_str().unwrap()]);
+    let ini = format!("[State]\r\nImageState={state}\r\n");
+    for (path, content) in [
+        ("Windows/System32/config/SYSTEM", hive),
+        ("Windows/Setup/State/State.ini", ini.as_bytes()),
+        ("Windows/Panther/setupact.log", b""),
+        ("Windows/notepad.exe", &[0x4d; 70_000]),
+    ] {
+        fs::create_dir_all(mount.join(path).parent().unwrap()).unwrap();
+        fs::write(mount.join(path), content).unwrap();
+    }
+    run("umount", &[mount.to_str().unwrap()]);
+    let table = Table {
+        kind: TableKind::Gpt { disk: Uuid::from_u128(0x1234_5678_9abc) },
+        boot_code: [0; 440],
+        entries: (1..)
+            .zip(PARTITIONS)
+            .map(|(number, (guid, first, mib))| Entry {
+                number,
+                identity: identity(guid),
+                first_lba: first * 2048,
+                sectors: mib * 2048,
+            })
+            .collect(),
+    };
+    let dev = FileDev::open_write(&pc.disk()).unwrap();
+    table::write(&dev, &table).unwrap();
+    dev.write_at(1 << 20, b"boot code of the firmware").unwrap();
+    dev.write_at(10 << 20, &fs::read(&volume).unwrap()).unwrap();
+    dev.sync().unwrap();
+    pc
+}
+
+/// The table of a deployed disk, and its Windows partition as a file.
+fn deployed(pc: &Pc) -> (Table, PathBuf) {
+    let dev = FileDev::open_read(&pc.disk()).unwrap();
+    let table = table::read(&dev).unwrap().expect("a partition table");
+    let entry = table.entries.iter().find(|e| e.number == 3).unwrap();
+    let mut image = vec![0; (entry.sectors * 512) as usize];
+    dev.read_at(entry.first_lba * 512, &mut image).unwrap();
+    let copy = pc.path("copy.img");
+    fs::write(&copy, &image).unwrap();
+    (table, copy)
+}
+
+fn cat(volume: &std::path::Path, path: &str) -> Vec<u8> {
+    let output = Command::new("ntfscat").args(["-f", volume.to_str().unwrap(), path]).output().unwrap();
+    assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// What hivex finds in a hive of a volume.
+fn value(pc: &Pc, volume: &std::path::Path, key: &str, name: &str) -> String {
+    let hive = pc.path("hive");
+    fs::write(&hive, cat(volume, "Windows/System32/config/SYSTEM")).unwrap();
+    let output = Command::new("hivexget").args([hive.to_str().unwrap(), key, name]).output().unwrap();
+    assert!(output.status.success(), "{key}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// Deploys what `source` holds to a PC with a disk of `mib` and UEFI.
+fn deploy(server: &Server, source: &Pc, mib: u64) -> Pc {
+    let job = captured(server, source, "deploy1");
+    let target = Pc::with_disk(mib);
+    fs::create_dir(target.path("efivars")).unwrap();
+    server.give(Work::Job(job));
+    server.give(Work::Reboot);
+    target.boot(server);
+    target
+}
+
+#[test]
+fn a_windows_comes_to_a_larger_disk_with_its_name_its_guids_and_its_boot_entry() {
+    let server = Server::start();
+    let source = windows("IMAGE_STATE_COMPLETE", SYSTEM);
+    let target = deploy(&server, &source, 128);
+    assert!(matches!(last_finish(&server), Finish::Ok { .. }), "{:?}", target.marks());
+
+    let (table, volume) = deployed(&target);
+    // The boot configuration data names the disk and its partitions by these.
+    assert_eq!(table.kind, TableKind::Gpt { disk: Uuid::from_u128(0x1234_5678_9abc) });
+    let placed: Vec<_> = table.entries.iter().take(3).map(|e| (e.identity.clone(), e.first_lba)).collect();
+    let wanted: Vec<_> = PARTITIONS.iter().map(|(guid, first, _)| (identity(*guid), first * 2048)).collect();
+    assert_eq!(placed, wanted);
+
+    let name = |key: &str, name: &str| value(&target, &volume, key, name);
+    assert_eq!(name(r"ControlSet002\Control\ComputerName\ComputerName", "ComputerName"), "R204-PC07");
+    assert_eq!(name(r"ControlSet002\Services\Tcpip\Parameters", "NV Hostname"), "r204-pc07");
+    assert_eq!(name(r"ControlSet002\Services\Tcpip\Parameters", "Hostname"), "r204-pc07");
+    assert_eq!(name(r"ControlSet001\Services\Tcpip\Parameters", "Hostname"), "REFERENZ");
+    assert_eq!(cat(&volume, "Windows/notepad.exe"), vec![0x4d; 70_000]);
+
+    // 116 MiB: from where it was to the reserved place.
+    let sectors = table.entries[2].sectors;
+    assert_eq!(sectors, 116 * 2048);
+    let boot = fs::read(&volume).unwrap();
+    let believes = u64::from_le_bytes(boot[0x28..0x30].try_into().unwrap());
+    assert!(believes > sectors - 16 && believes < sectors, "the file system has {believes} sectors of {sectors}");
+    let info = Command::new("ntfsresize").args(["-i", "-f", "-f", volume.to_str().unwrap()]).output().unwrap();
+    assert!(info.status.success(), "{}", String::from_utf8_lossy(&info.stdout));
+
+    let next = fs::read(target.path("efivars/BootNext-8be4df61-93ca-11d2-aa0d-00e098032b8c")).unwrap();
+    assert_eq!(next, [7, 0, 0, 0, 0, 1]);
+    let entry = fs::read(target.path("efivars/Boot0100-8be4df61-93ca-11d2-aa0d-00e098032b8c")).unwrap();
+    let file: Vec<u8> = r"\EFI\Microsoft\Boot\bootmgfw.efi".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(entry.windows(file.len()).any(|w| w == file));
+    let unique = Uuid::from_u128(ESP ^ 99).to_bytes_le();
+    assert!(entry.windows(16).any(|w| w == unique), "the entry names the system partition by its GUID");
+}
+
+#[test]
+fn a_windows_that_was_prepared_with_sysprep_finds_its_answers() {
+    let server = Server::start();
+    let source = windows("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", SYSTEM);
+    let target = deploy(&server, &source, 60);
+    assert!(matches!(last_finish(&server), Finish::Ok { .. }), "{:?}", target.marks());
+    let (_, volume) = deployed(&target);
+    let text = String::from_utf8(cat(&volume, "Windows/Panther/unattend.xml")).unwrap();
+    assert!(text.contains("<ComputerName>r204-pc07</ComputerName>"), "{text}");
+    assert_eq!(cat(&volume, "Windows/System32/config/SYSTEM"), SYSTEM);
+    // Nothing grew, so that nothing is to be checked either.
+    let info = Command::new("ntfsresize").args(["-i", volume.to_str().unwrap()]).output().unwrap();
+    assert!(info.status.success(), "{}", String::from_utf8_lossy(&info.stdout));
+}
+
+#[test]
+fn a_windows_whose_registry_was_not_finished_fails_with_the_way_out_and_boots_nothing() {
+    let server = Server::start();
+    let mut hive = SYSTEM.to_vec();
+    hive[4] ^= 1;
+    let source = windows("IMAGE_STATE_COMPLETE", &hive);
+    let target = deploy(&server, &source, 64);
+    let Finish::Failed { reason } = last_finish(&server) else { panic!("{:?}", target.marks()) };
+    assert!(reason.contains("Windows/System32/config/SYSTEM") && reason.contains("partition 3"), "{reason}");
+    assert!(reason.contains("shutdown /s /t 0"), "{reason}");
+    assert!(table::read(&FileDev::open_read(&target.disk()).unwrap()).unwrap().is_none());
+}
