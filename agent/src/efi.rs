@@ -213,7 +213,11 @@ mod tests {
         let option = esp().load_option(WINDOWS_LOADER);
         let path = &option[6 + 24 + 42..];
         assert_eq!(path[..4], [4, 4, 70, 0]);
-        let text: Vec<u8> = r"\EFI\Microsoft\Boot\bootmgfw.efi".encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+        let text: Vec<u8> = r"\EFI\Microsoft\Boot\bootmgfw.efi"
+            .encode_utf16()
+            .chain([0])
+            .flat_map(u16::to_le_bytes)
+            .collect();
         assert_eq!(path[4..70], text);
         assert_eq!(path[path.len() - 4..], [0x7f, 0xff, 4, 0]);
     }

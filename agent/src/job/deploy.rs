@@ -18,6 +18,7 @@ use images::used::FsKind;
 use super::chunks::HttpChunks;
 use super::reporter::Reporter;
 use super::{Context, Done, JobError};
+use crate::drivers::ServerDrivers;
 use crate::efi::{self, SystemPartition};
 use crate::hardware;
 use crate::line::Line;
@@ -93,8 +94,15 @@ pub(super) fn run(
             binary: fs::read(&context.binary)
                 .map_err(|source| JobError::Open { path: context.binary.clone(), source })?,
         };
-        let systems =
-            personalise::run(&path, dev.sector_bytes(), deploy.layout(), &settings, &context.mount_point);
+        let drivers = ServerDrivers::new(line, &job.id, &context.machine.root);
+        let systems = personalise::run(
+            &path,
+            dev.sector_bytes(),
+            deploy.layout(),
+            &settings,
+            &drivers,
+            &context.mount_point,
+        );
         match systems {
             Ok(systems) => {
                 tell(line, &systems, hostname);

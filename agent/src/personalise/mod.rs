@@ -9,11 +9,12 @@ mod tree;
 mod unit;
 mod windows;
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::Command;
 
 use images::layout::{Layout, Placement};
+use images::protocol::DriverFolder;
 use images::used::FsKind;
 
 pub use unit::{CONFIG_DIR, files as agent_files};
@@ -83,6 +84,21 @@ pub enum PersonaliseError {
     Hostname(String),
 }
 
+/// Where drivers for Windows come from.
+pub trait DriverSource {
+    /// The folders that this PC needs for a Windows of this processor (`amd64`, `arm64`, `x86`).
+    ///
+    /// # Errors
+    /// Why it is not known, for people.
+    fn matching(&self, processor: &str) -> Result<Vec<DriverFolder>, String>;
+
+    /// The content of a file, by its path with that of its folder before it.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for people.
+    fn open(&self, path: &str) -> Result<Box<dyn Read>, String>;
+}
+
 /// The systems that were found and personalised, by the numbers of their partitions.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Systems {
@@ -105,6 +121,7 @@ pub fn run(
     sector_bytes: u32,
     layout: &Layout,
     settings: &Settings,
+    drivers: &dyn DriverSource,
     mount_point: &Path,
 ) -> Result<Systems, PersonaliseError> {
     if !is_hostname(&settings.hostname) {
@@ -121,7 +138,7 @@ pub fn run(
         let grows = placement.fs_bytes < placement.len && placement.grow;
         if placement.kind == FsKind::Ntfs {
             if systems.windows.is_none() {
-                let name = personalise_windows(&device.path(), number, settings, mount_point)?;
+                let name = personalise_windows(&device.path(), number, settings, drivers, mount_point)?;
                 systems.windows = name.map(|name| (number, name));
             }
             // Afterwards: Windows is to check what was grown, and until then nobody else writes to it.
@@ -168,6 +185,7 @@ fn personalise_windows(
     device: &Path,
     number: u32,
     settings: &Settings,
+    drivers: &dyn DriverSource,
     mount_point: &Path,
 ) -> Result<Option<String>, PersonaliseError> {
     let failed = |source| PersonaliseError::Mount { number, source };
@@ -179,7 +197,7 @@ fn personalise_windows(
         let found = windows.is_some();
         if let (Some(windows), Access::Write) = (windows, access) {
             let write = |(path, source)| PersonaliseError::Write { number, path, source };
-            name = Some(windows.personalise(&settings.hostname, None).map_err(write)?);
+            name = Some(windows.personalise(&settings.hostname, drivers).map_err(write)?);
         }
         drop(tree);
         mounted.unmount().map_err(failed)?;

@@ -51,7 +51,9 @@ fn ntfs_3g(device: &Path, mount_point: &Path, access: Access) -> io::Result<()> 
     match output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
-        Err(error) => Err(io::Error::other(format!("this kernel has no ntfs3, and ntfs-3g does not start: {error}"))),
+        Err(error) => {
+            Err(io::Error::other(format!("this kernel has no ntfs3, and ntfs-3g does not start: {error}")))
+        }
     }
 }
 

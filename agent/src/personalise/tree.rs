@@ -89,6 +89,21 @@ impl Tree {
         self.write_with(path, content, None)
     }
 
+    /// The same with `bytes` bytes that come from somewhere.
+    pub(super) fn write_stream(&self, path: &str, from: &mut dyn Read, bytes: u64) -> io::Result<()> {
+        let (folder, name) = self.place(path)?;
+        unlink(&folder, NEW)?;
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let mut file = File::from(openat(&folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+        // One byte more than announced is enough to see that it is too much.
+        let came = io::copy(&mut from.take(bytes.saturating_add(1)), &mut file)?;
+        if came != bytes {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "another length than the server named"));
+        }
+        file.sync_all()?;
+        Ok(renameat(&folder, NEW, &folder, name)?)
+    }
+
     fn write_with(&self, path: &str, content: &[u8], mode: Option<u32>) -> io::Result<()> {
         let (folder, name) = self.place(path)?;
         unlink(&folder, NEW)?;

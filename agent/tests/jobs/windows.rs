@@ -6,6 +6,7 @@
 use super::*;
 
 const SYSTEM: &[u8] = include_bytes!("../../../images/tests/hives/system.hive");
+const SOFTWARE: &[u8] = include_bytes!("../../../images/tests/hives/software.hive");
 const MSR: u128 = 0xE3C9_E316_0B5C_4DB8_817D_F92D_F002_15AE;
 const BASIC_DATA: u128 = 0xEBD0_A0A2_B9E5_4433_87C0_68B6_B726_99C7;
 const ESP: u128 = 0xC12A_7328_F81F_11D2_BA4B_00A0_C93E_C93B;
@@ -34,6 +35,7 @@ fn windows(state: &str, hive: &[u8]) -> Pc {
     let ini = format!("[State]\r\nImageState={state}\r\n");
     for (path, content) in [
         ("Windows/System32/config/SYSTEM", hive),
+        ("Windows/System32/config/SOFTWARE", SOFTWARE),
         ("Windows/Setup/State/State.ini", ini.as_bytes()),
         ("Windows/Panther/setupact.log", b""),
         ("Windows/notepad.exe", &[0x4d; 70_000]),
@@ -82,9 +84,9 @@ fn cat(volume: &std::path::Path, path: &str) -> Vec<u8> {
 }
 
 /// What hivex finds in a hive of a volume.
-fn value(pc: &Pc, volume: &std::path::Path, key: &str, name: &str) -> String {
+fn value(pc: &Pc, volume: &std::path::Path, file: &str, key: &str, name: &str) -> String {
     let hive = pc.path("hive");
-    fs::write(&hive, cat(volume, "Windows/System32/config/SYSTEM")).unwrap();
+    fs::write(&hive, cat(volume, &format!("Windows/System32/config/{file}"))).unwrap();
     let output = Command::new("hivexget").args([hive.to_str().unwrap(), key, name]).output().unwrap();
     assert!(output.status.success(), "{key}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
@@ -115,7 +117,7 @@ fn a_windows_comes_to_a_larger_disk_with_its_name_its_guids_and_its_boot_entry()
     let wanted: Vec<_> = PARTITIONS.iter().map(|(guid, first, _)| (identity(*guid), first * 2048)).collect();
     assert_eq!(placed, wanted);
 
-    let name = |key: &str, name: &str| value(&target, &volume, key, name);
+    let name = |key: &str, name: &str| value(&target, &volume, "SYSTEM", key, name);
     assert_eq!(name(r"ControlSet002\Control\ComputerName\ComputerName", "ComputerName"), "R204-PC07");
     assert_eq!(name(r"ControlSet002\Services\Tcpip\Parameters", "NV Hostname"), "r204-pc07");
     assert_eq!(name(r"ControlSet002\Services\Tcpip\Parameters", "Hostname"), "r204-pc07");
@@ -127,17 +129,41 @@ fn a_windows_comes_to_a_larger_disk_with_its_name_its_guids_and_its_boot_entry()
     assert_eq!(sectors, 116 * 2048);
     let boot = fs::read(&volume).unwrap();
     let believes = u64::from_le_bytes(boot[0x28..0x30].try_into().unwrap());
-    assert!(believes > sectors - 16 && believes < sectors, "the file system has {believes} sectors of {sectors}");
-    let info = Command::new("ntfsresize").args(["-i", "-f", "-f", volume.to_str().unwrap()]).output().unwrap();
+    assert!(
+        believes > sectors - 16 && believes < sectors,
+        "the file system has {believes} sectors of {sectors}"
+    );
+    let info =
+        Command::new("ntfsresize").args(["-i", "-f", "-f", volume.to_str().unwrap()]).output().unwrap();
     assert!(info.status.success(), "{}", String::from_utf8_lossy(&info.stdout));
 
     let next = fs::read(target.path("efivars/BootNext-8be4df61-93ca-11d2-aa0d-00e098032b8c")).unwrap();
     assert_eq!(next, [7, 0, 0, 0, 0, 1]);
     let entry = fs::read(target.path("efivars/Boot0100-8be4df61-93ca-11d2-aa0d-00e098032b8c")).unwrap();
-    let file: Vec<u8> = r"\EFI\Microsoft\Boot\bootmgfw.efi".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let file: Vec<u8> =
+        r"\EFI\Microsoft\Boot\bootmgfw.efi".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(entry.windows(file.len()).any(|w| w == file));
     let unique = Uuid::from_u128(ESP ^ 99).to_bytes_le();
     assert!(entry.windows(16).any(|w| w == unique), "the entry names the system partition by its GUID");
+}
+
+#[test]
+fn drivers_of_the_pc_are_laid_down_and_found_by_windows() {
+    let server = Server::start();
+    let source = windows("IMAGE_STATE_COMPLETE", SYSTEM);
+    let driver: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+    server.state().drivers = [("e1d.inf", b"[Version]".to_vec()), ("x64/e1d.sys", driver.clone())]
+        .map(|(path, content)| (path.to_owned(), content))
+        .into();
+    let target = deploy(&server, &source, 60);
+    assert!(matches!(last_finish(&server), Finish::Ok { .. }), "{:?}", target.marks());
+    let (_, volume) = deployed(&target);
+    assert_eq!(cat(&volume, "Drivers/Hausmeister/01-net/e1d.inf"), b"[Version]");
+    assert_eq!(cat(&volume, "Drivers/Hausmeister/01-net/x64/e1d.sys"), driver);
+    let path = value(&target, &volume, "SOFTWARE", r"Microsoft\Windows\CurrentVersion", "DevicePath");
+    assert_eq!(path, r"%SystemRoot%\inf;%SystemDrive%\Drivers\Hausmeister\01-net");
+    let asks = server.state().driver_asks.clone();
+    assert_eq!(asks.iter().map(|ask| ask.processor.as_str()).collect::<Vec<_>>(), ["amd64"]);
 }
 
 #[test]

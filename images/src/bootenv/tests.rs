@@ -92,6 +92,7 @@ fn the_boot_environment_holds_the_agent_and_the_modules_it_may_need() {
         "run",
         "sbin",
         "sbin/e2fsck",
+        "sbin/ntfsresize",
         "sbin/resize2fs",
         "sys",
         "tmp",

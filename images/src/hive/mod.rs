@@ -187,9 +187,10 @@ impl Hive {
             put(&mut base, CHECKSUM_AT, &sum.to_le_bytes());
             (0, base)
         };
-        let pieces = self.touched.iter().filter_map(|range| {
-            Some((range.start as u64, self.bytes.get(range.clone())?.to_vec()))
-        });
+        let pieces = self
+            .touched
+            .iter()
+            .filter_map(|range| Some((range.start as u64, self.bytes.get(range.clone())?.to_vec())));
         vec![vec![base(sequence.wrapping_sub(1))], pieces.collect(), vec![base(sequence)]]
     }
 

@@ -36,7 +36,8 @@ fn cell_bytes(bytes: &[u8], cell: u32) -> Option<u32> {
 impl Hive {
     /// A cell for `length` bytes: the smallest free one that is large enough, else one in a new bin at the end.
     pub(super) fn allocate(&mut self, length: usize) -> Result<u32, HiveError> {
-        let need = u32::try_from(length).ok().and_then(|n| n.checked_add(4)?.checked_next_multiple_of(CELL_STEP));
+        let need =
+            u32::try_from(length).ok().and_then(|n| n.checked_add(4)?.checked_next_multiple_of(CELL_STEP));
         let need = need.ok_or(HiveError::TooLong(length))?;
         let free = |cell: u32| {
             let size = array(&self.bytes, BASE_BYTES + cell as usize).map(i32::from_le_bytes)?;

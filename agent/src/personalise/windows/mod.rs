@@ -12,6 +12,7 @@
 //!
 //! What is not done: joining a domain, making a new machine SID (only sysprep can), changing `MachineGuid`.
 
+mod drivers;
 mod name;
 mod unattend;
 
@@ -19,6 +20,7 @@ use std::io;
 
 use images::hive::{HIVE_BYTES_MAX, Hive, HiveError};
 
+use super::DriverSource;
 use super::tree::Tree;
 use unattend::Answers;
 
@@ -35,15 +37,14 @@ impl<'t> Windows<'t> {
         tree.spelled("Windows/System32/config/SYSTEM").map(|system_hive| Windows { tree, system_hive })
     }
 
-    /// Gives it the name of this PC. `drivers` is the folder on its drive, with slashes, in which drivers were laid down. Returns
-    /// what it is called. May be repeated.
+    /// Gives it the name of this PC and the drivers that this PC needs. Returns what it is called. May be repeated.
     ///
     /// # Errors
     /// The path that made trouble, and which.
     pub(super) fn personalise(
         &self,
         hostname: &str,
-        drivers: Option<&str>,
+        drivers: &dyn DriverSource,
     ) -> Result<String, (String, io::Error)> {
         let name = name::computer_name(hostname);
         let at = |path: &str| {
@@ -52,10 +53,11 @@ impl<'t> Windows<'t> {
         };
         let mut system = self.hive(&self.system_hive).map_err(at(&self.system_hive))?;
         let set = control_set(&system).map_err(|e| at(&self.system_hive)(io::Error::other(e)))?;
+        let architecture = architecture(&system, &set);
+        let laid_down = drivers::lay_down(self.tree, architecture, drivers)?;
         if self.is_generalised() {
-            let architecture = architecture(&system, &set);
             let language = language(&system, &set);
-            let folder = drivers.map(|folder| format!("%SystemDrive%\\{}", folder.replace('/', "\\")));
+            let folder = (!laid_down.is_empty()).then(drivers_folder);
             self.answer(&Answers {
                 computer_name: &name,
                 architecture,
@@ -63,15 +65,14 @@ impl<'t> Windows<'t> {
                 drivers: folder.as_deref(),
             })?;
         } else {
-            rename(&mut system, &set, &name)
-                .map_err(|e| at(&self.system_hive)(io::Error::other(e)))?;
+            rename(&mut system, &set, &name).map_err(|e| at(&self.system_hive)(io::Error::other(e)))?;
             self.save(&self.system_hive, &system).map_err(at(&self.system_hive))?;
         }
-        if let Some(folder) = drivers {
+        if !laid_down.is_empty() {
             let path = self.tree.spelled("Windows/System32/config/SOFTWARE");
             let path = path.unwrap_or_else(|| "Windows/System32/config/SOFTWARE".to_owned());
             let mut software = self.hive(&path).map_err(at(&path))?;
-            self.look_for_drivers(&mut software, folder).map_err(|e| at(&path)(io::Error::other(e)))?;
+            look_for_drivers(&mut software, &laid_down).map_err(|e| at(&path)(io::Error::other(e)))?;
             self.save(&path, &software).map_err(at(&path))?;
         }
         Ok(name)
@@ -112,24 +113,6 @@ impl<'t> Windows<'t> {
         self.tree.write_plain(&path, &text).map_err(failed(&path))
     }
 
-    /// Adds the folders below `folder` that hold an INF file to those that Windows searches for the driver of a new device:
-    /// learn.microsoft.com/windows-hardware/drivers/install/where-setup-and-device-installation-searches
-    fn look_for_drivers(&self, software: &mut Hive, folder: &str) -> Result<(), HiveError> {
-        const KEY: &str = r"Microsoft\Windows\CurrentVersion";
-        let old = software.value(KEY, "DevicePath")?.text().unwrap_or_default();
-        let ours = format!("%SystemDrive%\\{}", folder.replace('/', "\\"));
-        // What an earlier deploy added must not pile up.
-        let begins = format!("{}\\", ours.to_ascii_lowercase());
-        let is_ours = |part: &&str| format!("{}\\", part.to_ascii_lowercase()).starts_with(&begins);
-        let kept: Vec<String> =
-            old.split(';').filter(|p| !p.trim().is_empty() && !is_ours(p)).map(str::to_owned).collect();
-        let mut names = self.tree.list(folder);
-        names.sort();
-        let added = names.iter().map(|name| format!("{ours}\\{name}"));
-        let all: Vec<String> = kept.into_iter().chain(added).collect();
-        software.set_text(KEY, "DevicePath", &all.join(";"))
-    }
-
     fn hive(&self, path: &str) -> io::Result<Hive> {
         Hive::parse(self.tree.read_up_to(path, HIVE_BYTES_MAX)?).map_err(io::Error::other)
     }
@@ -138,6 +121,25 @@ impl<'t> Windows<'t> {
     fn save(&self, path: &str, hive: &Hive) -> io::Result<()> {
         hive.changes().iter().try_for_each(|step| self.tree.patch(path, step))
     }
+}
+
+/// As Windows writes it.
+fn drivers_folder() -> String {
+    format!("%SystemDrive%\\{}", drivers::FOLDER.replace('/', "\\"))
+}
+
+/// Adds folders to those that Windows searches for the driver of a new device:
+/// learn.microsoft.com/windows-hardware/drivers/install/where-setup-and-device-installation-searches
+fn look_for_drivers(software: &mut Hive, names: &[String]) -> Result<(), HiveError> {
+    const KEY: &str = r"Microsoft\Windows\CurrentVersion";
+    let old = software.value(KEY, "DevicePath")?.text().unwrap_or_default();
+    let ours = drivers_folder();
+    // What an earlier deploy added must not pile up.
+    let begins = format!("{}\\", ours.to_ascii_lowercase());
+    let is_ours = |part: &&str| format!("{}\\", part.to_ascii_lowercase()).starts_with(&begins);
+    let kept = old.split(';').filter(|p| !p.trim().is_empty() && !is_ours(p)).map(str::to_owned);
+    let all: Vec<String> = kept.chain(names.iter().map(|name| format!("{ours}\\{name}"))).collect();
+    software.set_text(KEY, "DevicePath", &all.join(";"))
 }
 
 /// The key of the configuration that Windows will start with.

@@ -1,6 +1,9 @@
 //! Personalising a Windows that is a folder.
 
 use std::fs;
+use std::io::Read;
+
+use images::protocol::{DriverFile, DriverFolder};
 
 use super::*;
 
@@ -27,10 +30,37 @@ fn system(state: &str) -> tempfile::TempDir {
     dir
 }
 
-fn personalise(dir: &tempfile::TempDir, hostname: &str, drivers: Option<&str>) -> Result<String, String> {
+/// Drivers in folders of these names, each with an INF and a file below it.
+struct Drivers(&'static [&'static str]);
+
+impl DriverSource for Drivers {
+    fn matching(&self, processor: &str) -> Result<Vec<DriverFolder>, String> {
+        assert_eq!(processor, "amd64");
+        let file = |path: &str, bytes| DriverFile { path: path.into(), bytes };
+        let files = vec![file("a.inf", 15), file("x64/a.sys", 16)];
+        Ok(self
+            .0
+            .iter()
+            .map(|name| DriverFolder { path: format!("of/{name}"), files: files.clone() })
+            .collect())
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Read>, String> {
+        let text = format!("<{}>", path.strip_prefix("of/net").ok_or("not there")?);
+        Ok(Box::new(io::Cursor::new(
+            format!("{text:->len$}", len = if path.ends_with("inf") { 15 } else { 16 }).into_bytes(),
+        )))
+    }
+}
+
+fn personalise(
+    dir: &tempfile::TempDir,
+    hostname: &str,
+    drivers: &'static [&'static str],
+) -> Result<String, String> {
     let tree = Tree::open(dir.path()).unwrap();
     let windows = Windows::find(&tree).expect("a Windows");
-    windows.personalise(hostname, drivers).map_err(|(path, error)| format!("{path}: {error}"))
+    windows.personalise(hostname, &Drivers(drivers)).map_err(|(path, error)| format!("{path}: {error}"))
 }
 
 fn value(dir: &tempfile::TempDir, hive: &str, key: &str, name: &str) -> String {
@@ -43,8 +73,9 @@ fn a_windows_that_was_only_shut_down_gets_its_name_in_the_registry() {
     let dir = system("IMAGE_STATE_COMPLETE");
     // Twice, since a job may be repeated.
     for hostname in ["r204-pc07", "r204-fensterplatz-07", "r204-fensterplatz-07"] {
-        let name = personalise(&dir, hostname, None).unwrap();
-        let computer = value(&dir, "SYSTEM", r"ControlSet002\Control\ComputerName\ComputerName", "ComputerName");
+        let name = personalise(&dir, hostname, &[]).unwrap();
+        let computer =
+            value(&dir, "SYSTEM", r"ControlSet002\Control\ComputerName\ComputerName", "ComputerName");
         assert_eq!(computer, name.to_ascii_uppercase());
         for entry in ["Hostname", "NV Hostname"] {
             assert_eq!(value(&dir, "SYSTEM", r"ControlSet002\Services\Tcpip\Parameters", entry), name);
@@ -62,10 +93,13 @@ fn a_windows_that_was_only_shut_down_gets_its_name_in_the_registry() {
 fn a_windows_that_was_prepared_with_sysprep_gets_an_answer_file() {
     let dir = system("\"IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE\"");
     for _ in 0..2 {
-        assert_eq!(personalise(&dir, "r204-pc07", None).unwrap(), "r204-pc07");
+        assert_eq!(personalise(&dir, "r204-pc07", &[]).unwrap(), "r204-pc07");
     }
     let text = fs::read_to_string(dir.path().join("Windows/Panther/unattend.xml")).unwrap();
-    assert!(text.contains("<ComputerName>r204-pc07</ComputerName>") && text.contains("SkipUserOOBE"), "{text}");
+    assert!(
+        text.contains("<ComputerName>r204-pc07</ComputerName>") && text.contains("SkipUserOOBE"),
+        "{text}"
+    );
     assert_eq!(fs::read(dir.path().join("Windows/System32/config/SYSTEM")).unwrap(), SYSTEM);
 }
 
@@ -75,30 +109,43 @@ fn an_answer_file_that_sysprep_was_given_stays_but_for_the_name() {
     let cached = dir.path().join("Windows/Panther/UNATTEND.XML");
     let own = "<unattend><settings pass=\"specialize\"/><settings pass=\"oobeSystem\"><x>Konto</x></settings></unattend>";
     fs::write(&cached, own).unwrap();
-    personalise(&dir, "r204-pc07", None).unwrap();
+    personalise(&dir, "r204-pc07", &[]).unwrap();
     let text = fs::read_to_string(&cached).unwrap();
-    assert!(text.contains("<ComputerName>r204-pc07</ComputerName>") && text.contains("<x>Konto</x>"), "{text}");
+    assert!(
+        text.contains("<ComputerName>r204-pc07</ComputerName>") && text.contains("<x>Konto</x>"),
+        "{text}"
+    );
     // What Windows reads before this one.
     let first = dir.path().join("Windows/Panther/Unattend/Unattend.xml");
     fs::create_dir(first.parent().unwrap()).unwrap();
     fs::write(&first, "garbage").unwrap();
-    personalise(&dir, "r204-pc07", None).unwrap();
+    personalise(&dir, "r204-pc07", &[]).unwrap();
     assert!(fs::read_to_string(&first).unwrap().contains("<ComputerName>r204-pc07</ComputerName>"));
     assert_eq!(fs::read_to_string(first.with_extension("xml.old")).unwrap(), "garbage");
 }
 
 #[test]
-fn windows_looks_for_drivers_where_they_were_laid_down() {
+fn drivers_are_laid_down_where_windows_looks_for_them() {
     let dir = system("IMAGE_STATE_COMPLETE");
-    for folders in [&["net-1", "audio"][..], &["net-1"]] {
-        let _ = fs::remove_dir_all(dir.path().join("Drivers"));
-        for folder in folders {
-            fs::create_dir_all(dir.path().join("Drivers/Hausmeister").join(folder)).unwrap();
-        }
-        personalise(&dir, "r204-pc07", Some("Drivers/Hausmeister")).unwrap();
+    let path = || value(&dir, "SOFTWARE", r"Microsoft\Windows\CurrentVersion", "DevicePath");
+    for folders in [&["net", "net (2)"][..], &["net"]] {
+        personalise(&dir, "r204-pc07", folders).unwrap();
     }
-    let path = value(&dir, "SOFTWARE", r"Microsoft\Windows\CurrentVersion", "DevicePath");
-    assert_eq!(path, r"%SystemRoot%\inf;%SystemDrive%\Drivers\Hausmeister\net-1");
+    assert_eq!(path(), r"%SystemRoot%\inf;%SystemDrive%\Drivers\Hausmeister\01-net");
+    let file =
+        |name: &str| fs::read_to_string(dir.path().join("Drivers/Hausmeister/01-net").join(name)).unwrap();
+    assert_eq!((file("a.inf").as_str(), file("x64/a.sys").as_str()), ("-------</a.inf>", "----</x64/a.sys>"));
+
+    let error = personalise(&dir, "r204-pc07", &["audio"]).unwrap_err();
+    assert_eq!(error, "Drivers/Hausmeister/01-audio/a.inf: not there");
+}
+
+#[test]
+fn a_prepared_windows_adds_its_drivers_before_its_first_start() {
+    let dir = system("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE");
+    personalise(&dir, "r204-pc07", &["net"]).unwrap();
+    let text = fs::read_to_string(dir.path().join("Windows/Panther/unattend.xml")).unwrap();
+    assert!(text.contains(r"/add-driver %SystemDrive%\Drivers\Hausmeister\*.inf /subdirs"), "{text}");
 }
 
 #[test]
@@ -108,7 +155,7 @@ fn a_registry_that_windows_did_not_finish_is_left_alone_and_named() {
     let mut bytes = SYSTEM.to_vec();
     bytes[8] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    let error = personalise(&dir, "r204-pc07", None).unwrap_err();
+    let error = personalise(&dir, "r204-pc07", &[]).unwrap_err();
     assert!(error.starts_with("Windows/System32/config/SYSTEM: Windows did not finish"), "{error}");
     assert!(error.contains("shutdown /s /t 0"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);

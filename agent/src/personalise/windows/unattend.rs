@@ -33,10 +33,11 @@ pub(super) fn whole(answers: &Answers<'_>) -> String {
     );
     let mut specialize = component(SHELL_SETUP, &shell);
     if let Some(folder) = answers.drivers {
-        // pnputil: learn.microsoft.com/windows-hardware/drivers/devtest/pnputil-command-syntax
+        // learn.microsoft.com/windows-hardware/drivers/devtest/pnputil-command-syntax. A driver that Windows refuses must not end the
+        // installation; cmd also knows what %SystemDrive% is.
         let command = format!(
             "      <RunSynchronous>\n        <RunSynchronousCommand wcm:action=\"add\">\n          <Order>1</Order>\n          \
-             <Path>pnputil.exe /add-driver {}\\*.inf /subdirs /install</Path>\n        </RunSynchronousCommand>\n      \
+             <Path>cmd.exe /c \"pnputil.exe /add-driver {}\\*.inf /subdirs /install &amp; exit 0\"</Path>\n        </RunSynchronousCommand>\n      \
              </RunSynchronous>\n",
             escaped(folder)
         );
@@ -93,10 +94,9 @@ fn renamed_text(old: &str, answers: &Answers<'_>) -> Option<String> {
     let (range, new) = match place {
         Place::Name(range) => (range, element),
         Place::InShell(at) => (at..at, element),
-        Place::InPass(at) => (
-            at..at,
-            component(SHELL_SETUP, answers.architecture, &format!("      {element}\n")),
-        ),
+        Place::InPass(at) => {
+            (at..at, component(SHELL_SETUP, answers.architecture, &format!("      {element}\n")))
+        }
         Place::Pass(range) => {
             let inside = component(SHELL_SETUP, answers.architecture, &format!("      {element}\n"));
             (range, format!("<settings pass=\"specialize\">\n{inside}  </settings>\n"))
@@ -221,7 +221,7 @@ mod tests {
                   <RunSynchronous>
                     <RunSynchronousCommand wcm:action="add">
                       <Order>1</Order>
-                      <Path>pnputil.exe /add-driver C:\Drivers\*.inf /subdirs /install</Path>
+                      <Path>cmd.exe /c "pnputil.exe /add-driver C:\Drivers\*.inf /subdirs /install &amp; exit 0"</Path>
                     </RunSynchronousCommand>
                   </RunSynchronous>
                 </component>
@@ -280,7 +280,9 @@ mod tests {
         let bare = "<unattend>\n  <settings pass=\"oobeSystem\"/>\n</unattend>";
         let added = renamed(bare.as_bytes(), &ANSWERS).unwrap();
         let text = String::from_utf8(added.clone()).unwrap();
-        assert!(text.starts_with("<unattend>\n  <settings pass=\"oobeSystem\"/>\n<settings pass=\"specialize\">"));
+        assert!(
+            text.starts_with("<unattend>\n  <settings pass=\"oobeSystem\"/>\n<settings pass=\"specialize\">")
+        );
         assert_eq!(renamed(&added, &ANSWERS).unwrap(), added);
         let pass = "<unattend><settings pass=\"specialize\"><component name=\"x\"/></settings></unattend>";
         let added = renamed(pass.as_bytes(), &ANSWERS).unwrap();
@@ -291,7 +293,8 @@ mod tests {
     #[test]
     fn both_encodings_that_windows_writes_stay_what_they_are() {
         let text = "<unattend><settings pass=\"specialize\"/></unattend>";
-        let wide: Vec<u8> = "\u{feff}".chars().chain(text.chars()).flat_map(|c| (c as u16).to_le_bytes()).collect();
+        let wide: Vec<u8> =
+            "\u{feff}".chars().chain(text.chars()).flat_map(|c| (c as u16).to_le_bytes()).collect();
         let new = renamed(&wide, &ANSWERS).unwrap();
         assert_eq!((new[0], new[1], new[3]), (0xff, 0xfe, 0));
         let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
@@ -300,7 +303,14 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_file_is_left_to_be_replaced() {
-        for text in ["", "x", "<a/>", "<unattend>", "<!DOCTYPE a [<!ENTITY b \"c\">]><unattend/>", "<b><unattend/></b>"] {
+        for text in [
+            "",
+            "x",
+            "<a/>",
+            "<unattend>",
+            "<!DOCTYPE a [<!ENTITY b \"c\">]><unattend/>",
+            "<b><unattend/></b>",
+        ] {
             assert_eq!(renamed(text.as_bytes(), &ANSWERS), None, "{text}");
         }
         assert_eq!(renamed(&[0xff, 0xfe, 0], &ANSWERS), None);
