@@ -11,8 +11,10 @@ const MSR: u128 = 0xE3C9_E316_0B5C_4DB8_817D_F92D_F002_15AE;
 const BASIC_DATA: u128 = 0xEBD0_A0A2_B9E5_4433_87C0_68B6_B726_99C7;
 const ESP: u128 = 0xC12A_7328_F81F_11D2_BA4B_00A0_C93E_C93B;
 
-/// Type, first MiB, MiB.
-const PARTITIONS: [(u128, u64, u64); 3] = [(ESP, 1, 8), (MSR, 9, 1), (BASIC_DATA, 10, 48)];
+const RECOVERY: u128 = 0xDE94_BBA4_06D1_4D40_A16A_BFD5_0179_D6AC;
+
+/// Type, first MiB, MiB: as Windows Setup lays a disk out.
+const PARTITIONS: [(u128, u64, u64); 4] = [(ESP, 1, 8), (MSR, 9, 1), (BASIC_DATA, 10, 48), (RECOVERY, 58, 4)];
 
 fn identity(type_guid: u128) -> PartitionIdentity {
     PartitionIdentity::Gpt {
@@ -61,6 +63,9 @@ fn windows(state: &str, hive: &[u8]) -> Pc {
     table::write(&dev, &table).unwrap();
     dev.write_at(1 << 20, b"boot code of the firmware").unwrap();
     dev.write_at(10 << 20, &fs::read(&volume).unwrap()).unwrap();
+    fs::write(&volume, vec![0; 4 << 20]).unwrap();
+    run("mkntfs", &["-q", "-F", "-Q", "-p", "118784", "-H", "255", "-S", "63", volume.to_str().unwrap()]);
+    dev.write_at(58 << 20, &fs::read(&volume).unwrap()).unwrap();
     dev.sync().unwrap();
     pc
 }
@@ -113,8 +118,11 @@ fn a_windows_comes_to_a_larger_disk_with_its_name_its_guids_and_its_boot_entry()
     let (table, volume) = deployed(&target);
     // The boot configuration data names the disk and its partitions by these.
     assert_eq!(table.kind, TableKind::Gpt { disk: Uuid::from_u128(0x1234_5678_9abc) });
-    let placed: Vec<_> = table.entries.iter().take(3).map(|e| (e.identity.clone(), e.first_lba)).collect();
-    let wanted: Vec<_> = PARTITIONS.iter().map(|(guid, first, _)| (identity(*guid), first * 2048)).collect();
+    let placed: Vec<_> = table.entries.iter().take(4).map(|e| (e.identity.clone(), e.first_lba)).collect();
+    let mut wanted: Vec<_> =
+        PARTITIONS.iter().map(|(guid, first, _)| (identity(*guid), first * 2048)).collect();
+    // Recovery is moved to the end, so that the drive in front of it can grow.
+    wanted[3].1 += 64 * 2048;
     assert_eq!(placed, wanted);
 
     let name = |key: &str, name: &str| value(&target, &volume, "SYSTEM", key, name);
@@ -124,9 +132,9 @@ fn a_windows_comes_to_a_larger_disk_with_its_name_its_guids_and_its_boot_entry()
     assert_eq!(name(r"ControlSet001\Services\Tcpip\Parameters", "Hostname"), "REFERENZ");
     assert_eq!(cat(&volume, "Windows/notepad.exe"), vec![0x4d; 70_000]);
 
-    // 116 MiB: from where it was to the reserved place.
+    // From where it was to the recovery partition.
     let sectors = table.entries[2].sectors;
-    assert_eq!(sectors, 116 * 2048);
+    assert_eq!(sectors, 112 * 2048);
     let boot = fs::read(&volume).unwrap();
     let believes = u64::from_le_bytes(boot[0x28..0x30].try_into().unwrap());
     assert!(
@@ -155,7 +163,7 @@ fn drivers_of_the_pc_are_laid_down_and_found_by_windows() {
     server.state().drivers = [("e1d.inf", b"[Version]".to_vec()), ("x64/e1d.sys", driver.clone())]
         .map(|(path, content)| (path.to_owned(), content))
         .into();
-    let target = deploy(&server, &source, 60);
+    let target = deploy(&server, &source, 64);
     assert!(matches!(last_finish(&server), Finish::Ok { .. }), "{:?}", target.marks());
     let (_, volume) = deployed(&target);
     assert_eq!(cat(&volume, "Drivers/Hausmeister/01-net/e1d.inf"), b"[Version]");
@@ -170,7 +178,7 @@ fn drivers_of_the_pc_are_laid_down_and_found_by_windows() {
 fn a_windows_that_was_prepared_with_sysprep_finds_its_answers() {
     let server = Server::start();
     let source = windows("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", SYSTEM);
-    let target = deploy(&server, &source, 60);
+    let target = deploy(&server, &source, 64);
     assert!(matches!(last_finish(&server), Finish::Ok { .. }), "{:?}", target.marks());
     let (_, volume) = deployed(&target);
     let text = String::from_utf8(cat(&volume, "Windows/Panther/unattend.xml")).unwrap();
@@ -179,6 +187,45 @@ fn a_windows_that_was_prepared_with_sysprep_finds_its_answers() {
     // Nothing grew, so that nothing is to be checked either.
     let info = Command::new("ntfsresize").args(["-i", volume.to_str().unwrap()]).output().unwrap();
     assert!(info.status.success(), "{}", String::from_utf8_lossy(&info.stdout));
+}
+
+#[test]
+fn a_windows_that_was_being_set_up_when_the_power_went_is_compared_and_written_again() {
+    let server = Server::start();
+    let source = windows("IMAGE_STATE_COMPLETE", SYSTEM);
+    let target = deploy(&server, &source, 128);
+    let Finish::Ok { transferred: first, .. } = last_finish(&server) else { panic!("{:?}", target.marks()) };
+    // As the disk is when the power goes while the registry is written: all chunks are there, no table, a half-written file.
+    let job = server.state().manifests.remove("deploy1").unwrap();
+    let manifest = Manifest::parse(&job).unwrap();
+    server.state().manifests.insert("deploy1".into(), job);
+    let dev = FileDev::open_write(&target.disk()).unwrap();
+    table::wipe(&dev).unwrap();
+    let journal = images::reserved::Journal {
+        job: "deploy1".into(),
+        manifest: manifest.id(),
+        done: manifest.chunk_count(),
+        zeroed: false,
+        finished: false,
+    };
+    images::reserved::write_journal(&dev, &journal).unwrap();
+    let disk = fs::read(target.disk()).unwrap();
+    let hives: Vec<usize> =
+        (10 << 20..disk.len()).step_by(512).filter(|at| disk[*at..].starts_with(b"regf")).collect();
+    for at in hives {
+        dev.write_at(at as u64 + 4, &[0xee]).unwrap();
+    }
+    dev.sync().unwrap();
+
+    server.give(Work::Job(Job { id: "deploy1".into(), task: deploy_task(&manifest) }));
+    server.give(Work::Reboot);
+    target.boot(&server);
+    let Finish::Ok { transferred, .. } = last_finish(&server) else { panic!("{:?}", target.marks()) };
+    let (_, volume) = deployed(&target);
+    let key = r"ControlSet002\Control\ComputerName\ComputerName";
+    assert_eq!(value(&target, &volume, "SYSTEM", key, "ComputerName"), "R204-PC07");
+    println!("{transferred} bytes were fetched, {first} the first time");
+    assert!(transferred < first, "{transferred} {first}");
 }
 
 #[test]
