@@ -14,6 +14,9 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
+use super::windows::Rights;
+use crate::sys::set_windows_rights;
+
 /// A system below a folder. Paths have no slash in front.
 pub(super) struct Tree {
     root: OwnedFd,
@@ -54,7 +57,8 @@ impl Tree {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"));
         }
-        let mut bytes = Vec::new();
+        let length = file.metadata()?.len().min(bytes_max);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
         file.take(bytes_max).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
@@ -81,20 +85,30 @@ impl Tree {
 
     /// Puts a file at the place, in one step, replacing whatever is there but a folder. Missing folders are made.
     pub(super) fn write(&self, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
-        self.write_with(path, content, Some(mode))
+        let (folder, name) = self.place(path, None)?;
+        let mut file = new_file(&folder)?;
+        file.write_all(content)?;
+        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        Ok(renameat(&folder, NEW, &folder, name)?)
     }
 
-    /// The same on a file system that knows other access rights: the file gets those that its folder passes on.
-    pub(super) fn write_plain(&self, path: &str, content: &[u8]) -> io::Result<()> {
-        self.write_with(path, content, None)
+    /// The same on the drive of a Windows. Folders that are made get their rights too.
+    pub(super) fn write_for_windows(&self, path: &str, content: &[u8], rights: &Rights) -> io::Result<()> {
+        self.write_stream(path, &mut &*content, content.len() as u64, rights)
     }
 
     /// The same with `bytes` bytes that come from somewhere.
-    pub(super) fn write_stream(&self, path: &str, from: &mut dyn Read, bytes: u64) -> io::Result<()> {
-        let (folder, name) = self.place(path)?;
-        unlink(&folder, NEW)?;
-        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-        let mut file = File::from(openat(&folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    pub(super) fn write_stream(
+        &self,
+        path: &str,
+        from: &mut dyn Read,
+        bytes: u64,
+        rights: &Rights,
+    ) -> io::Result<()> {
+        let (folder, name) = self.place(path, Some(rights))?;
+        let mut file = new_file(&folder)?;
+        set_windows_rights(&file, &rights.file)?;
         // One byte more than announced is enough to see that it is too much.
         let came = io::copy(&mut from.take(bytes.saturating_add(1)), &mut file)?;
         if came != bytes {
@@ -104,22 +118,9 @@ impl Tree {
         Ok(renameat(&folder, NEW, &folder, name)?)
     }
 
-    fn write_with(&self, path: &str, content: &[u8], mode: Option<u32>) -> io::Result<()> {
-        let (folder, name) = self.place(path)?;
-        unlink(&folder, NEW)?;
-        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-        let mut file = File::from(openat(&folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
-        file.write_all(content)?;
-        if let Some(mode) = mode {
-            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-        }
-        file.sync_all()?;
-        Ok(renameat(&folder, NEW, &folder, name)?)
-    }
-
     /// Puts a symbolic link at the place.
     pub(super) fn symlink(&self, target: &str, path: &str) -> io::Result<()> {
-        let (folder, name) = self.place(path)?;
+        let (folder, name) = self.place(path, None)?;
         unlink(&folder, NEW)?;
         symlinkat(target, &folder, NEW)?;
         Ok(renameat(&folder, NEW, &folder, name)?)
@@ -138,7 +139,7 @@ impl Tree {
     }
 
     /// The folder of a path, made if it is missing, and the name in it.
-    fn place<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
+    fn place<'p>(&self, path: &'p str, rights: Option<&Rights>) -> io::Result<(OwnedFd, &'p str)> {
         let (folder, name) = split(path)?;
         let mut done = String::new();
         let mut at = self.resolve("", OFlag::O_PATH | OFlag::O_DIRECTORY)?;
@@ -147,6 +148,10 @@ impl Tree {
             let next = match self.resolve(&done, OFlag::O_PATH | OFlag::O_DIRECTORY) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     mkdirat(&at, part, Mode::from_bits_truncate(0o755))?;
+                    if let Some(rights) = rights {
+                        let made = self.resolve(&done, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+                        set_windows_rights(&File::from(made), &rights.folder)?;
+                    }
                     self.resolve(&done, OFlag::O_PATH | OFlag::O_DIRECTORY)
                 }
                 other => other,
@@ -161,6 +166,13 @@ impl Tree {
         let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
         Ok(openat2(&self.root, path, how)?)
     }
+}
+
+/// An empty file under a name of its own.
+fn new_file(folder: &OwnedFd) -> io::Result<File> {
+    unlink(folder, NEW)?;
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    Ok(File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
 }
 
 fn unlink(folder: impl AsFd, name: &str) -> io::Result<()> {

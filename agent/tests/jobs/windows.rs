@@ -13,6 +13,12 @@ const ESP: u128 = 0xC12A_7328_F81F_11D2_BA4B_00A0_C93E_C93B;
 
 const RECOVERY: u128 = 0xDE94_BBA4_06D1_4D40_A16A_BFD5_0179_D6AC;
 
+/// SIDs as they stand in security descriptors, in hexadecimal digits.
+const EVERYBODY: &str = "010100000000000100000000";
+const USERS: &str = "01020000000000052000000021020000";
+/// The last entry: what users may do.
+const USERS_READ: &str = "a900120001020000000000052000000021020000";
+
 /// Type, first MiB, MiB: as Windows Setup lays a disk out.
 const PARTITIONS: [(u128, u64, u64); 4] = [(ESP, 1, 8), (MSR, 9, 1), (BASIC_DATA, 10, 48), (RECOVERY, 58, 4)];
 
@@ -86,6 +92,18 @@ fn cat(volume: &std::path::Path, path: &str) -> Vec<u8> {
     let output = Command::new("ntfscat").args(["-f", volume.to_str().unwrap(), path]).output().unwrap();
     assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
+}
+
+/// The security descriptor of a file of a volume.
+fn rights(pc: &Pc, volume: &std::path::Path, path: &str) -> String {
+    let mount = pc.path("mnt");
+    run("ntfs-3g", &["-o", "ro,force", volume.to_str().unwrap(), mount.to_str().unwrap()]);
+    let file = mount.join(path);
+    let output =
+        Command::new("getfattr").args(["-e", "hex", "-n", "system.ntfs_acl"]).arg(file).output().unwrap();
+    run("umount", &[mount.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
 /// What hivex finds in a hive of a volume.
@@ -170,6 +188,10 @@ fn drivers_of_the_pc_are_laid_down_and_found_by_windows() {
     assert_eq!(cat(&volume, "Drivers/Hausmeister/01-net/x64/e1d.sys"), driver);
     let path = value(&target, &volume, "SOFTWARE", r"Microsoft\Windows\CurrentVersion", "DevicePath");
     assert_eq!(path, r"%SystemRoot%\inf;%SystemDrive%\Drivers\Hausmeister\01-net");
+    for file in ["Drivers", "Drivers/Hausmeister/01-net/x64", "Drivers/Hausmeister/01-net/x64/e1d.sys"] {
+        let rights = rights(&target, &volume, file);
+        assert!(rights.ends_with(USERS_READ) && !rights.contains(EVERYBODY), "{file}: {rights}");
+    }
     let asks = server.state().driver_asks.clone();
     assert_eq!(asks.iter().map(|ask| ask.processor.as_str()).collect::<Vec<_>>(), ["amd64"]);
 }
@@ -184,6 +206,11 @@ fn a_windows_that_was_prepared_with_sysprep_finds_its_answers() {
     let text = String::from_utf8(cat(&volume, "Windows/Panther/unattend.xml")).unwrap();
     assert!(text.contains("<ComputerName>r204-pc07</ComputerName>"), "{text}");
     assert_eq!(cat(&volume, "Windows/System32/config/SYSTEM"), SYSTEM);
+    let rights = rights(&target, &volume, "Windows/Panther/unattend.xml");
+    assert!(
+        !rights.contains(USERS) && !rights.contains(EVERYBODY),
+        "an answer file may hold passwords: {rights}"
+    );
     // Nothing grew, so that nothing is to be checked either.
     let info = Command::new("ntfsresize").args(["-i", volume.to_str().unwrap()]).output().unwrap();
     assert!(info.status.success(), "{}", String::from_utf8_lossy(&info.stdout));
@@ -217,6 +244,8 @@ fn a_windows_that_was_being_set_up_when_the_power_went_is_compared_and_written_a
     }
     dev.sync().unwrap();
 
+    // A PC that was written asks for nothing more.
+    server.state().work.clear();
     server.give(Work::Job(Job { id: "deploy1".into(), task: deploy_task(&manifest) }));
     server.give(Work::Reboot);
     target.boot(&server);

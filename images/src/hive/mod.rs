@@ -122,7 +122,7 @@ impl Hive {
         }
         let end = number(BINS_BYTES_AT)?;
         let in_file = BASE_BYTES.checked_add(end as usize).is_some_and(|end| end <= bytes.len());
-        if end == 0 || end % BIN_BYTES != 0 || end > BINS_BYTES_MAX || !in_file {
+        if end == 0 || !end.is_multiple_of(BIN_BYTES) || end > BINS_BYTES_MAX || !in_file {
             return Err(damaged_file(BINS_BYTES_AT, "the length of the bins"));
         }
         let cells = space::walk(&bytes, end)?;

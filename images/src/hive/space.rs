@@ -11,13 +11,13 @@ pub(super) fn walk(bytes: &[u8], end: u32) -> Result<Vec<u32>, HiveError> {
         let at = BASE_BYTES + bin as usize;
         let length = u32_at(bytes, at + 8).unwrap_or(0);
         let whole = array(bytes, at) == Some(*b"hbin") && u32_at(bytes, at + 4) == Some(bin);
-        if !whole || length == 0 || length % BIN_BYTES != 0 || length > end - bin {
+        if !whole || length == 0 || !length.is_multiple_of(BIN_BYTES) || length > end - bin {
             return Err(damaged(bin, "no bin begins here"));
         }
         let mut cell = bin + BIN_HEAD_BYTES;
         while cell < bin + length {
             let size = cell_bytes(bytes, cell).unwrap_or(0);
-            if size < CELL_STEP || size % CELL_STEP != 0 || size > bin + length - cell {
+            if size < CELL_STEP || !size.is_multiple_of(CELL_STEP) || size > bin + length - cell {
                 return Err(damaged(cell, "the length of a cell"));
             }
             cells.push(cell);

@@ -59,6 +59,10 @@ fn a_windows_gets_its_name_and_drivers_in_the_boot_environment_grows_and_is_star
     let path = value(&school, &volume, "SOFTWARE", r"Microsoft\Windows\CurrentVersion", "DevicePath");
     assert_eq!(path, r"%SystemRoot%\inf;%SystemDrive%\Drivers\Hausmeister\01-net");
     assert_eq!(cat(&volume, "Drivers/Hausmeister/01-net/netkvm.inf"), inf.as_bytes());
+    let rights = rights(&school, &volume, "Drivers/Hausmeister/01-net/netkvm.inf");
+    // The kernel's driver gives what it makes to everybody; users are to read it only (access mask 0x1200a9).
+    assert!(rights.ends_with("a900120001020000000000052000000021020000"), "{rights}");
+    assert!(!rights.contains("010100000000000100000000"), "{rights}");
     let info = succeed(Command::new("ntfsresize").args(["-i", "-f", "-f"]).arg(&volume));
     let grown = info.lines().find(|l| l.starts_with("Current volume size")).unwrap();
     // 173 MiB to the reserved place, less the cluster that holds the copy of the boot sector.
@@ -104,6 +108,16 @@ fn cat(volume: &Path, path: &str) -> Vec<u8> {
     let out = Command::new("ntfscat").arg("-f").arg(volume).arg(path).output().unwrap();
     assert!(out.status.success(), "{path}: {}", String::from_utf8_lossy(&out.stderr));
     out.stdout
+}
+
+/// The security descriptor of a file, in hexadecimal digits.
+fn rights(school: &School, volume: &Path, path: &str) -> String {
+    let mount = school.dir.path().join("mount");
+    succeed(Command::new("ntfs-3g").args(["-o", "ro,force"]).args([volume, &mount]));
+    let said =
+        succeed(Command::new("getfattr").args(["-e", "hex", "-n", "system.ntfs_acl"]).arg(mount.join(path)));
+    succeed(Command::new("umount").arg(&mount));
+    said.trim_end().to_owned()
 }
 
 fn value(school: &School, volume: &Path, file: &str, key: &str, name: &str) -> String {

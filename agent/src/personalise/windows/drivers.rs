@@ -6,8 +6,9 @@ use images::protocol::DriverFolder;
 
 use super::super::DriverSource;
 use super::super::tree::Tree;
+use super::Rights;
 
-/// Folder on the drive of Windows. Everybody who uses the PC may read it; who may write follows from the drive's root.
+/// Folder on the drive of Windows. Everybody who uses the PC may read it, only administrators may write.
 pub(super) const FOLDER: &str = "Drivers/Hausmeister";
 
 /// Fetches what this PC needs. Returns the names of the folders below [`FOLDER`] that hold an INF file, or the path that made
@@ -18,6 +19,7 @@ pub(super) fn lay_down(
     source: &dyn DriverSource,
 ) -> Result<Vec<String>, (String, io::Error)> {
     let folders = source.matching(processor).map_err(|said| (FOLDER.to_owned(), io::Error::other(said)))?;
+    let rights = Rights::readable();
     let mut names = Vec::new();
     for (number, folder) in (1..).zip(&folders) {
         let name = name_of(number, folder);
@@ -28,11 +30,13 @@ pub(super) fn lay_down(
             } else {
                 format!("{}/{}", folder.path, file.path)
             };
+            let fetch = || {
+                let mut content = source.open(&from).map_err(io::Error::other)?;
+                tree.write_stream(&path, &mut content, file.bytes, &rights)
+            };
             let done = match is_windows_path(&file.path) {
-                true => source
-                    .open(&from)
-                    .map_err(io::Error::other)
-                    .and_then(|mut content| tree.write_stream(&path, &mut content, file.bytes)),
+                // A connection that breaks off in the middle of a file is worth another try.
+                true => fetch().or_else(|_| fetch()).or_else(|_| fetch()),
                 false => Err(io::Error::other(
                     "Windows takes no such name: rename it in the server's folder of drivers",
                 )),

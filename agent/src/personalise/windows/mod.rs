@@ -14,6 +14,7 @@
 
 mod drivers;
 mod name;
+mod security;
 mod unattend;
 
 use std::io;
@@ -22,6 +23,7 @@ use images::hive::{HIVE_BYTES_MAX, Hive, HiveError};
 
 use super::DriverSource;
 use super::tree::Tree;
+pub(super) use security::Rights;
 use unattend::Answers;
 
 /// A Windows below the root of a file system.
@@ -105,12 +107,12 @@ impl<'t> Windows<'t> {
             Some((_, Some(renamed))) => renamed,
             Some((old, None)) => {
                 let aside = format!("{path}.old");
-                self.tree.write_plain(&aside, old).map_err(failed(&aside))?;
+                self.tree.write_for_windows(&aside, old, &Rights::private()).map_err(failed(&aside))?;
                 unattend::whole(answers).into_bytes()
             }
             None => unattend::whole(answers).into_bytes(),
         };
-        self.tree.write_plain(&path, &text).map_err(failed(&path))
+        self.tree.write_for_windows(&path, &text, &Rights::private()).map_err(failed(&path))
     }
 
     fn hive(&self, path: &str) -> io::Result<Hive> {
