@@ -138,8 +138,18 @@ pub fn run(
         let grows = placement.fs_bytes < placement.len && placement.grow;
         if placement.kind == FsKind::Ntfs {
             if systems.windows.is_none() {
-                let name = personalise_windows(&device.path(), number, settings, drivers, mount_point)?;
-                systems.windows = name.map(|name| (number, name));
+                // Windows may still read what this kernel does not: a drive for data, or one that repairs.
+                match holds_windows(&device.path(), mount_point) {
+                    Ok(true) => {
+                        let name =
+                            personalise_windows(&device.path(), number, settings, drivers, mount_point)?;
+                        systems.windows = Some((number, name));
+                    }
+                    Ok(false) => {}
+                    Err(error) => systems.notes.push(format!(
+                        "partition {number} cannot be mounted ({error}): if Windows is on it, it keeps the name of the reference PC"
+                    )),
+                }
             }
             // Afterwards: Windows is to check what was grown, and until then nobody else writes to it.
             if grows && let Err(error) = grow_ntfs(&device.path(), placement) {
@@ -180,31 +190,30 @@ fn personalise_linux(
     Ok(found)
 }
 
-/// Returns what the PC is called, if there is a Windows. A file system without one is only read.
+/// Whether there is a Windows. Nothing is written.
+fn holds_windows(device: &Path, mount_point: &Path) -> io::Result<bool> {
+    let mounted = Mounted::at(device, mount_point, FsKind::Ntfs, Access::Read)?;
+    let found = Tree::open(mount_point).map(|tree| Windows::find(&tree).is_some());
+    mounted.unmount()?;
+    found
+}
+
+/// Returns what the PC is called.
 fn personalise_windows(
     device: &Path,
     number: u32,
     settings: &Settings,
     drivers: &dyn DriverSource,
     mount_point: &Path,
-) -> Result<Option<String>, PersonaliseError> {
+) -> Result<String, PersonaliseError> {
     let failed = |source| PersonaliseError::Mount { number, source };
-    let mut name = None;
-    for access in [Access::Read, Access::Write] {
-        let mounted = Mounted::at(device, mount_point, FsKind::Ntfs, access).map_err(failed)?;
-        let tree = Tree::open(mount_point).map_err(failed)?;
-        let windows = Windows::find(&tree);
-        let found = windows.is_some();
-        if let (Some(windows), Access::Write) = (windows, access) {
-            let write = |(path, source)| PersonaliseError::Write { number, path, source };
-            name = Some(windows.personalise(&settings.hostname, drivers).map_err(write)?);
-        }
-        drop(tree);
-        mounted.unmount().map_err(failed)?;
-        if !found {
-            break;
-        }
-    }
+    let mounted = Mounted::at(device, mount_point, FsKind::Ntfs, Access::Write).map_err(failed)?;
+    let tree = Tree::open(mount_point).map_err(failed)?;
+    let windows = Windows::find(&tree).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let written = windows.personalise(&settings.hostname, drivers);
+    drop(tree);
+    let name = written.map_err(|(path, source)| PersonaliseError::Write { number, path, source })?;
+    mounted.unmount().map_err(failed)?;
     Ok(name)
 }
 

@@ -71,7 +71,11 @@ fn windows(state: &str, hive: &[u8]) -> Pc {
     dev.write_at(10 << 20, &fs::read(&volume).unwrap()).unwrap();
     fs::write(&volume, vec![0; 4 << 20]).unwrap();
     run("mkntfs", &["-q", "-F", "-Q", "-p", "118784", "-H", "255", "-S", "63", volume.to_str().unwrap()]);
-    dev.write_at(58 << 20, &fs::read(&volume).unwrap()).unwrap();
+    // One that Linux does not mount: the copy of its first file records differs. Windows repairs that.
+    let mut recovery = fs::read(&volume).unwrap();
+    let copy = u64::from_le_bytes(recovery[0x38..0x40].try_into().unwrap()) as usize * 4096;
+    recovery[copy..copy + 4096].fill(0x55);
+    dev.write_at(58 << 20, &recovery).unwrap();
     dev.sync().unwrap();
     pc
 }

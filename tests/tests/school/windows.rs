@@ -114,8 +114,11 @@ fn cat(volume: &Path, path: &str) -> Vec<u8> {
 fn rights(school: &School, volume: &Path, path: &str) -> String {
     let mount = school.dir.path().join("mount");
     succeed(Command::new("ntfs-3g").args(["-o", "ro,force"]).args([volume, &mount]));
-    let said =
-        succeed(Command::new("getfattr").args(["-e", "hex", "-n", "system.ntfs_acl"]).arg(mount.join(path)));
+    let said = succeed(
+        Command::new("getfattr")
+            .args(["--absolute-names", "-e", "hex", "-n", "system.ntfs_acl"])
+            .arg(mount.join(path)),
+    );
     succeed(Command::new("umount").arg(&mount));
     said.trim_end().to_owned()
 }

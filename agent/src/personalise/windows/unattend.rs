@@ -71,7 +71,8 @@ pub(super) fn whole(answers: &Answers<'_>) -> String {
     )
 }
 
-/// An answer file that was there, with another name of the computer and nothing else changed. `None` if it is none.
+/// An answer file that was there, with another name of the computer and nothing else changed. `None` if it is none, or one that
+/// Windows has used up.
 pub(super) fn renamed(old: &[u8], answers: &Answers<'_>) -> Option<Vec<u8>> {
     match old {
         [0xff, 0xfe, rest @ ..] => {
@@ -119,7 +120,27 @@ enum Place {
     Pass(std::ops::Range<usize>),
 }
 
+/// Whether a pass that is yet to come is marked as done: the file is what an installation left, with its passwords taken out.
+fn was_used(text: &str) -> Option<bool> {
+    let mut reader = Reader::from_str(text);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) | Event::Empty(element) if element.local_name().as_ref() == "settings" => {
+                let to_come = has(&element, "pass", "specialize") || has(&element, "pass", "oobeSystem");
+                if to_come && has(&element, "wasPassProcessed", "true") {
+                    return Some(true);
+                }
+            }
+            Event::Eof => return Some(false),
+            _ => {}
+        }
+    }
+}
+
 fn place_of_name(text: &str, architecture: &str) -> Option<Place> {
+    if was_used(text)? {
+        return None;
+    }
     let mut reader = Reader::from_str(text);
     let (mut shell, mut pass, mut name) = (None, None, None);
     // Elements that are open, from the outermost on: whether each one leads to the name.
@@ -169,17 +190,18 @@ fn place_of_name(text: &str, architecture: &str) -> Option<Place> {
 
 /// Whether this is the element of this depth on the way to the computer's name.
 fn is_on_the_way(element: &BytesStart<'_>, depth: usize, architecture: &str) -> bool {
-    let is = |name: &str, wanted: &str| {
-        element
-            .try_get_attribute(name)
-            .is_ok_and(|a| a.is_some_and(|a| a.value.as_ref().eq_ignore_ascii_case(wanted)))
-    };
+    let is = |name: &str, wanted: &str| has(element, name, wanted);
     match (depth, element.local_name().as_ref()) {
         (0, "unattend") | (3, "ComputerName") => true,
         (1, "settings") => is("pass", "specialize"),
         (2, "component") => is("name", SHELL_SETUP) && is("processorArchitecture", architecture),
         _ => false,
     }
+}
+
+fn has(element: &BytesStart<'_>, name: &str, wanted: &str) -> bool {
+    let attribute = element.try_get_attribute(name);
+    attribute.is_ok_and(|a| a.is_some_and(|a| a.value.as_ref().eq_ignore_ascii_case(wanted)))
 }
 
 fn component(name: &str, architecture: &str, inside: &str) -> String {
@@ -314,6 +336,11 @@ mod tests {
             assert_eq!(renamed(text.as_bytes(), &ANSWERS), None, "{text}");
         }
         assert_eq!(renamed(&[0xff, 0xfe, 0], &ANSWERS), None);
+        // Left by the installation of the reference PC.
+        let used = "<unattend><settings pass=\"specialize\"/><settings wasPassProcessed=\"true\" pass=\"oobeSystem\"/></unattend>";
+        assert_eq!(renamed(used.as_bytes(), &ANSWERS), None);
+        // Sysprep has done its own pass.
+        assert!(renamed(used.replace("oobeSystem", "generalize").as_bytes(), &ANSWERS).is_some());
     }
 
     proptest::proptest! {
