@@ -38,7 +38,15 @@ pub(crate) enum DriverError {
 #[derive(Debug)]
 pub(crate) struct Drivers {
     root: PathBuf,
-    known: Mutex<BTreeMap<PathBuf, (SystemTime, u64, Arc<Inf>)>>,
+    known: Mutex<BTreeMap<PathBuf, Known>>,
+}
+
+/// An INF file as it was read.
+#[derive(Debug)]
+struct Known {
+    changed: SystemTime,
+    bytes: u64,
+    inf: Arc<Inf>,
 }
 
 /// A file below the folder.
@@ -139,10 +147,10 @@ impl Drivers {
     fn inf(&self, file: &Found) -> Result<Arc<Inf>, DriverError> {
         let path = self.root.join(&file.path);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((changed, bytes, inf)) = known.get(&path)
-            && (*changed, *bytes) == (file.changed, file.bytes)
+        if let Some(known) = known.get(&path)
+            && (known.changed, known.bytes) == (file.changed, file.bytes)
         {
-            return Ok(inf.clone());
+            return Ok(known.inf.clone());
         }
         let read = || {
             let mut bytes = Vec::new();
@@ -154,7 +162,7 @@ impl Drivers {
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        known.insert(path, (file.changed, file.bytes, inf.clone()));
+        known.insert(path, Known { changed: file.changed, bytes: file.bytes, inf: inf.clone() });
         Ok(inf)
     }
 }

@@ -31,13 +31,12 @@ fn identity(type_guid: u128) -> PartitionIdentity {
     }
 }
 
-/// A reference PC with Windows as Setup lays it out, its NTFS filled with ntfs-3g.
-fn windows(state: &str, hive: &[u8]) -> Pc {
-    let pc = Pc::with_disk(64);
+/// An NTFS of 48 MiB with a Windows, made by ntfs-3g, for a partition that begins at that sector.
+fn ntfs(pc: &Pc, first_lba: u64, state: &str, hive: &[u8]) -> Vec<u8> {
     let volume = pc.path("windows.img");
-    fs::write(&volume, b"").unwrap();
-    fs::File::options().write(true).open(&volume).unwrap().set_len(48 << 20).unwrap();
-    run("mkntfs", &["-q", "-F", "-Q", "-p", "20480", "-H", "255", "-S", "63", volume.to_str().unwrap()]);
+    fs::File::create(&volume).unwrap().set_len(48 << 20).unwrap();
+    let first = first_lba.to_string();
+    run("mkntfs", &["-q", "-F", "-Q", "-p", &first, "-H", "255", "-S", "63", volume.to_str().unwrap()]);
     let mount = pc.path("mnt");
     run("ntfs-3g", &[volume.to_str().unwrap(), mount.to_str().unwrap()]);
     let ini = format!("[State]\r\nImageState={state}\r\n");
@@ -52,6 +51,13 @@ fn windows(state: &str, hive: &[u8]) -> Pc {
         fs::write(mount.join(path), content).unwrap();
     }
     run("umount", &[mount.to_str().unwrap()]);
+    fs::read(volume).unwrap()
+}
+
+/// A reference PC with Windows as Setup lays it out.
+fn windows(state: &str, hive: &[u8]) -> Pc {
+    let pc = Pc::with_disk(64);
+    let volume = ntfs(&pc, 20480, state, hive);
     let table = Table {
         kind: TableKind::Gpt { disk: Uuid::from_u128(0x1234_5678_9abc) },
         boot_code: [0; 440],
@@ -68,7 +74,8 @@ fn windows(state: &str, hive: &[u8]) -> Pc {
     let dev = FileDev::open_write(&pc.disk()).unwrap();
     table::write(&dev, &table).unwrap();
     dev.write_at(1 << 20, b"boot code of the firmware").unwrap();
-    dev.write_at(10 << 20, &fs::read(&volume).unwrap()).unwrap();
+    dev.write_at(10 << 20, &volume).unwrap();
+    let volume = pc.path("recovery.img");
     fs::write(&volume, vec![0; 4 << 20]).unwrap();
     run("mkntfs", &["-q", "-F", "-Q", "-p", "118784", "-H", "255", "-S", "63", volume.to_str().unwrap()]);
     // One that Linux does not mount: the copy of its first file records differs. Windows repairs that.
@@ -175,6 +182,36 @@ fn a_windows_comes_to_a_larger_disk_with_its_name_its_guids_and_its_boot_entry()
     assert!(entry.windows(file.len()).any(|w| w == file));
     let unique = Uuid::from_u128(ESP ^ 99).to_bytes_le();
     assert!(entry.windows(16).any(|w| w == unique), "the entry names the system partition by its GUID");
+}
+
+#[test]
+fn a_windows_that_a_bios_starts_keeps_its_boot_code_and_its_signature() {
+    let server = Server::start();
+    let source = Pc::with_disk(64);
+    let active = PartitionIdentity::Mbr { type_byte: 7, active: true };
+    let table = Table {
+        kind: TableKind::Mbr { signature: 0xcafe_1234 },
+        boot_code: [0x90; 440],
+        entries: vec![Entry { number: 1, identity: active, first_lba: 2048, sectors: 48 * 2048 }],
+    };
+    let dev = FileDev::open_write(&source.disk()).unwrap();
+    table::write(&dev, &table).unwrap();
+    dev.write_at(1 << 20, &ntfs(&source, 2048, "IMAGE_STATE_COMPLETE", SYSTEM)).unwrap();
+    dev.sync().unwrap();
+    let target = deploy(&server, &source, 128);
+    assert!(matches!(last_finish(&server), Finish::Ok { .. }), "{:?}", target.marks());
+    let disk = fs::read(target.disk()).unwrap();
+    assert_eq!(disk[..440], [0x90; 440]);
+    // The boot configuration data knows the disk by these four bytes, and the partition by where it begins.
+    assert_eq!(disk[440..444], [0x34, 0x12, 0xfe, 0xca]);
+    assert_eq!(disk[446], 0x80);
+    assert_eq!(disk[454..458], 2048u32.to_le_bytes());
+    // What the partition's own boot code looks at: where it lies.
+    assert_eq!(disk[(1 << 20) + 0x1c..(1 << 20) + 0x20], 2048u32.to_le_bytes());
+    let volume = target.path("copy.img");
+    fs::write(&volume, &disk[1 << 20..126 << 20]).unwrap();
+    let key = r"ControlSet002\Control\ComputerName\ComputerName";
+    assert_eq!(value(&target, &volume, "SYSTEM", key, "ComputerName"), "R204-PC07");
 }
 
 #[test]
