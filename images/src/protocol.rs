@@ -364,11 +364,30 @@ pub enum Finish {
         /// Those of `transferred` that came from other PCs.
         #[serde(default)]
         peer_bytes: u64,
+        /// What did not work and need not for the PC to start.
+        #[serde(default)]
+        shortcomings: Vec<Shortcoming>,
     },
     /// Not done.
     Failed {
         /// What went wrong and what to do, for the admin.
         reason: String,
+    },
+}
+
+/// What a deploy could not do although it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Shortcoming {
+    /// An NTFS has its old size in its larger partition.
+    NotGrown {
+        /// Number of the partition.
+        partition: u32,
+    },
+    /// An NTFS could not be looked into. If Windows is on it, it has the name of the reference PC.
+    NotOpened {
+        /// Number of the partition.
+        partition: u32,
     },
 }
 

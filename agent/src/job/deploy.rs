@@ -66,6 +66,7 @@ pub(super) fn run(
     let server = HttpChunks::new(line, &job.id);
     let source: &dyn ChunkSource = swarm.as_ref().map_or(&server, |swarm| swarm);
     let mut kept_bytes = 0;
+    let mut shortcomings = Vec::new();
     // Every system leaves a copy of its loader here. Where there are two, it is the one that offers both.
     let mut loader = efi::DEFAULT_LOADER;
     if !deploy.is_finished() {
@@ -109,6 +110,7 @@ pub(super) fn run(
                 if systems.windows.is_some() && systems.linux.is_none() {
                     loader = efi::WINDOWS_LOADER;
                 }
+                shortcomings = systems.notes.into_iter().map(|(shortcoming, _)| shortcoming).collect();
             }
             Err(error) => {
                 // Whatever half-done state this left: the next try begins with the first chunk.
@@ -121,6 +123,7 @@ pub(super) fn run(
     }
     start_from_disk(context, line, &deploy, loader);
     let finish = Finish::Ok {
+        shortcomings,
         bytes: manifest.data_bytes(),
         transferred: swarm.as_ref().map_or(server.moved_bytes(), Swarm::moved_bytes),
         disk: disks::identity(disk).unwrap_or_default().to_owned(),
@@ -148,7 +151,7 @@ fn tell(line: &Line, systems: &Systems, hostname: &str) {
     if systems.linux.is_none() && systems.windows.is_none() {
         line.screen().note("neither Linux nor Windows was found in the image: the host name is not set");
     }
-    for note in &systems.notes {
+    for (_, note) in &systems.notes {
         line.screen().note(note);
     }
 }

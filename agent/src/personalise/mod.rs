@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use images::layout::{Layout, Placement};
-use images::protocol::DriverFolder;
+use images::protocol::{DriverFolder, Shortcoming};
 use images::used::FsKind;
 
 pub use unit::{CONFIG_DIR, files as agent_files};
@@ -106,8 +106,8 @@ pub struct Systems {
     pub linux: Option<u32>,
     /// The first Windows, and what it is called.
     pub windows: Option<(u32, String)>,
-    /// What did not work and need not, for people.
-    pub notes: Vec<String>,
+    /// What did not work and need not, for the server, and for people with the details.
+    pub notes: Vec<(Shortcoming, String)>,
 }
 
 /// Grows and personalises everything on `disk`, a block device or a plain file with sectors of `sector_bytes`. `mount_point`
@@ -146,17 +146,21 @@ pub fn run(
                         systems.windows = Some((number, name));
                     }
                     Ok(false) => {}
-                    Err(error) => systems.notes.push(format!(
-                        "partition {number} cannot be mounted ({error}): if Windows is on it, it keeps the name of the reference PC"
+                    Err(error) => systems.notes.push((
+                        Shortcoming::NotOpened { partition: number },
+                        format!(
+                            "partition {number} cannot be mounted ({error}): if Windows is on it, it keeps the name of the \
+                             reference PC"
+                        ),
                     )),
                 }
             }
             // Afterwards: Windows is to check what was grown, and until then nobody else writes to it.
             if grows && let Err(error) = grow_ntfs(&device.path(), placement) {
-                systems.notes.push(format!(
-                    "{error}. The partition has its new size, its file system the old one: in Windows, \"extend filesystem\" \
-                     in diskpart makes them the same"
-                ));
+                let note = format!(
+                    "{error}: in Windows, \"extend filesystem\" in diskpart makes the drive as large as its partition"
+                );
+                systems.notes.push((Shortcoming::NotGrown { partition: number }, note));
             }
             continue;
         }

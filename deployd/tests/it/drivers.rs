@@ -1,8 +1,8 @@
 //! Drivers for Windows, from the folder of the server.
 
-use images::protocol::{DriverAsk, DriverFetch, DriverReply};
+use images::protocol::{DriverAsk, DriverFetch, DriverReply, Finish, Shortcoming};
 
-use crate::support::{School, some_chunks};
+use crate::support::{School, finished, some_chunks};
 
 #[test]
 fn a_pc_gets_the_drivers_of_its_devices_and_no_other_file_of_the_server() {
@@ -36,4 +36,32 @@ fn a_pc_gets_the_drivers_of_its_devices_and_no_other_file_of_the_server() {
     assert_eq!(other.job(&job.id, "drivers", &body(&ask("x"))).status, 404, "it is another PC's job");
     let many = DriverAsk { processor: "amd64".into(), ids: vec![String::new(); 3000] };
     assert_eq!(pc.job(&job.id, "drivers", &body(&many)).status, 400);
+}
+
+#[test]
+fn what_a_windows_lacks_after_a_deploy_is_told_once_for_a_version_and_taken_back() {
+    let school = School::open();
+    let (image, _) = school.image("Windows", &some_chunks(1, 2));
+    let deploy = |name: &str, lacks: &[Shortcoming]| {
+        let (pc, device) = school.approved(name);
+        school.deploy_job(device, image);
+        let job = pc.take_job();
+        let Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes, peer_bytes, .. } =
+            finished(1000, 600, "S1")
+        else {
+            panic!()
+        };
+        let shortcomings = lacks.to_vec();
+        let finish =
+            Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes, peer_bytes, shortcomings };
+        assert_eq!(pc.job(&job.id, "finish", &serde_json::to_vec(&finish).unwrap()).status, 204);
+    };
+    deploy("pc01", &[Shortcoming::NotGrown { partition: 3 }]);
+    deploy("pc02", &[Shortcoming::NotGrown { partition: 3 }]);
+    let notices = school.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert_eq!(notices[0].place, "images/Windows/1/windows");
+    assert!(notices[0].text.contains("on pc02 the NTFS of partition 3"), "{notices:?}");
+    deploy("pc03", &[]);
+    assert!(school.notices().is_empty());
 }
