@@ -6,7 +6,7 @@
 # Result:
 #   OUT/kernel/   Debian's signed generic kernel (boot/vmlinuz-VER, lib/modules/VER with modules.dep, modules unpacked)
 #   OUT/loader/   shim, signed GRUB and iPXE
-#   OUT/tools/    e2fsck and resize2fs with the libraries they need
+#   OUT/tools/    e2fsck, resize2fs and ntfsresize with the libraries they need
 #   OUT/VERSIONS  one line per package: part, package, version, suite, SHA-256 of the .deb
 #
 # Kernel, GRUB and friends come from Debian 13, whatever the host runs: its signed GRUB is the first with the http module, its
@@ -113,7 +113,7 @@ unpack kernel "$boot_suite" "$kernel"
 unpack loader "$boot_suite" shim-signed shim-helpers-amd64-signed grub-efi-amd64-signed ipxe
 # Debian 12 links to the place where the installed package would put it.
 [ -e "$new/loader/usr/lib/ipxe/ipxe.efi" ] || ln -sf ../../../boot/ipxe.efi "$new/loader/usr/lib/ipxe/ipxe.efi"
-unpack tools "$host_suite" e2fsprogs libext2fs2 libcom-err2 libblkid1 libuuid1 libc6
+unpack tools "$host_suite" e2fsprogs libext2fs2 libcom-err2 libblkid1 libuuid1 ntfs-3g libntfs-3g89 libc6
 
 # Debian 13 keeps modules under usr/lib and compressed. Compressed once as a whole, the initramfs is smaller, and the signature of a
 # module lies inside the compression, so it stays valid.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use images::chunk::{Hash, STORED_BYTES_MAX, Stored};
 use images::manifest::MANIFEST_BYTES_MAX;
 use images::protocol::{
-    Ask, CHUNKS_PER_FETCH, ErrorBody, Finish, HELLO, Hello, HelloReply, JOBS, JSON_BYTES_MAX, JobControl,
-    Progress, REPORT, Referral, Report, Stay, WORK, Work,
+    Ask, CHUNKS_PER_FETCH, DRIVER_REPLY_BYTES_MAX, DriverAsk, DriverFetch, DriverReply, ErrorBody, Finish,
+    HELLO, Hello, HelloReply, JOBS, JSON_BYTES_MAX, JobControl, Progress, REPORT, Referral, Report, Stay,
+    WORK, Work,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -198,6 +199,32 @@ impl Client {
             Ok(Batch::Referred(read_json(body)?))
         } else {
             Ok(Batch::Chunks(records(&body, hashes.len())?))
+        }
+    }
+
+    /// Asks for the drivers that Windows needs on this PC.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn drivers(&self, job: &str, ask: &DriverAsk) -> Result<DriverReply> {
+        let body = serde_json::to_vec(ask).map_err(|_| ClientError::Answer("a message cannot be written"))?;
+        read_json(self.post(&path(job, "drivers")?, &body, DRIVER_REPLY_BYTES_MAX)?)
+    }
+
+    /// A file of a driver, unbounded.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn driver(&self, job: &str, file: &str) -> Result<impl std::io::Read + use<>> {
+        let fetch = DriverFetch { path: file.to_owned() };
+        let body =
+            serde_json::to_vec(&fetch).map_err(|_| ClientError::Answer("a message cannot be written"))?;
+        let request = self.agent.post(format!("{}{}", self.server, path(job, "driver")?));
+        let request = request.content_type("application/json").config().timeout_per_call(None).build();
+        let answer = request.send(body).map_err(|e| explain(&e))?;
+        match answer.status().as_u16() {
+            200 => Ok(answer.into_body().into_reader()),
+            _ => Err(read(Ok(answer), 0).err().unwrap_or(ClientError::Answer("neither a file nor a reason"))),
         }
     }
 

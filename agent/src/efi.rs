@@ -36,8 +36,8 @@ impl SystemPartition {
         })
     }
 
-    /// An EFI_LOAD_OPTION that starts `\EFI\BOOT\BOOTX64.EFI`.
-    fn load_option(&self) -> Vec<u8> {
+    /// An EFI_LOAD_OPTION that starts a file.
+    fn load_option(&self, loader: &str) -> Vec<u8> {
         let mut path = Vec::new();
         // Hard drive media device path.
         node(&mut path, 4, 1, |body| {
@@ -49,7 +49,7 @@ impl SystemPartition {
             body.extend([2, 2]);
         });
         // File path, and the end of the whole.
-        node(&mut path, 4, 4, |body| body.extend(utf16("\\EFI\\BOOT\\BOOTX64.EFI")));
+        node(&mut path, 4, 4, |body| body.extend(utf16(loader)));
         node(&mut path, 0x7f, 0xff, |_| {});
         let mut option = LOAD_OPTION_ACTIVE.to_le_bytes().to_vec();
         option.extend(u16::try_from(path.len()).unwrap_or(u16::MAX).to_le_bytes());
@@ -59,12 +59,18 @@ impl SystemPartition {
     }
 }
 
-/// Makes the next start go to the disk. `efivars` is the folder of efivarfs.
+/// What firmware starts from a disk that it has no entry for (UEFI specification 2.10, section 3.5.1.1).
+pub const DEFAULT_LOADER: &str = r"\EFI\BOOT\BOOTX64.EFI";
+/// What a Windows that is alone on its disk starts from
+/// (learn.microsoft.com/windows-hardware/manufacture/desktop/bcdboot-command-line-options-techref-di).
+pub const WINDOWS_LOADER: &str = r"\EFI\Microsoft\Boot\bootmgfw.efi";
+
+/// Makes the next start go to the file `loader` on the disk. `efivars` is the folder of efivarfs.
 ///
 /// # Errors
 /// The firmware refuses, or there is no efivarfs.
-pub fn boot_disk_next(efivars: &Path, esp: &SystemPartition) -> io::Result<u16> {
-    let wanted = esp.load_option();
+pub fn boot_disk_next(efivars: &Path, esp: &SystemPartition, loader: &str) -> io::Result<u16> {
+    let wanted = esp.load_option(loader);
     let number = ours(efivars)?.map_or_else(|| free(efivars), Ok)?;
     if read(efivars, &entry(number)).ok().as_ref() != Some(&wanted) {
         write(efivars, &entry(number), &wanted)?;
@@ -171,7 +177,7 @@ mod tests {
     #[test]
     fn the_disk_is_next_and_the_network_stays_first() {
         let dir = firmware(&[3, 0]);
-        let number = boot_disk_next(dir.path(), &esp()).unwrap();
+        let number = boot_disk_next(dir.path(), &esp(), DEFAULT_LOADER).unwrap();
         let order: Vec<u8> = [3u16, 0, number].iter().flat_map(|n| n.to_le_bytes()).collect();
         assert_eq!(read(dir.path(), "BootOrder").unwrap(), order);
         assert_eq!(read(dir.path(), "BootNext").unwrap(), number.to_le_bytes());
@@ -182,17 +188,17 @@ mod tests {
     #[test]
     fn a_second_deploy_uses_the_same_entry_for_the_new_partition() {
         let dir = firmware(&[0]);
-        let first = boot_disk_next(dir.path(), &esp()).unwrap();
+        let first = boot_disk_next(dir.path(), &esp(), DEFAULT_LOADER).unwrap();
         let moved = SystemPartition { guid: *b"fedcba9876543210", ..esp() };
-        assert_eq!(boot_disk_next(dir.path(), &moved).unwrap(), first);
-        assert_eq!(read(dir.path(), &entry(first)).unwrap(), moved.load_option());
+        assert_eq!(boot_disk_next(dir.path(), &moved, WINDOWS_LOADER).unwrap(), first);
+        assert_eq!(read(dir.path(), &entry(first)).unwrap(), moved.load_option(WINDOWS_LOADER));
         assert_eq!(read(dir.path(), "BootOrder").unwrap().len(), 4);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
     }
 
     #[test]
     fn the_load_option_has_the_bytes_of_the_specification() {
-        let option = esp().load_option();
+        let option = esp().load_option(DEFAULT_LOADER);
         assert_eq!(option[..6], [1, 0, 0, 0, 42 + 48 + 4, 0]);
         let path = &option[6 + 24..];
         assert_eq!(path[..4], [4, 1, 42, 0]);
@@ -203,8 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn the_load_option_of_windows_names_its_boot_manager() {
+        let option = esp().load_option(WINDOWS_LOADER);
+        let path = &option[6 + 24 + 42..];
+        assert_eq!(path[..4], [4, 4, 70, 0]);
+        let text: Vec<u8> = r"\EFI\Microsoft\Boot\bootmgfw.efi"
+            .encode_utf16()
+            .chain([0])
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_eq!(path[4..70], text);
+        assert_eq!(path[path.len() - 4..], [0x7f, 0xff, 4, 0]);
+    }
+
+    #[test]
     fn firmware_without_variables_is_an_error_and_no_more() {
-        assert!(boot_disk_next(Path::new("/nonexistent"), &esp()).is_err());
+        assert!(boot_disk_next(Path::new("/nonexistent"), &esp(), DEFAULT_LOADER).is_err());
         for (name, number) in [("Boot0001-x", None), ("BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c", None)]
         {
             assert_eq!(entry_number(name), number);

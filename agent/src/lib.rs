@@ -3,6 +3,7 @@
 pub mod client;
 pub mod clock;
 pub mod cmdline;
+pub mod drivers;
 pub mod efi;
 pub mod hardware;
 pub mod identity;

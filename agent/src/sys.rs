@@ -7,12 +7,32 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, fstatfs};
+
 /// Columns and rows of a terminal, if it is one that has a size.
 pub fn terminal_size(terminal: &File) -> Option<(usize, usize)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one `winsize`, which lives until the call has returned; the descriptor is open.
     let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
     (result == 0 && size.ws_col > 0 && size.ws_row > 0).then(|| (size.ws_col.into(), size.ws_row.into()))
+}
+
+/// Gives an open file or folder of an NTFS its security descriptor. On file systems that keep none nothing is done.
+///
+/// # Errors
+/// The driver refuses.
+pub fn set_windows_rights(file: &File, descriptor: &[u8]) -> io::Result<()> {
+    // Either driver takes the other's name as well, and does something else with it.
+    let name = match fstatfs(file)?.filesystem_type() {
+        FsType(NTFS3) => c"system.ntfs_security",
+        FUSE_SUPER_MAGIC => c"system.ntfs_acl",
+        _ => return Ok(()),
+    };
+    // SAFETY: fsetxattr reads a name that ends with zero and as many bytes as it is told; both live until it has returned.
+    let result = unsafe {
+        libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), descriptor.as_ptr().cast(), descriptor.len(), 0)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A part of a file or block device as a block device of its own. Detached by the kernel when the last user is gone.
@@ -111,6 +131,8 @@ impl Default for LoopInfo {
     }
 }
 
+/// What statfs says of the kernel's driver: "ntfs" (fs/ntfs3/super.c).
+const NTFS3: libc::__fsword_t = 0x7366_746e;
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;

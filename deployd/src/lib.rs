@@ -9,6 +9,7 @@
 //! | `hardware`  | bounding what a PC says about itself (pure)                                        |
 //! | `limits`    | how often something may happen (pure)                                              |
 //! | `catalogue` | the image store and the manifests in use                                           |
+//! | `drivers`   | the folder of drivers for Windows                                                  |
 //! | `software`  | what programs every PC should have                                                 |
 //! | `follow`    | keeps up with the inventory                                                        |
 //! | `keep`      | frees what no version needs, and reads what is stored now and then                 |
@@ -21,6 +22,7 @@ mod agent_api;
 mod boot;
 mod catalogue;
 mod config;
+mod drivers;
 mod follow;
 mod hardware;
 pub mod import;
@@ -189,6 +191,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         work,
         software,
         software_files: site.software_files(),
+        drivers: Arc::new(drivers::Drivers::new(site.drivers_dir())),
         stop: stopping.clone(),
         store_dir: store_dir.clone(),
         reserve_bytes: config.reserve_mib.saturating_mul(1 << 20),

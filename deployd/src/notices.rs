@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use images::protocol::Shortcoming;
 use inventory::{By, Inventory};
 use tokio::sync::Mutex;
 
@@ -44,6 +45,39 @@ impl Notices {
         text
     }
 
+    /// Raises a notice about what a PC's Windows lacks after a deploy, or takes the last one about this version back. One for each
+    /// version: what is wrong on one PC is wrong on all that get it.
+    pub(crate) async fn tell_shortcomings(
+        &self,
+        image: &str,
+        version: i64,
+        pc: &str,
+        shortcomings: &[Shortcoming],
+    ) {
+        let place = format!("{}{AFTERWARDS}", image_place(image, version));
+        match shortcomings.first() {
+            None => self.clear(&place).await,
+            Some(Shortcoming::NotGrown { partition }) => {
+                let text = format!(
+                    "image {image:?}, version {version}: on {pc} the NTFS of partition {partition} could not be made as large as its \
+                     partition"
+                );
+                let remedy = "in Windows, select the drive in diskpart and say \"extend filesystem\"; if it is so on every PC, run \
+                              chkdsk /f on the reference PC and capture the image again";
+                self.raise(&place, &text, remedy).await;
+            }
+            Some(Shortcoming::NotOpened { partition }) => {
+                let text = format!(
+                    "image {image:?}, version {version}: on {pc} the NTFS of partition {partition} could not be opened; a Windows on \
+                     it has the name of the reference PC"
+                );
+                let remedy = "run chkdsk /f on the reference PC and capture the image again; make the boot environment anew \
+                              (`hausmeister boot-environment`) if it is older than this server";
+                self.raise(&place, &text, remedy).await;
+            }
+        }
+    }
+
     /// Whether there is a notice at that place.
     pub(crate) async fn stands(&self, place: &str) -> bool {
         self.found.lock().await.contains_key(place)
@@ -71,7 +105,8 @@ impl Notices {
             .flat_map(|image| image.versions.iter().map(|v| image_place(&image.name, v.version)))
             .collect();
         let before = found.len();
-        found.retain(|place, _| !place.starts_with(IMAGES) || there.contains(place));
+        let of = |place: &str| place.strip_suffix(AFTERWARDS).unwrap_or(place).to_owned();
+        found.retain(|place, _| !place.starts_with(IMAGES) || there.contains(&of(place)));
         if found.len() != before {
             self.write(&found).await;
         }
@@ -96,4 +131,5 @@ pub(crate) fn image_place(image: &str, version: i64) -> String {
 }
 
 const IMAGES: &str = "images/";
+const AFTERWARDS: &str = "/windows";
 const NOTICES_MAX: usize = 100;

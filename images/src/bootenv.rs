@@ -6,7 +6,7 @@
 //! | File                        | What it is                                                            |
 //! |-----------------------------|-----------------------------------------------------------------------|
 //! | `vmlinuz`                   | Debian's signed kernel, untouched                                     |
-//! | `initrd.img`                | newc archive, zstd: the agent as `/init`, modules, ext4 tools          |
+//! | `initrd.img`                | newc archive, zstd: the agent as `/init`, modules, file system tools   |
 //! | `shimx64.efi`, `mmx64.efi`  | Debian's shim, signed by Microsoft, and its key manager               |
 //! | `grubx64.efi`               | Debian's signed network GRUB                                          |
 //! | `undionly.kpxe`             | iPXE for BIOS                                                         |
@@ -200,7 +200,7 @@ fn static_program(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Adds the programs that grow an ext4 file system, with their dynamic linker and every library down to the C library.
+/// Adds the programs that grow file systems, with their dynamic linker and every library down to the C library.
 fn add_tools(archive: &mut Archive, tools: &Path) -> Result<(), Error> {
     let mut open: Vec<(String, PathBuf)> = Vec::new();
     for tool in TOOLS {
@@ -324,6 +324,7 @@ const MODULES: &[&str] = &[
     "atkbd",
     // File systems and what they ask for when they are mounted.
     "ext4",
+    "ntfs3",
     "crc32c_generic",
     "crc32c_intel",
     "vfat",
@@ -349,7 +350,7 @@ const LOADERS: &[(&str, &str)] = &[
     ("ipxe.efi", "ipxe/ipxe.efi"),
 ];
 
-const TOOLS: [&str; 2] = ["e2fsck", "resize2fs"];
+const TOOLS: [&str; 3] = ["e2fsck", "resize2fs", "ntfsresize"];
 const LIBRARIES_INSIDE: &str = "lib/x86_64-linux-gnu";
 const LIBRARY_FOLDERS: &[&str] =
     &["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib"];

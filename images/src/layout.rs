@@ -128,10 +128,10 @@ fn least_disk_bytes(end: u64, slack: u64) -> u64 {
     end.saturating_sub(slack).next_multiple_of(MIB).max(MIB) + 2 * MIB
 }
 
-/// Which partition of a disk takes the space of a larger one: the last whose file system can grow, provided that all
-/// behind it can be moved.
+/// Which partition of a disk takes the space of a larger one: the last whose file system can grow and that people use, provided
+/// that all behind it can be moved.
 pub fn choose_growing(table: TableKind, partitions: &[Partition]) -> Option<usize> {
-    let last = partitions.iter().rposition(|p| p.filesystem.kind.can_grow())?;
+    let last = partitions.iter().rposition(|p| p.filesystem.kind.can_grow() && !is_kept(&p.identity))?;
     let behind = partitions.get(last + 1..).unwrap_or_default();
     let movable = match table {
         // GRUB's second stage in a raw BIOS boot partition is found by its sector number; a file system is not.
@@ -140,6 +140,17 @@ pub fn choose_growing(table: TableKind, partitions: &[Partition]) -> Option<usiz
         TableKind::Mbr { .. } => behind.is_empty(),
     };
     movable.then_some(last)
+}
+
+/// Whether a partition serves only to repair a system: Windows puts an NTFS of that kind behind its own
+/// (learn.microsoft.com/windows-hardware/manufacture/desktop/configure-uefigpt-based-hard-drive-partitions). The lowest bit says
+/// that the machine needs the partition as it is (UEFI specification 2.10, section 5.3.3).
+fn is_kept(identity: &Identity) -> bool {
+    match identity {
+        Identity::Gpt { type_guid, attributes, .. } => *type_guid == WINDOWS_RECOVERY || attributes & 1 != 0,
+        Identity::Mbr { type_byte, .. } => *type_byte == MBR_RECOVERY,
+        Identity::BootGap => true,
+    }
 }
 
 /// Bytes at the end of the partition that its file system does not reach.
@@ -196,6 +207,9 @@ fn gib(bytes: u64) -> String {
 }
 
 const MIB: u64 = 1 << 20;
+const WINDOWS_RECOVERY: Uuid = Uuid::from_u128(0xDE94_BBA4_06D1_4D40_A16A_BFD5_0179_D6AC);
+/// PARTITION_MSFT_RECOVERY (learn.microsoft.com/windows/win32/fileio/disk-partition-types).
+const MBR_RECOVERY: u8 = 0x27;
 
 #[cfg(test)]
 mod tests {
@@ -261,6 +275,33 @@ mod tests {
         let rows =
             [ESP, (FsKind::Ntfs, 101, 400, 400), (FsKind::Swap, 501, 20, 20), (FsKind::Fat, 521, 9, 9)];
         assert_eq!(check(&rows, 1000).unwrap(), [(1, 100), (101, 868), (969, 20), (989, 9)]);
+    }
+
+    #[test]
+    fn the_recovery_partition_of_windows_moves_and_does_not_grow() {
+        let rows = [ESP, (FsKind::Ntfs, 101, 400, 400), (FsKind::Ntfs, 501, 20, 20)];
+        let mut partitions = manifest(&rows, 1 << 16).header().partitions.clone();
+        let table = TableKind::Gpt { disk: Uuid::from_u128(1) };
+        assert_eq!(choose_growing(table, &partitions), Some(2), "two drives: the last");
+        let recovery = |type_guid, attributes| Identity::Gpt {
+            type_guid,
+            unique: Uuid::from_u128(9),
+            name: String::new(),
+            attributes,
+        };
+        for identity in [recovery(WINDOWS_RECOVERY, 0), recovery(Uuid::from_u128(2), 1 << 63 | 1)] {
+            partitions[2].identity = identity;
+            assert_eq!(choose_growing(table, &partitions), Some(1));
+        }
+        let mbr = |type_byte| Identity::Mbr { type_byte, active: false };
+        partitions[2].identity = mbr(7);
+        assert_eq!(choose_growing(TableKind::Mbr { signature: 1 }, &partitions), Some(2));
+        partitions[2].identity = mbr(MBR_RECOVERY);
+        assert_eq!(
+            choose_growing(TableKind::Mbr { signature: 1 }, &partitions),
+            None,
+            "it cannot be moved there"
+        );
     }
 
     #[test]

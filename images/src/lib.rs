@@ -15,6 +15,8 @@
 //! | [`reserved`] | the MiB of a managed disk that images leave alone: device key and journal |
 //! | [`swarm`]    | who gets which part of an image from whom (pure)                         |
 //! | [`disks`]    | which disk of a PC is the one to write                                   |
+//! | [`hive`]     | registry files of an installed Windows (pure)                            |
+//! | [`drivers`]  | which Windows drivers a PC needs (pure)                                  |
 //! | [`protocol`] | the messages between agent and `deployd`                                 |
 
 pub mod blockdev;
@@ -23,6 +25,8 @@ pub mod capture;
 pub mod chunk;
 pub mod deploy;
 pub mod disks;
+pub mod drivers;
+pub mod hive;
 pub mod layout;
 mod le;
 pub mod manifest;

@@ -16,7 +16,7 @@ pub const WORK: &str = "/v1/work";
 /// A report of the installed system's resident agent.
 pub const REPORT: &str = "/v1/report";
 /// Prefix of everything that concerns one job:
-/// `/v1/jobs/{id}/{progress,manifest,chunks,batch,missing,upload,publish,finish,stay}`.
+/// `/v1/jobs/{id}/{progress,manifest,chunks,batch,drivers,driver,missing,upload,publish,finish,stay}`.
 pub const JOBS: &str = "/v1/jobs";
 
 /// Most chunk hashes that one `chunks` request may name.
@@ -32,6 +32,14 @@ pub const TYPE_OF_SERVICE: u8 = 8 << 2;
 pub const HASHES_PER_QUERY: usize = 65_536;
 /// Largest body of an `upload` request in bytes.
 pub const UPLOAD_BYTES_MAX: usize = 8 << 20;
+/// Most hardware ids of one PC.
+pub const DRIVER_IDS_MAX: usize = 2048;
+/// Most folders of drivers that one PC is given.
+pub const DRIVER_FOLDERS_MAX: usize = 64;
+/// Most files of drivers that one PC is given. The list of them is at most 2 MiB long.
+pub const DRIVER_FILES_MAX: usize = 8192;
+/// Largest answer to a `drivers` request in bytes.
+pub const DRIVER_REPLY_BYTES_MAX: usize = 2 << 20;
 /// Largest JSON body in bytes.
 pub const JSON_BYTES_MAX: usize = 256 << 10;
 
@@ -259,6 +267,47 @@ pub struct Stay {
     pub needed: bool,
 }
 
+/// Body of a `drivers` request: what a PC is made of that Windows was written to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverAsk {
+    /// Processor that the Windows is for, as answer files name it: `amd64`, `arm64` or `x86`.
+    pub processor: String,
+    /// Hardware ids of all devices, in capitals ([`crate::drivers`]), at most [`DRIVER_IDS_MAX`].
+    pub ids: Vec<String>,
+}
+
+/// Answer to [`DriverAsk`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverReply {
+    /// Folders with an INF file that serves one of the devices, at most [`DRIVER_FOLDERS_MAX`].
+    pub folders: Vec<DriverFolder>,
+}
+
+/// A folder of drivers with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverFolder {
+    /// Where it lies in the server's folder, with slashes.
+    pub path: String,
+    /// Its files.
+    pub files: Vec<DriverFile>,
+}
+
+/// A file of a driver. Its content is the answer to a `driver` request with a [`DriverFetch`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverFile {
+    /// Where it lies in its folder, with slashes.
+    pub path: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// Body of a `driver` request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverFetch {
+    /// Where the file lies in the server's folder, with slashes.
+    pub path: String,
+}
+
 /// How far a job is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -325,11 +374,30 @@ pub enum Finish {
         /// Those of `transferred` that came from other PCs.
         #[serde(default)]
         peer_bytes: u64,
+        /// What did not work and need not for the PC to start.
+        #[serde(default)]
+        shortcomings: Vec<Shortcoming>,
     },
     /// Not done.
     Failed {
         /// What went wrong and what to do, for the admin.
         reason: String,
+    },
+}
+
+/// What a deploy could not do although it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Shortcoming {
+    /// An NTFS has its old size in its larger partition.
+    NotGrown {
+        /// Number of the partition.
+        partition: u32,
+    },
+    /// An NTFS could not be looked into. If Windows is on it, it has the name of the reference PC.
+    NotOpened {
+        /// Number of the partition.
+        partition: u32,
     },
 }
 

@@ -97,6 +97,12 @@ impl Site {
         self.data_dir.join("store")
     }
 
+    /// Folder of drivers for Windows, as an admin lays them down.
+    #[must_use]
+    pub fn drivers_dir(&self) -> PathBuf {
+        self.data_dir.join("drivers")
+    }
+
     /// Files of programs.
     #[must_use]
     pub fn software_files(&self) -> crate::files::Files {

@@ -56,6 +56,8 @@ const PURE: &[&str] = &[
     "images/src/manifest",
     "images/src/table",
     "images/src/layout.rs",
+    "images/src/hive",
+    "images/src/drivers.rs",
     "images/src/disks.rs",
     "images/src/swarm.rs",
     "deployd/src/policy.rs",

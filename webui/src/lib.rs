@@ -22,6 +22,7 @@ mod guard;
 mod imports;
 mod ipad_rules;
 mod ipads;
+mod job_failure;
 mod lang;
 mod lessons;
 mod line_problem;

@@ -23,6 +23,27 @@ const NOTICES: &[(&str, &str)] = &[
     ),
     ("PCs cannot be switched on: {}", "PCs lassen sich nicht einschalten: {}"),
     (
+        "image {}, version {}: on {} the NTFS of partition {} could not be made as large as its partition",
+        "Abbild {}, Version {}: Auf {} ließ sich das NTFS von Partition {} nicht so groß machen wie seine Partition",
+    ),
+    (
+        "in Windows, select the drive in diskpart and say \"extend filesystem\"; if it is so on every PC, run chkdsk /f on the \
+         reference PC and capture the image again",
+        "In Windows das Laufwerk in diskpart auswählen und „extend filesystem“ eingeben; wenn es bei jedem PC so ist, auf dem \
+         Referenz-PC chkdsk /f ausführen und das Abbild neu aufnehmen",
+    ),
+    (
+        "image {}, version {}: on {} the NTFS of partition {} could not be opened; a Windows on it has the name of the reference PC",
+        "Abbild {}, Version {}: Auf {} ließ sich das NTFS von Partition {} nicht öffnen; ein Windows darauf trägt den Namen des \
+         Referenz-PCs",
+    ),
+    (
+        "run chkdsk /f on the reference PC and capture the image again; make the boot environment anew (`hausmeister \
+         boot-environment`) if it is older than this server",
+        "Auf dem Referenz-PC chkdsk /f ausführen und das Abbild neu aufnehmen; die Boot-Umgebung neu bauen (`hausmeister \
+         boot-environment`), wenn sie älter ist als dieser Server",
+    ),
+    (
         "check that the server has an address in the PCs' network",
         "Prüfen, ob der Server eine Adresse im Netz der PCs hat",
     ),

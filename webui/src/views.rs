@@ -232,7 +232,7 @@ impl Context {
             JobState::Running { started_at, .. } => {
                 (String::new(), format::duration(lang, self.now.millis_since(*started_at)))
             }
-            JobState::Failed { reason, .. } => (reason.clone(), String::new()),
+            JobState::Failed { reason, .. } => (crate::job_failure::said(lang, reason), String::new()),
             JobState::Done { started_at, finished_at, result } => {
                 (t.job_result(result), format::duration(lang, finished_at.millis_since(*started_at)))
             }

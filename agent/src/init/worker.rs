@@ -178,8 +178,8 @@ fn keep_last_words() {
 }
 
 /// File systems and what they ask for; devices say themselves what they need.
-const ALWAYS: [&str; 8] =
-    ["ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "loop", "efivarfs", "crc32c"];
+const ALWAYS: [&str; 9] =
+    ["ext4", "ntfs3", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "loop", "efivarfs", "crc32c"];
 const BUSES: &str = "/sys/bus";
 const EFIVARS: &str = "/sys/firmware/efi/efivars";
 const CA: &str = "/hausmeister/ca.pem";

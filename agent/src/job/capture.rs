@@ -46,6 +46,7 @@ pub(super) fn run(
     let identity = disks::identity(disk).unwrap_or_default().to_owned();
     let transferred = sink.moved_bytes();
     Ok(Finish::Ok {
+        shortcomings: Vec::new(),
         bytes: at.read_bytes,
         transferred,
         disk: identity,

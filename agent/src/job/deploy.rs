@@ -1,6 +1,7 @@
 //! A deploy job. The order of its steps is what makes it safe to interrupt: see [`images::deploy`].
 
 use std::fs;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -12,15 +13,17 @@ use images::disks;
 use images::manifest::{Manifest, ManifestId};
 use images::protocol::{Finish, Job, Phase, Task};
 use images::reserved::{self, Journal};
+use images::used::FsKind;
 
 use super::chunks::HttpChunks;
 use super::reporter::Reporter;
 use super::{Context, Done, JobError};
+use crate::drivers::ServerDrivers;
 use crate::efi::{self, SystemPartition};
 use crate::hardware;
 use crate::line::Line;
 use crate::machine;
-use crate::personalise::{self, Settings};
+use crate::personalise::{self, Settings, Systems};
 use crate::swarm::{Swarm, SwarmError};
 
 pub(super) fn run(
@@ -41,6 +44,13 @@ pub(super) fn run(
     drop(bytes);
     let dev = FileDev::open_write(&path).map_err(|source| JobError::Open { path: path.clone(), source })?;
     let mut deploy = Deploy::new(&dev, &manifest, &job.id).map_err(JobError::Deploy)?;
+    let has_ntfs = deploy.layout().placements.iter().any(|p| p.kind == FsKind::Ntfs);
+    if has_ntfs && deploy.chunks_are_written() && !deploy.is_finished() {
+        // The power went while it was being personalised, and an NTFS has no journal that Linux writes. What stands on the disk
+        // is compared with the image, and what differs is written again.
+        begin_again(&dev, &manifest, &job.id).map_err(|e| JobError::Deploy(DeployError::Journal(e)))?;
+        deploy = Deploy::new(&dev, &manifest, &job.id).map_err(JobError::Deploy)?;
+    }
     line.screen().note(&format!(
         "writing to {} ({} bytes), of which {} are there from before",
         disk.name,
@@ -56,6 +66,9 @@ pub(super) fn run(
     let server = HttpChunks::new(line, &job.id);
     let source: &dyn ChunkSource = swarm.as_ref().map_or(&server, |swarm| swarm);
     let mut kept_bytes = 0;
+    let mut shortcomings = Vec::new();
+    // Every system leaves a copy of its loader here. Where there are two, it is the one that offers both.
+    let mut loader = efi::DEFAULT_LOADER;
     if !deploy.is_finished() {
         deploy.wipe_table().map_err(JobError::Deploy)?;
         machine::write_identity(&dev, context.identity, line.client().server()).map_err(JobError::Key)?;
@@ -84,31 +97,35 @@ pub(super) fn run(
             binary: fs::read(&context.binary)
                 .map_err(|source| JobError::Open { path: context.binary.clone(), source })?,
         };
-        let system =
-            personalise::run(&path, dev.sector_bytes(), deploy.layout(), &settings, &context.mount_point);
-        match system {
-            Ok(Some(number)) => line.screen().note(&format!("partition {number} is now {hostname}")),
-            Ok(None) => {
-                line.screen().note("no Linux system was found in the image: the host name is not set")
+        let drivers = ServerDrivers::new(line, &job.id, &context.machine.root);
+        let systems = personalise::run(
+            &path,
+            dev.sector_bytes(),
+            deploy.layout(),
+            &settings,
+            &drivers,
+            &context.mount_point,
+        );
+        match systems {
+            Ok(systems) => {
+                tell(line, &systems, hostname);
+                if systems.windows.is_some() && systems.linux.is_none() {
+                    loader = efi::WINDOWS_LOADER;
+                }
+                shortcomings = systems.notes.into_iter().map(|(shortcoming, _)| shortcoming).collect();
             }
             Err(error) => {
                 // Whatever half-done state this left: the next try begins with the first chunk.
-                let journal = Journal {
-                    job: job.id.clone(),
-                    manifest: manifest.id(),
-                    done: 0,
-                    zeroed: false,
-                    finished: false,
-                };
-                let _ = reserved::write_journal(&dev, &journal).and_then(|()| dev.sync());
+                let _ = begin_again(&dev, &manifest, &job.id);
                 return Err(error.into());
             }
         }
         reporter.phase(Phase::Finish, 0);
         deploy.commit_table().map_err(JobError::Deploy)?;
     }
-    start_from_disk(context, line, &deploy);
+    start_from_disk(context, line, &deploy, loader);
     let finish = Finish::Ok {
+        shortcomings,
         bytes: manifest.data_bytes(),
         transferred: swarm.as_ref().map_or(server.moved_bytes(), Swarm::moved_bytes),
         disk: disks::identity(disk).unwrap_or_default().to_owned(),
@@ -117,6 +134,28 @@ pub(super) fn run(
         peer_bytes: swarm.as_ref().map_or(0, Swarm::peer_bytes),
     };
     Ok(Done { finish, swarm })
+}
+
+fn begin_again(dev: &FileDev, manifest: &Manifest, job: &str) -> io::Result<()> {
+    let journal =
+        Journal { job: job.into(), manifest: manifest.id(), done: 0, zeroed: false, finished: false };
+    reserved::write_journal(dev, &journal)?;
+    dev.sync()
+}
+
+fn tell(line: &Line, systems: &Systems, hostname: &str) {
+    if let Some(number) = systems.linux {
+        line.screen().note(&format!("partition {number} is now {hostname}"));
+    }
+    if let Some((number, name)) = &systems.windows {
+        line.screen().note(&format!("partition {number} is now the Windows PC {name}"));
+    }
+    if systems.linux.is_none() && systems.windows.is_none() {
+        line.screen().note("neither Linux nor Windows was found in the image: the host name is not set");
+    }
+    for (_, note) in &systems.notes {
+        line.screen().note(note);
+    }
 }
 
 /// Takes part in the room's exchange. A PC that cannot gets everything from the server.
@@ -154,7 +193,7 @@ fn trusted(bytes: &[u8], id: &str, signing_key: &str) -> Result<Manifest, JobErr
 }
 
 /// Firmware that refuses costs only the detour over the network at the next start.
-fn start_from_disk(context: &Context<'_>, line: &Line, deploy: &Deploy<'_>) {
+fn start_from_disk(context: &Context<'_>, line: &Line, deploy: &Deploy<'_>, loader: &str) {
     if !context.efivars.exists() {
         return;
     }
@@ -163,7 +202,7 @@ fn start_from_disk(context: &Context<'_>, line: &Line, deploy: &Deploy<'_>) {
             .note("the image has no EFI system partition: this PC starts by UEFI and may not start from it");
         return;
     };
-    match efi::boot_disk_next(&context.efivars, &esp) {
+    match efi::boot_disk_next(&context.efivars, &esp, loader) {
         Ok(number) => line.screen().note(&format!("boot entry {number:04X} is next")),
         Err(error) => line.screen().note(&format!("the firmware does not take a boot entry: {error}")),
     }

@@ -1,25 +1,29 @@
 //! Making a copied system this PC's own: file systems as large as their partitions, the host name, nothing that must
-//! differ from PC to PC, and the resident agent.
+//! differ from PC to PC, and the resident agent. A Windows gets its name and no agent: see [`windows`].
 //!
 //! The partition table is not on the disk yet, so partitions are reached through loop devices at their offsets. That goes
 //! for disks and for plain files alike.
 
+mod mounted;
 mod tree;
 mod unit;
+mod windows;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
 use std::process::Command;
 
 use images::layout::{Layout, Placement};
+use images::protocol::{DriverFolder, Shortcoming};
 use images::used::FsKind;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 pub use unit::{CONFIG_DIR, files as agent_files};
 
 use crate::software::NOTES_DIR;
 use crate::sys::LoopDevice;
+use mounted::{Access, Mounted};
 use tree::Tree;
+use windows::Windows;
 
 /// What differs from PC to PC.
 #[derive(Debug, Clone)]
@@ -80,47 +84,141 @@ pub enum PersonaliseError {
     Hostname(String),
 }
 
+/// Where drivers for Windows come from.
+pub trait DriverSource {
+    /// The folders that this PC needs for a Windows of this processor (`amd64`, `arm64`, `x86`).
+    ///
+    /// # Errors
+    /// Why it is not known, for people.
+    fn matching(&self, processor: &str) -> Result<Vec<DriverFolder>, String>;
+
+    /// The content of a file, by its path with that of its folder before it.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for people.
+    fn open(&self, path: &str) -> Result<Box<dyn Read>, String>;
+}
+
+/// The systems that were found and personalised, by the numbers of their partitions.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Systems {
+    /// The first Linux.
+    pub linux: Option<u32>,
+    /// The first Windows, and what it is called.
+    pub windows: Option<(u32, String)>,
+    /// What did not work and need not, for the server, and for people with the details.
+    pub notes: Vec<(Shortcoming, String)>,
+}
+
 /// Grows and personalises everything on `disk`, a block device or a plain file with sectors of `sector_bytes`. `mount_point`
-/// is an empty folder. Returns the number of the partition with the system, if there is a Linux system.
+/// is an empty folder.
 ///
 /// # Errors
-/// See [`PersonaliseError`]. May be repeated.
+/// See [`PersonaliseError`]. May be repeated, but not with an NTFS that an earlier run was interrupted in: it is dirty then, and
+/// must be written anew.
 pub fn run(
     disk: &Path,
     sector_bytes: u32,
     layout: &Layout,
     settings: &Settings,
+    drivers: &dyn DriverSource,
     mount_point: &Path,
-) -> Result<Option<u32>, PersonaliseError> {
+) -> Result<Systems, PersonaliseError> {
     if !is_hostname(&settings.hostname) {
         return Err(PersonaliseError::Hostname(settings.hostname.clone()));
     }
-    let mut system = None;
-    for placement in layout.placements.iter().filter(|p| p.kind == FsKind::Ext && p.number > 0) {
+    let mut systems = Systems::default();
+    for placement in layout.placements.iter().filter(|p| p.number > 0) {
         let number = placement.number;
-        let device = LoopDevice::attach(disk, placement.start, placement.len, sector_bytes)
-            .map_err(|source| PersonaliseError::Attach { number, source })?;
-        if placement.fs_bytes < placement.len && placement.grow {
-            grow(&device.path(), placement)?;
-        }
-        if system.is_some() {
+        if !matches!(placement.kind, FsKind::Ext | FsKind::Ntfs) {
             continue;
         }
-        let mounted = Mounted::at(&device.path(), mount_point)
-            .map_err(|source| PersonaliseError::Mount { number, source })?;
-        let tree = Tree::open(mount_point).map_err(|source| PersonaliseError::Mount { number, source })?;
-        if tree.exists("etc/os-release") || tree.exists("usr/lib/os-release") {
-            apply(&tree, settings).map_err(|(path, source)| PersonaliseError::Write {
-                number,
-                path,
-                source,
-            })?;
-            system = Some(number);
+        let device = LoopDevice::attach(disk, placement.start, placement.len, sector_bytes)
+            .map_err(|source| PersonaliseError::Attach { number, source })?;
+        let grows = placement.fs_bytes < placement.len && placement.grow;
+        if placement.kind == FsKind::Ntfs {
+            if systems.windows.is_none() {
+                // Windows may still read what this kernel does not: a drive for data, or one that repairs.
+                match holds_windows(&device.path(), mount_point) {
+                    Ok(true) => {
+                        let name =
+                            personalise_windows(&device.path(), number, settings, drivers, mount_point)?;
+                        systems.windows = Some((number, name));
+                    }
+                    Ok(false) => {}
+                    Err(error) => systems.notes.push((
+                        Shortcoming::NotOpened { partition: number },
+                        format!(
+                            "partition {number} cannot be mounted ({error}): if Windows is on it, it keeps the name of the \
+                             reference PC"
+                        ),
+                    )),
+                }
+            }
+            // Afterwards: Windows is to check what was grown, and until then nobody else writes to it.
+            if grows && let Err(error) = grow_ntfs(&device.path(), placement) {
+                let note = format!(
+                    "{error}: in Windows, \"extend filesystem\" in diskpart makes the drive as large as its partition"
+                );
+                systems.notes.push((Shortcoming::NotGrown { partition: number }, note));
+            }
+            continue;
         }
-        drop(tree);
-        mounted.unmount().map_err(|source| PersonaliseError::Mount { number, source })?;
+        if grows {
+            grow(&device.path(), placement)?;
+        }
+        if systems.linux.is_none() && personalise_linux(&device.path(), number, settings, mount_point)? {
+            systems.linux = Some(number);
+        }
     }
-    Ok(system)
+    Ok(systems)
+}
+
+/// Returns whether there is a Linux.
+fn personalise_linux(
+    device: &Path,
+    number: u32,
+    settings: &Settings,
+    mount_point: &Path,
+) -> Result<bool, PersonaliseError> {
+    let failed = |source| PersonaliseError::Mount { number, source };
+    let mounted = Mounted::at(device, mount_point, FsKind::Ext, Access::Write).map_err(failed)?;
+    let tree = Tree::open(mount_point).map_err(failed)?;
+    let found = tree.exists("etc/os-release") || tree.exists("usr/lib/os-release");
+    if found {
+        let write = |(path, source)| PersonaliseError::Write { number, path, source };
+        apply(&tree, settings).map_err(write)?;
+    }
+    drop(tree);
+    mounted.unmount().map_err(failed)?;
+    Ok(found)
+}
+
+/// Whether there is a Windows. Nothing is written.
+fn holds_windows(device: &Path, mount_point: &Path) -> io::Result<bool> {
+    let mounted = Mounted::at(device, mount_point, FsKind::Ntfs, Access::Read)?;
+    let found = Tree::open(mount_point).map(|tree| Windows::find(&tree).is_some());
+    mounted.unmount()?;
+    found
+}
+
+/// Returns what the PC is called.
+fn personalise_windows(
+    device: &Path,
+    number: u32,
+    settings: &Settings,
+    drivers: &dyn DriverSource,
+    mount_point: &Path,
+) -> Result<String, PersonaliseError> {
+    let failed = |source| PersonaliseError::Mount { number, source };
+    let mounted = Mounted::at(device, mount_point, FsKind::Ntfs, Access::Write).map_err(failed)?;
+    let tree = Tree::open(mount_point).map_err(failed)?;
+    let windows = Windows::find(&tree).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let written = windows.personalise(&settings.hostname, drivers);
+    drop(tree);
+    let name = written.map_err(|(path, source)| PersonaliseError::Write { number, path, source })?;
+    mounted.unmount().map_err(failed)?;
+    Ok(name)
 }
 
 /// `resize2fs` refuses a file system that was not checked just before.
@@ -128,6 +226,11 @@ fn grow(device: &Path, placement: &Placement) -> Result<(), PersonaliseError> {
     // 1: repaired, 2: repaired and a restart would be needed if it were mounted.
     program("e2fsck", &["-f", "-y"], device, placement.number, &[0, 1, 2])?;
     program("resize2fs", &[], device, placement.number, &[0])
+}
+
+/// Marks the file system as dirty: Windows checks it at its next start.
+fn grow_ntfs(device: &Path, placement: &Placement) -> Result<(), PersonaliseError> {
+    program("ntfsresize", &["--force", "--force", "--no-progress-bar"], device, placement.number, &[0])
 }
 
 fn program(
@@ -211,33 +314,6 @@ fn is_hostname(name: &str) -> bool {
         && name.bytes().all(plain)
         && !name.starts_with('-')
         && !name.ends_with('-')
-}
-
-/// A mounted file system that does not stay mounted when something fails.
-struct Mounted {
-    at: PathBuf,
-    mounted: bool,
-}
-
-impl Mounted {
-    fn at(device: &Path, mount_point: &Path) -> io::Result<Mounted> {
-        let flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-        mount(Some(device), mount_point, Some("ext4"), flags, None::<&str>)?;
-        Ok(Mounted { at: mount_point.to_owned(), mounted: true })
-    }
-
-    fn unmount(mut self) -> io::Result<()> {
-        self.mounted = false;
-        Ok(umount2(&self.at, MntFlags::empty())?)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        if self.mounted {
-            let _ = umount2(&self.at, MntFlags::MNT_DETACH);
-        }
-    }
 }
 
 /// What would be the same on all copies and must not be.

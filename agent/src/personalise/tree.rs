@@ -6,13 +6,16 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+
+use super::windows::Rights;
+use crate::sys::set_windows_rights;
 
 /// A system below a folder. Paths have no slash in front.
 pub(super) struct Tree {
@@ -30,16 +33,46 @@ impl Tree {
         self.resolve(path, OFlag::O_PATH).is_ok()
     }
 
+    /// The path as it is written on a file system whose Windows does not tell upper from lower case, if it leads somewhere.
+    pub(super) fn spelled(&self, path: &str) -> Option<String> {
+        let mut done = String::new();
+        for part in path.split('/') {
+            let names = self.list(&done);
+            let found = names.iter().find(|n| *n == part);
+            let found = found.or_else(|| names.iter().find(|n| n.eq_ignore_ascii_case(part)))?;
+            done = if done.is_empty() { found.clone() } else { format!("{done}/{found}") };
+        }
+        Some(done)
+    }
+
     /// The content of a plain file, at most [`READ_MAX`] bytes of it.
     pub(super) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.read_up_to(path, READ_MAX)
+    }
+
+    /// The content of a plain file, at most `bytes_max` of it.
+    pub(super) fn read_up_to(&self, path: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
         // Opening a named pipe would wait for ever.
         let file = File::from(self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"));
         }
-        let mut bytes = Vec::new();
-        file.take(READ_MAX).read_to_end(&mut bytes)?;
+        let length = file.metadata()?.len().min(bytes_max);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        file.take(bytes_max).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Changes bytes of a plain file that is there, durably. Who may do what with the file stays as it is.
+    pub(super) fn patch(&self, path: &str, pieces: &[(u64, Vec<u8>)]) -> io::Result<()> {
+        let file = File::from(self.resolve(path, OFlag::O_RDWR | OFlag::O_NONBLOCK)?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"));
+        }
+        for (at, bytes) in pieces {
+            file.write_all_at(bytes, *at)?;
+        }
+        file.sync_all()
     }
 
     /// The names in a folder; none if there is no such folder.
@@ -52,19 +85,42 @@ impl Tree {
 
     /// Puts a file at the place, in one step, replacing whatever is there but a folder. Missing folders are made.
     pub(super) fn write(&self, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
-        let (folder, name) = self.place(path)?;
-        unlink(&folder, NEW)?;
-        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-        let mut file = File::from(openat(&folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+        let (folder, name) = self.place(path, None)?;
+        let mut file = new_file(&folder)?;
         file.write_all(content)?;
         file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
         Ok(renameat(&folder, NEW, &folder, name)?)
     }
 
+    /// The same on the drive of a Windows. Folders that are made get their rights too.
+    pub(super) fn write_for_windows(&self, path: &str, content: &[u8], rights: &Rights) -> io::Result<()> {
+        self.write_stream(path, &mut &*content, content.len() as u64, rights)
+    }
+
+    /// The same with `bytes` bytes that come from somewhere.
+    pub(super) fn write_stream(
+        &self,
+        path: &str,
+        from: &mut dyn Read,
+        bytes: u64,
+        rights: &Rights,
+    ) -> io::Result<()> {
+        let (folder, name) = self.place(path, Some(rights))?;
+        let mut file = new_file(&folder)?;
+        set_windows_rights(&file, &rights.file)?;
+        // One byte more than announced is enough to see that it is too much.
+        let came = io::copy(&mut from.take(bytes.saturating_add(1)), &mut file)?;
+        if came != bytes {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "another length than the server named"));
+        }
+        file.sync_all()?;
+        Ok(renameat(&folder, NEW, &folder, name)?)
+    }
+
     /// Puts a symbolic link at the place.
     pub(super) fn symlink(&self, target: &str, path: &str) -> io::Result<()> {
-        let (folder, name) = self.place(path)?;
+        let (folder, name) = self.place(path, None)?;
         unlink(&folder, NEW)?;
         symlinkat(target, &folder, NEW)?;
         Ok(renameat(&folder, NEW, &folder, name)?)
@@ -83,7 +139,7 @@ impl Tree {
     }
 
     /// The folder of a path, made if it is missing, and the name in it.
-    fn place<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
+    fn place<'p>(&self, path: &'p str, rights: Option<&Rights>) -> io::Result<(OwnedFd, &'p str)> {
         let (folder, name) = split(path)?;
         let mut done = String::new();
         let mut at = self.resolve("", OFlag::O_PATH | OFlag::O_DIRECTORY)?;
@@ -92,6 +148,10 @@ impl Tree {
             let next = match self.resolve(&done, OFlag::O_PATH | OFlag::O_DIRECTORY) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     mkdirat(&at, part, Mode::from_bits_truncate(0o755))?;
+                    if let Some(rights) = rights {
+                        let made = self.resolve(&done, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+                        set_windows_rights(&File::from(made), &rights.folder)?;
+                    }
                     self.resolve(&done, OFlag::O_PATH | OFlag::O_DIRECTORY)
                 }
                 other => other,
@@ -106,6 +166,13 @@ impl Tree {
         let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
         Ok(openat2(&self.root, path, how)?)
     }
+}
+
+/// An empty file under a name of its own.
+fn new_file(folder: &OwnedFd) -> io::Result<File> {
+    unlink(folder, NEW)?;
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    Ok(File::from(openat(folder, NEW, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
 }
 
 fn unlink(folder: impl AsFd, name: &str) -> io::Result<()> {

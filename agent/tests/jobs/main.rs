@@ -11,6 +11,7 @@
 )]
 
 mod server;
+mod windows;
 
 use std::fs;
 use std::io::Write;
@@ -241,7 +242,8 @@ fn an_unknown_pc_waits_is_approved_captured_and_another_is_written_from_it_and_g
     let target = Pc::with_disk(160);
     server.give(Work::Job(job));
     target.boot(&server);
-    let Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes, peer_bytes } = last_finish(&server)
+    let Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes, peer_bytes, .. } =
+        last_finish(&server)
     else {
         panic!()
     };

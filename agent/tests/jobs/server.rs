@@ -7,7 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use images::chunk::{CHUNK_BYTES, Hash, Stored};
-use images::protocol::{ErrorBody, Finish, Hello, HelloReply, JobControl, Phase, Progress, Work};
+use images::protocol::{
+    DriverAsk, DriverFetch, DriverFile, DriverFolder, DriverReply, ErrorBody, Finish, Hello, HelloReply,
+    JobControl, Phase, Progress, Work,
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -41,6 +44,9 @@ pub(crate) struct State {
     pub(crate) uploads: usize,
     pub(crate) cancel: bool,
     pub(crate) faults: Faults,
+    /// Files of the folder of drivers by their paths, all of them in one folder `net`.
+    pub(crate) drivers: BTreeMap<String, Vec<u8>>,
+    pub(crate) driver_asks: Vec<DriverAsk>,
     chunk_requests: usize,
 }
 
@@ -214,6 +220,21 @@ fn answer(shared: &Shared, path: &str, body: &[u8], key: String) -> (u16, Vec<u8
                 *bytes.last_mut().unwrap() ^= 1;
             }
             (200, bytes, is_nth(state.faults.break_every))
+        }
+        "drivers" => {
+            state.driver_asks.push(serde_json::from_slice(body).unwrap());
+            let files: Vec<DriverFile> = state
+                .drivers
+                .iter()
+                .map(|(path, content)| DriverFile { path: path.clone(), bytes: content.len() as u64 })
+                .collect();
+            let folders =
+                if files.is_empty() { vec![] } else { vec![DriverFolder { path: "net".into(), files }] };
+            (200, serde_json::to_vec(&DriverReply { folders }).unwrap(), false)
+        }
+        "driver" => {
+            let fetch: DriverFetch = serde_json::from_slice(body).unwrap();
+            (200, state.drivers[fetch.path.strip_prefix("net/").unwrap()].clone(), false)
         }
         "missing" => {
             let hashes = Hash::list_from_bytes(body).unwrap();

@@ -10,6 +10,7 @@
 //! | `/v1/software/files/` | the file belongs to a step that this very device has to do                    |
 //! | `/v1/jobs/{id}/...` | the job belongs to this very device ([`OwnJob`])                            |
 //! | chunks, batch, manifest | it is a running deploy, and the chunk is part of its image              |
+//! | drivers, driver     | it is a running deploy, and the file lies in the folder of drivers          |
 //! | missing, upload, publish | it is a running capture                                                |
 //!
 //! Nothing is taken from a message that says who is speaking. An address, a MAC address or a serial number allows nothing.
@@ -17,6 +18,7 @@
 mod capture;
 mod deploy;
 mod drain;
+mod drivers;
 mod error;
 mod hello;
 mod session;
@@ -48,6 +50,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::Instrument as _;
 
 use crate::catalogue::Catalogue;
+use crate::drivers::Drivers;
 use crate::limits::Buckets;
 use crate::notices::Notices;
 use crate::software::Books;
@@ -67,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) software: Arc<Books>,
     /// Their files.
     pub(crate) software_files: Files,
+    /// Drivers for Windows.
+    pub(crate) drivers: Arc<Drivers>,
     pub(crate) stop: Stop,
     /// Folder of the image store.
     pub(crate) store_dir: PathBuf,
@@ -121,6 +126,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route(&job("manifest"), get(deploy::manifest))
         .route(&job("chunks"), post(deploy::chunks))
         .route(&job("batch"), post(swarm::batch))
+        .route(&job("drivers"), post(drivers::matching))
+        .route(&job("driver"), post(drivers::file))
         .route(&job("stay"), post(swarm::stay))
         .route(&job("missing"), post(capture::missing))
         .route(&job("upload"), post(capture::upload))

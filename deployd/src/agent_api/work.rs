@@ -214,7 +214,7 @@ pub(super) async fn finish(
             api.swarms.leave(job, device);
             Before::Failed
         }
-        Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes, peer_bytes } => {
+        Finish::Ok { bytes, transferred, disk, resumed_bytes, kept_bytes, peer_bytes, shortcomings } => {
             let (manifest, version) = match job.task {
                 JobTask::Deploy { image, version } => {
                     let version = deployed_version(&api, image, version).await?;
@@ -226,6 +226,14 @@ pub(super) async fn finish(
                     };
                     api.inventory.observe_device(by(), device.id, &observed, None).await?;
                     api.notices.clear(&version.place()).await;
+                    api.notices
+                        .tell_shortcomings(
+                            &version.image,
+                            version.version,
+                            &device.name.to_string(),
+                            &shortcomings,
+                        )
+                        .await;
                     (version.manifest.to_string(), version.version)
                 }
                 JobTask::Capture { image } => published(&api, &own, image).await?,

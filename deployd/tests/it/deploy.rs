@@ -9,6 +9,7 @@ use crate::support::{School, by, signing_key, some_chunks, until};
 
 fn finish_ok(disk: &str) -> Finish {
     Finish::Ok {
+        shortcomings: Vec::new(),
         bytes: 1000,
         transferred: 600,
         disk: disk.into(),

@@ -12,6 +12,7 @@ mod access;
 mod boot;
 mod capture;
 mod deploy;
+mod drivers;
 mod faults;
 mod keep;
 mod night;

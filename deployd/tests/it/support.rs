@@ -294,7 +294,15 @@ impl Pc {
 
 /// A job that went well.
 pub(crate) fn finished(bytes: u64, transferred: u64, disk: &str) -> Finish {
-    Finish::Ok { bytes, transferred, disk: disk.into(), resumed_bytes: 0, kept_bytes: 0, peer_bytes: 0 }
+    Finish::Ok {
+        bytes,
+        transferred,
+        disk: disk.into(),
+        resumed_bytes: 0,
+        kept_bytes: 0,
+        peer_bytes: 0,
+        shortcomings: Vec::new(),
+    }
 }
 
 /// The body of a question for a batch.

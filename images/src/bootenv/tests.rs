@@ -92,6 +92,7 @@ fn the_boot_environment_holds_the_agent_and_the_modules_it_may_need() {
         "run",
         "sbin",
         "sbin/e2fsck",
+        "sbin/ntfsresize",
         "sbin/resize2fs",
         "sys",
         "tmp",
@@ -166,6 +167,7 @@ fn debians_packages_give_a_small_boot_environment_twice_the_same() {
         "xhci-hcd",
         "usb-storage",
         "ext4",
+        "ntfs3",
         "vfat",
     ] {
         let file = format!("/{module}.ko");
@@ -173,9 +175,13 @@ fn debians_packages_give_a_small_boot_environment_twice_the_same() {
         let builtin = fs::read_to_string(builtin).unwrap();
         assert!(names.iter().any(|name| name.ends_with(&file)) || builtin.contains(&file), "{module}");
     }
-    for tool in
-        ["sbin/e2fsck", "sbin/resize2fs", "lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6"]
-    {
+    for tool in [
+        "sbin/e2fsck",
+        "sbin/resize2fs",
+        "sbin/ntfsresize",
+        "lib64/ld-linux-x86-64.so.2",
+        "lib/x86_64-linux-gnu/libc.so.6",
+    ] {
         assert!(names.iter().any(|name| name == tool), "{tool}");
     }
 }

@@ -13,6 +13,7 @@
 mod differential;
 mod disk;
 mod filesystems;
+mod hive;
 mod killed;
 mod power;
 mod roundtrip;

@@ -14,3 +14,4 @@ mod full_disk;
 mod pages;
 mod processes;
 mod support;
+mod windows;
