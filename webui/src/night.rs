@@ -1,6 +1,6 @@
 //! What came of the night shift, the same for page, overview and API.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
 use inventory::{Device, DeviceId, Hostname, RoomId, clock, lessons};
@@ -42,14 +42,28 @@ pub(crate) struct NightPc {
     pub(crate) name: Hostname,
     #[serde(flatten)]
     pub(crate) note: NightNote,
+    /// In how many nights in a row it was not, this one among them.
+    pub(crate) nights: usize,
+}
+
+impl NightPc {
+    /// Whether the next night is not likely to mend it.
+    pub(crate) fn needs_person(&self) -> bool {
+        self.nights >= NIGHTS_MAX
+    }
 }
 
 /// The latest shift of the last days, of these devices; none if there was none.
 pub(crate) async fn latest(app: &App, devices: &[Device]) -> Answer<Option<Night>> {
     let local = lessons::local(clock::now());
     let today = local.date();
-    let (notes, _) = app.inventory.night_notes(today.checked_sub(DAYS.days()).unwrap_or(today)).await?;
+    let since = today.checked_sub(HISTORY_DAYS.days()).unwrap_or(today);
+    let (notes, _) = app.inventory.night_notes(since).await?;
     let Some(evening) = notes.first().map(|note| note.evening) else { return Ok(None) };
+    if evening.checked_add(DAYS.days()).is_ok_and(|last| last < today) {
+        return Ok(None);
+    }
+    let nights = nights_in_a_row(&notes);
     let (plans, _) = app.inventory.night_plans().await?;
     let grid = app.inventory.grid().await?;
     let runs = |plan: &NightPlan| plan.tonight(&grid, &local).is_some_and(|shift| shift.evening == evening);
@@ -62,7 +76,10 @@ pub(crate) async fn latest(app: &App, devices: &[Device]) -> Answer<Option<Night
         let room = rooms.entry(name.clone()).or_insert_with(empty);
         match is_ready(&note.state) {
             true => room.ready += 1,
-            false => room.others.push(NightPc { device: device.id, name: device.name.clone(), note }),
+            false => {
+                let nights = nights.get(&device.id).copied().unwrap_or(1);
+                room.others.push(NightPc { device: device.id, name: device.name.clone(), note, nights });
+            }
         }
     }
     let mut rooms: Vec<NightRoom> = rooms.into_values().collect();
@@ -97,6 +114,20 @@ pub(crate) async fn history(app: &App) -> Answer<Vec<PastNight>> {
     Ok(nights.map(|(evening, (ready, total))| PastNight { evening, ready, total }).collect())
 }
 
+/// In how many nights in a row each PC was not as it should be; `notes` begins with the latest.
+fn nights_in_a_row(notes: &[PcTonight]) -> HashMap<DeviceId, usize> {
+    let mut nights = HashMap::new();
+    let mut well = HashSet::new();
+    for PcTonight { device, note, .. } in notes {
+        if is_ready(&note.state) {
+            well.insert(*device);
+        } else if !well.contains(device) {
+            *nights.entry(*device).or_insert(0) += 1;
+        }
+    }
+    nights
+}
+
 fn is_ready(state: &NightState) -> bool {
     matches!(state, NightState::Ready | NightState::SwitchedOff)
 }
@@ -104,3 +135,34 @@ fn is_ready(state: &NightState) -> bool {
 /// A shift that is longer ago says nothing about this morning.
 const DAYS: i64 = 4;
 const HISTORY_DAYS: i64 = 30;
+/// Tried in so many nights, it is a case for a person.
+const NIGHTS_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use inventory::UnixMillis;
+
+    use super::*;
+
+    #[test]
+    fn nights_count_until_the_last_good_one() {
+        let (bad, mended) = (DeviceId::random(), DeviceId::random());
+        let note = |device, evening: &str, state| PcTonight {
+            device,
+            evening: evening.parse().unwrap(),
+            note: NightNote { state, calls: 0, since: UnixMillis(0) },
+        };
+        let notes = [
+            note(bad, "2026-11-23", NightState::Silent),
+            note(mended, "2026-11-23", NightState::InUse),
+            note(mended, "2026-11-22", NightState::Ready),
+            // It was not asked on Sunday.
+            note(bad, "2026-11-20", NightState::ImageFailed(String::new())),
+            note(mended, "2026-11-20", NightState::Silent),
+            note(bad, "2026-11-19", NightState::SwitchedOff),
+            note(bad, "2026-11-18", NightState::Silent),
+        ];
+        let nights = nights_in_a_row(&notes);
+        assert_eq!((nights.get(&bad), nights.get(&mended)), (Some(&2), Some(&1)));
+    }
+}

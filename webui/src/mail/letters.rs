@@ -136,7 +136,8 @@ fn room_told(t: &Texts, room: &NightRoom) -> String {
     let mut lines = vec![format!("{}: {}", room.name, t.night_sum(room.ready, total))];
     lines.extend(room.others.iter().map(|pc| {
         let (_, state, advice) = t.night_state(&pc.note.state, false);
-        one_line(&format!("  {}: {state}. {advice}", pc.name))
+        let tired = if pc.needs_person() { t.night_again(pc.nights) + " " } else { String::new() };
+        one_line(&format!("  {}: {state}. {tired}{advice}", pc.name))
     }));
     lines.join("\n")
 }
@@ -195,9 +196,9 @@ mod tests {
         }
     }
 
-    fn night(running: bool) -> Night {
+    fn night(running: bool, nights: usize) -> Night {
         let note = NightNote { state: NightState::Silent, calls: 3, since: NOW };
-        let pc = NightPc { device: DeviceId::random(), name: "r204-pc07".parse().unwrap(), note };
+        let pc = NightPc { device: DeviceId::random(), name: "r204-pc07".parse().unwrap(), note, nights };
         let room = NightRoom { room: RoomId::random(), name: "Raum 204".into(), ready: 28, others: vec![pc] };
         Night { evening: "2026-11-22".parse().unwrap(), running, rooms: vec![room] }
     }
@@ -207,7 +208,7 @@ mod tests {
             lang: Lang::De,
             school: "Gymnasium",
             page: Some("https://hausmeister.schule.example".into()),
-            night: Some(night(false)),
+            night: Some(night(false, 1)),
             notices: Vec::new(),
             sent: HashMap::new(),
             today: today.parse().unwrap(),
@@ -236,7 +237,12 @@ mod tests {
         let left: Vec<String> = known.due(&mail()).into_iter().map(|letter| letter.recipient).collect();
         assert_eq!(left, ["b@schule.example"]);
         assert!(known.due(&MailSettings { report: false, ..mail() }).is_empty());
-        known.night = Some(night(true));
+        known.night = Some(night(false, 3));
+        assert!(
+            known.due(&mail())[0].body.contains("antwortet nicht. Schon die 3. Nacht"),
+            "a person is needed"
+        );
+        known.night = Some(night(true, 1));
         assert!(known.due(&mail()).is_empty(), "it still runs");
     }
 

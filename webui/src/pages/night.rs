@@ -175,5 +175,11 @@ fn room_report(t: &Texts, room: NightRoom, running: bool) -> RoomReport {
 
 fn pc_report(t: &Texts, pc: NightPc, running: bool) -> PcReport {
     let (kind, state, advice) = t.night_state(&pc.note.state, running);
-    PcReport { id: pc.device.to_string(), name: pc.name.to_string(), state: Badge::new(kind, state), advice }
+    let tired = pc.needs_person().then(|| t.night_again(pc.nights));
+    PcReport {
+        id: pc.device.to_string(),
+        name: pc.name.to_string(),
+        state: Badge::new(if tired.is_some() && !running { "bad" } else { kind }, state),
+        advice: [tired.unwrap_or_default(), advice].join(" ").trim().to_owned(),
+    }
 }

@@ -136,6 +136,14 @@ impl Texts {
         }
     }
 
+    /// That a PC was not as it should be in so many nights in a row.
+    pub(crate) fn night_again(&self, nights: usize) -> String {
+        match self.lang {
+            Lang::De => format!("Schon die {nights}. Nacht: Hier muss jemand nachsehen."),
+            Lang::En => format!("Night number {nights}: somebody has to look at it."),
+        }
+    }
+
     /// Subject of a message about what is not in order.
     pub(crate) fn mail_alert(&self, notices: usize) -> String {
         match self.lang {
