@@ -291,7 +291,7 @@ fn bar(lang: Lang, job: &Job) -> Option<Bar> {
         0 => String::new(),
         total => {
             let of = t.of_total(&format::bytes(lang, (*done_bytes).min(total)), &format::bytes(lang, total));
-            [Some(of), pace(lang, progress), t.from_peers(progress.transferred, progress.peer_bytes)]
+            [Some(of), pace(lang, progress), t.peers_gave(progress.transferred, progress.peer_bytes)]
                 .into_iter()
                 .flatten()
                 .collect::<Vec<_>>()

@@ -738,7 +738,7 @@ impl Texts {
     }
 
     /// How much of what crossed the network came from other PCs; nothing if none did.
-    pub(crate) fn from_peers(&self, transferred: u64, peer_bytes: u64) -> Option<String> {
+    pub(crate) fn peers_gave(&self, transferred: u64, peer_bytes: u64) -> Option<String> {
         let percent =
             peer_bytes.saturating_mul(100).checked_div(transferred).filter(|percent| *percent > 0)?;
         Some(match self.lang {
