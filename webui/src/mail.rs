@@ -3,7 +3,7 @@
 mod letters;
 pub(crate) mod post;
 
-use inventory::{MailLogin, MailSecurity, MailSettings};
+use inventory::{MailLogin, MailSecurity, MailSettings, clock};
 use lettre::message::Mailbox;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,9 +72,13 @@ pub(crate) async fn save(app: &App, me: &SignedIn, wish: Wish) -> Answer<()> {
 pub(crate) async fn test(app: &App) -> Answer<usize> {
     let mail = app.inventory.mail_settings().await?.ok_or(Failure::Gone)?;
     let failed = |error: post::MailError| Failure::Refused(Problem::Mail(error.to_string()));
+    let now = clock::now();
     let office = post::Office::open(&mail, app).map_err(failed)?;
     for recipient in &mail.recipients {
-        office.send(&letters::trial(app.school.lang, &app.school.name, recipient)).await.map_err(failed)?;
+        office
+            .send(&letters::trial(app.school.lang, &app.school.name, recipient, now))
+            .await
+            .map_err(failed)?;
     }
     Ok(mail.recipients.len())
 }

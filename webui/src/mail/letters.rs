@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use inventory::{MailSettings, Notice, UnixMillis};
+use inventory::{MailSettings, Notice, UnixMillis, lessons};
 use jiff::civil::Date;
 
 use crate::format;
@@ -16,6 +16,8 @@ use crate::texts::Texts;
 pub(crate) struct Letter {
     /// What it is about; written down when it was sent.
     pub(crate) about: Vec<String>,
+    /// On which day it is written, or was due: with the others, what tells it from all other messages.
+    pub(crate) day: Date,
     pub(crate) recipient: String,
     pub(crate) subject: String,
     pub(crate) body: String,
@@ -71,7 +73,8 @@ impl Known<'_> {
             parts.push(self.noticed(self.notices.iter()));
         }
         let subject = format!("{}: {} – {heading}", self.school, t.night_sum(ready, total));
-        Some(self.letter(vec![about], recipient, subject, parts, "/night"))
+        let letter = self.letter(vec![about], recipient, subject, parts, "/night");
+        Some(Letter { day: night.evening, ..letter })
     }
 
     /// What is not in order for some minutes, all in one message, none twice in a week.
@@ -112,7 +115,8 @@ impl Known<'_> {
     ) -> Letter {
         parts.extend(self.page.as_ref().map(|page| format!("{page}{path}")));
         let body = parts.join("\n\n") + "\n";
-        Letter { about, recipient: recipient.to_owned(), subject: one_line(&subject), body }
+        let day = self.today;
+        Letter { about, day, recipient: recipient.to_owned(), subject: one_line(&subject), body }
     }
 
     fn when(&self, about: &str, recipient: &str) -> Option<UnixMillis> {
@@ -121,10 +125,12 @@ impl Known<'_> {
 }
 
 /// A message that says that messages arrive.
-pub(crate) fn trial(lang: Lang, school: &str, recipient: &str) -> Letter {
+pub(crate) fn trial(lang: Lang, school: &str, recipient: &str, now: UnixMillis) -> Letter {
     let t = Texts::of(lang);
     Letter {
-        about: Vec::new(),
+        // Each is one of its own.
+        about: vec![now.0.to_string()],
+        day: lessons::local(now).date(),
         recipient: recipient.to_owned(),
         subject: one_line(&format!("{school}: {}", t.mail_trial)),
         body: format!("{}\n", t.mail_trial_body),
@@ -276,6 +282,8 @@ mod tests {
         known.sent = told(NOW.0 - BETWEEN_ALERTS_MILLIS + 1);
         assert!(known.due(&mail).is_empty(), "not more often than once an hour");
         known.sent = told(NOW.0 - REMIND_MILLIS);
-        assert_eq!(known.due(&mail)[0].about.len(), 3);
+        known.today = known.today.tomorrow().unwrap();
+        let again = &known.due(&mail)[0];
+        assert_eq!((again.about.len(), again.day == letter.day), (3, false), "another message");
     }
 }

@@ -90,7 +90,7 @@ impl Office {
     /// The same for the same message: one that is sent again, because we died before we had written down that it was, can be told
     /// for what it is.
     fn message_id(&self, letter: &Letter) -> String {
-        let text = format!("{}\n{}\n{}", letter.recipient, letter.subject, letter.body);
+        let text = format!("{}\n{}\n{}", letter.recipient, letter.day, letter.about.join("\n"));
         let hash = digest(&SHA256, text.as_bytes());
         let hash: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         format!("<{hash}@{}>", self.sender.email.domain())
