@@ -27,6 +27,7 @@ pub mod layout;
 mod le;
 pub mod manifest;
 pub mod protocol;
+pub mod published;
 pub mod reserved;
 pub mod store;
 pub mod swarm;

@@ -17,8 +17,8 @@
 //! pack's mutex, the file `lock`, the mutex of [`Store::refresh`].
 
 mod collect;
-mod index;
-mod pack;
+pub(crate) mod index;
+pub(crate) mod pack;
 mod scrub;
 mod writer;
 
