@@ -9,6 +9,7 @@
 //! | [`table`]    | GPT and MBR partition tables                                             |
 //! | [`manifest`] | the signed description of one image                                      |
 //! | [`store`]    | the server's chunks and manifests on disk                                |
+//! | [`published`] | what lies where other servers fetch images from (pure)                  |
 //! | [`capture`]  | disk to chunks and manifest                                              |
 //! | [`layout`]   | where an image's partitions go on another disk                           |
 //! | [`deploy`]   | manifest and chunks to disk, resumable                                   |

@@ -62,7 +62,7 @@ enum FetchError {
     Place(#[from] PlaceError),
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    #[error("{0} is not there")]
+    #[error("{0}: not found")]
     Absent(String),
     #[error(transparent)]
     Published(#[from] PublishedError),
@@ -94,12 +94,13 @@ impl From<StoreError> for FetchError {
 impl Fetcher {
     /// Takes hold of what an earlier run has fetched. To be called before anything is freed.
     pub(crate) fn begin(self) -> impl Future<Output = ()> {
-        let hold = self.images.store().hold();
-        if let Err(error) = &hold {
+        let hold = self.unfinished().exists().then(|| self.images.store().hold());
+        if let Some(Err(error)) = &hold {
             tracing::warn!(error = error as &dyn std::error::Error, "what was fetched before may be freed");
         }
         let pace = self.upstream.mbit_per_s.map(|rate| Pace::new(rate.bytes_per_second));
-        let progress = Progress { hold: hold.ok(), came_at: inventory::clock::instant(), pace };
+        let progress =
+            Progress { hold: hold.and_then(Result::ok), came_at: inventory::clock::instant(), pace };
         self.run(progress)
     }
 
@@ -113,9 +114,9 @@ impl Fetcher {
             };
             self.make_durable().await;
             let pause = match &round {
-                Ok(_) => {
+                Ok(ended) => {
                     failures = 0;
-                    EVERY
+                    if *ended == Round::Closed { CLOSED } else { EVERY }
                 }
                 Err(_) => {
                     failures = failures.saturating_add(1);
@@ -125,6 +126,7 @@ impl Fetcher {
             self.tell(&round).await;
             let quiet = inventory::clock::instant().saturating_duration_since(progress.came_at);
             if matches!(round, Ok(Round::Done)) || quiet > HELD_MAX {
+                let _ = std::fs::remove_file(self.unfinished());
                 progress.hold = None;
             }
             // Not all schools of a city at the same moment.
@@ -211,6 +213,7 @@ impl Fetcher {
         let store = self.images.store().clone();
         if progress.hold.is_none() {
             let store = store.clone();
+            self.note(UNFINISHED, b"");
             progress.hold = Some(tokio::task::spawn_blocking(move || store.hold()).await??);
             progress.came_at = inventory::clock::instant();
         }
@@ -220,8 +223,13 @@ impl Fetcher {
         let lacking = tokio::task::spawn_blocking(move || {
             all.into_iter().filter(|hash| !looked.contains(hash)).collect::<HashSet<Hash>>()
         });
-        let mut fetching =
-            Fetching { image: &published.image, wanted: lacking.await?, all: count, bad: None, told_percent: 0 };
+        let mut fetching = Fetching {
+            image: &published.image,
+            wanted: lacking.await?,
+            all: count,
+            bad: None,
+            told_percent: 0,
+        };
         for pack in &published.packs {
             if fetching.wanted.is_empty() {
                 break;
@@ -359,6 +367,11 @@ impl Fetcher {
         self.store_dir.join(NOTED)
     }
 
+    /// Is there while parts of an image may be here.
+    fn unfinished(&self) -> PathBuf {
+        self.noted().join(UNFINISHED)
+    }
+
     /// Keeps a file. What cannot be kept, or was half written by a process that died, is asked for again.
     fn note(&self, name: &str, bytes: &[u8]) {
         let folder = self.noted();
@@ -393,16 +406,20 @@ impl Fetcher {
         tracing::warn!(error = error as &dyn std::error::Error, "not all images could be fetched");
         let url = &self.upstream.url;
         let (text, remedy) = match error {
-            FetchError::Place(PlaceError::Credentials(_)) | FetchError::Remote(RemoteError::Denied { .. }) => (
-                format!("{url} does not let this server fetch images: {error}"),
+            FetchError::Place(PlaceError::Credentials) => (
+                format!("images cannot be fetched from {url}: the file with its credentials cannot be used"),
+                "it is what `credentials` in [deployd.upstream] names, and must hold access_key_id and secret_access_key",
+            ),
+            FetchError::Remote(RemoteError::Denied { .. }) => (
+                format!("{url} does not let this server fetch images"),
                 "check the file that `credentials` in [deployd.upstream] names",
             ),
             FetchError::Published(_) => (
-                format!("{url} is not what it should be: {error}"),
+                format!("the catalogue of {url} is not signed with the expected key"),
                 "check `url` and `key` in [deployd.upstream] with whoever publishes the images; nothing is taken from there until they fit",
             ),
             FetchError::Older => (
-                format!("{url} is not what it should be: {error}"),
+                format!("the catalogue of {url} is older than the one that was there before"),
                 "have the images published there again",
             ),
             FetchError::Damaged(what) => (
@@ -460,6 +477,9 @@ pub(crate) const NOTICE: &str = "upstream";
 const NOTED: &str = "upstream";
 /// 4 MiB at most.
 const CHUNKS_AT_ONCE: usize = 64;
+const UNFINISHED: &str = "unfinished";
+/// How soon it is seen that the hours have begun.
+const CLOSED: Duration = Duration::from_secs(3 * 60);
 const EVERY: Duration = Duration::from_secs(15 * 60);
 const RETRY: Duration = Duration::from_secs(30);
 const RETRY_MAX: Duration = Duration::from_secs(3600);

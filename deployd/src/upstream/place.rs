@@ -102,8 +102,8 @@ pub enum PlaceError {
         source: std::io::Error,
     },
     /// The credentials are missing, or not what they should be.
-    #[error("{0}")]
-    Credentials(String),
+    #[error("a file with access_key_id and secret_access_key, and perhaps endpoint and region, is needed")]
+    Credentials,
     /// The file with certificates cannot be used.
     #[error("the certificates of {} cannot be used: {problem}", path.display())]
     Authorities {
@@ -150,6 +150,8 @@ impl Place {
                     .with_secret_access_key(access.secret_access_key)
                     .with_region(access.region)
                     .with_retry(RETRY)
+                    // Not every store that speaks S3 knows how to remove many objects at once.
+                    .with_disable_bulk_delete(true)
                     .with_http_connector(connections(ca)?);
                 if let Some(endpoint) = access.endpoint {
                     s3 = s3.with_endpoint(endpoint);
@@ -162,13 +164,9 @@ impl Place {
 }
 
 fn s3_access(credentials: Option<&Path>) -> Result<S3Access, PlaceError> {
-    let missing = || PlaceError::Credentials("credentials are missing: a file with access to S3".into());
-    let path = credentials.ok_or_else(missing)?;
+    let path = credentials.ok_or(PlaceError::Credentials)?;
     // The parser's own message would show the line, and the secret with it.
-    toml::from_str(&read(path)?).map_err(|_| {
-        let expected = "access_key_id and secret_access_key, and perhaps endpoint and region";
-        PlaceError::Credentials(format!("{} must hold {expected}", path.display()))
-    })
+    toml::from_str(&read(path)?).map_err(|_| PlaceError::Credentials)
 }
 
 fn connections(ca: Option<&Path>) -> Result<Connections, PlaceError> {

@@ -133,7 +133,9 @@ pub async fn publish(
         let (store, wanted) = (local.store.clone(), *hash);
         let stored = tokio::task::spawn_blocking(move || store.stored(&wanted)).await??;
         builder.push(hash, &stored.ok_or(PublishError::Lacks(*hash))?);
-        if builder.is_full() && let Some(pack) = builder.finish() {
+        if builder.is_full()
+            && let Some(pack) = builder.finish()
+        {
             send(&remote, pack, &mut there, &mut done).await.map_err(failed)?;
             progress(there.len(), needed.len());
         }
@@ -284,7 +286,8 @@ async fn there(
     let (names, indices): (Vec<PackName>, Vec<PackIndex>) = found.into_iter().unzip();
     let kept = worth_keeping(&indices, needed);
     let mut there = HashMap::new();
-    for (name, index) in names.iter().zip(&indices).zip(kept).filter_map(|(pack, keep)| keep.then_some(pack)) {
+    for (name, index) in names.iter().zip(&indices).zip(kept).filter_map(|(pack, keep)| keep.then_some(pack))
+    {
         for (hash, _) in index.chunks().filter(|(hash, _)| needed.contains(*hash)) {
             there.entry(*hash).or_insert(*name);
         }

@@ -57,8 +57,10 @@ pub fn worth_keeping(packs: &[PackIndex], needed: &HashSet<Hash>) -> Vec<bool> {
     packs
         .iter()
         .map(|pack| {
-            let useful: Vec<(&Hash, u64)> =
-                pack.chunks().filter(|(hash, _)| needed.contains(*hash) && !covered.contains(*hash)).collect();
+            let useful: Vec<(&Hash, u64)> = pack
+                .chunks()
+                .filter(|(hash, _)| needed.contains(*hash) && !covered.contains(*hash))
+                .collect();
             let useful_bytes: u64 = useful.iter().map(|(_, bytes)| bytes).sum();
             let all_bytes: u64 = pack.chunks().map(|(_, bytes)| bytes).sum();
             let keep = !useful.is_empty() && useful_bytes.saturating_mul(2) >= all_bytes;

@@ -61,7 +61,10 @@ fn an_index_must_have_its_name_and_records_that_do_not_overlap() {
     *changed.last_mut().unwrap() ^= 1;
     assert!(PackIndex::parse(&pack.name, &changed).is_err());
     for entries in [
-        vec![(Hash::of(b"a"), Place { offset: 0, stored_len: 9 }), (Hash::of(b"b"), Place { offset: 60, stored_len: 9 })],
+        vec![
+            (Hash::of(b"a"), Place { offset: 0, stored_len: 9 }),
+            (Hash::of(b"b"), Place { offset: 60, stored_len: 9 }),
+        ],
         vec![(Hash::of(b"a"), Place { offset: u64::MAX, stored_len: 9 })],
         vec![(Hash::of(b"a"), Place { offset: 0, stored_len: 1 << 20 })],
     ] {
@@ -115,7 +118,11 @@ fn a_record_with_a_right_checksum_and_another_chunk_inside_is_refused() {
 #[test]
 fn a_pack_stays_published_as_long_as_half_of_it_is_needed() {
     let packs = [built(&[1, 2, 3, 4]), built(&[1, 2]), built(&[7, 8, 9])].map(|pack| opened(&pack));
-    assert_eq!(worth_keeping(&packs, &set(&[1, 2, 3, 4, 7])), [true, false, false], "covered already; a third");
+    assert_eq!(
+        worth_keeping(&packs, &set(&[1, 2, 3, 4, 7])),
+        [true, false, false],
+        "covered already; a third"
+    );
     assert_eq!(worth_keeping(&packs, &set(&[7, 8])), [false, false, true]);
     assert_eq!(worth_keeping(&packs, &set(&[])), [false; 3]);
 }

@@ -350,7 +350,7 @@ impl Store {
 
     fn finish(&self, slot: &mut Option<Writer>) -> Result<(), StoreError> {
         let Some(writer) = slot.as_mut() else { return Ok(()) };
-        let outcome = writer.finish();
+        let outcome = writer.finish(|| self.lock());
         if writer.is_spent() {
             *slot = None;
         }
