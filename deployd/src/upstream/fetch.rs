@@ -475,8 +475,8 @@ async fn read(remote: &Remote, file: &str, bytes_max: usize) -> Result<Vec<u8>, 
 pub(crate) const NOTICE: &str = "upstream";
 /// Below the store: the last catalogue, and indices of packs.
 const NOTED: &str = "upstream";
-/// 4 MiB at most.
-const CHUNKS_AT_ONCE: usize = 64;
+/// 1 MiB at most: on a thin line what is lost by a kill took seconds.
+const CHUNKS_AT_ONCE: usize = 16;
 const UNFINISHED: &str = "unfinished";
 /// How soon it is seen that the hours have begun.
 const CLOSED: Duration = Duration::from_secs(3 * 60);

@@ -127,6 +127,48 @@ fn a_cut_line_costs_what_was_on_its_way_and_nothing_fetched_is_freed_meanwhile()
 }
 
 #[test]
+fn a_server_that_is_killed_goes_on_where_it_was() {
+    let (city, place, mut school) = (School::open(), WebPlace::web(), reader());
+    let (_, image) = city.image("Debian 12", &some_chunks(1, 80));
+    let done = publish_to(&city, &folder(&place), (None, None));
+    let config = place.dir.path().join("hausmeister.toml");
+    let text = format!(
+        "[site]\ndata_dir = '{}'\n[deployd]\nboot_listen = '127.0.0.1:0'\nagent_listen = '127.0.0.1:0'\nreserve_mib = 0\n\
+         [deployd.upstream]\nurl = '{}'\nkey = '{}'\nca = '{}'\nmbit_per_s = 4\n",
+        school.site.data_dir.display(),
+        place.url(),
+        done.key,
+        place.ca.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_deployd"))
+        .arg("--config")
+        .arg(&config)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let stored = || school.pack().metadata().map_or(0, |file| file.len());
+    until("a part to be fetched", || stored() > 300_000);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let stored = stored();
+    assert!(stored < done.sent_bytes, "{stored} of {}", done.sent_bytes);
+    place.asked();
+
+    school.config.upstream = upstream(&place.url(), &done.key, &place.ca, "");
+    school.start();
+    until("the rest to be fetched", || has(&school, "Debian 12", &image));
+    let rest = pack_bytes(&place.asked());
+    let record_bytes_max = 70_000;
+    assert!(rest >= done.sent_bytes - stored, "{rest} of {}, {stored} were here", done.sent_bytes);
+    assert!(
+        rest < done.sent_bytes - stored + record_bytes_max,
+        "{rest} of {}, {stored} were here",
+        done.sent_bytes
+    );
+}
+
+#[test]
 fn a_flipped_byte_is_never_stored_and_is_named() {
     let (city, place, mut school) = (School::open(), WebPlace::web(), reader());
     let (_, image) = city.image("Debian 12", &some_chunks(1, 10));
