@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Deserialize;
 
+use crate::upstream::Upstream;
+
 /// The section `[deployd]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +20,8 @@ pub struct Config {
     pub kernel_arguments: KernelArguments,
     /// Mebibytes that captures and imports leave free on the file system of the image store.
     pub reserve_mib: u64,
+    /// Whose images are fetched. When absent, none are.
+    pub upstream: Option<Upstream>,
 }
 
 /// Default of `boot_listen`.
@@ -35,6 +39,7 @@ impl Default for Config {
             server_address: None,
             kernel_arguments: KernelArguments::default(),
             reserve_mib: RESERVE_MIB,
+            upstream: None,
         }
     }
 }

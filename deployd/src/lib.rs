@@ -15,6 +15,7 @@
 //! | `keep`      | frees what no version needs, and reads what is stored now and then                 |
 //! | `night`     | has done at night what is to be done                                               |
 //! | `wake`      | switches PCs on that somebody wants on                                             |
+//! | [`upstream`] | images from and for other servers                                                 |
 //! | `notices`   | what a person should know: damage, missing files, a full disk                      |
 //! | [`import`]  | an image from a file on the server                                                 |
 
@@ -36,6 +37,7 @@ mod ranged;
 mod software;
 mod stop;
 mod tls;
+pub mod upstream;
 mod wake;
 
 use std::net::SocketAddr;
@@ -202,6 +204,23 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let agents = httpd::serve_tls(agent_listener, tls, agent_api::router(Arc::new(api)), AGENT_LIMITS)
         .map_err(failed("agents", config.agent_listen))?;
     tracing::info!(boot.address = %boot.address(), agents.address = %agents.address(), "deployd runs");
+    let mut tasks = vec![follower];
+    match config.upstream {
+        Some(upstream) => {
+            let fetcher = upstream::Fetcher {
+                upstream,
+                inventory: inventory.clone(),
+                images: catalogue.clone(),
+                notices: notices.clone(),
+                store_dir: store_dir.clone(),
+                reserve_bytes: config.reserve_mib.saturating_mul(1 << 20),
+                stop: stopping.clone(),
+            };
+            // Before the keeper may free anything.
+            tasks.push(tokio::spawn(fetcher.begin()));
+        }
+        None => notices.clear(upstream::NOTICE).await,
+    }
     let keeper = keep::Keeper {
         inventory,
         catalogue: catalogue.clone(),
@@ -210,11 +229,11 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         software_files: site.software_files(),
         stop: stopping.clone(),
     };
-    let keeper = tokio::spawn(keeper.run());
-    let waker = tokio::spawn(waker.run());
-    let night = tokio::spawn(night.run());
-    let tidier = tokio::spawn(tidy(catalogue, notices, stopping));
-    Ok(Handle { boot, agents, stop, tasks: vec![follower, tidier, keeper, waker, night] })
+    tasks.push(tokio::spawn(keeper.run()));
+    tasks.push(tokio::spawn(waker.run()));
+    tasks.push(tokio::spawn(night.run()));
+    tasks.push(tokio::spawn(tidy(catalogue, notices, stopping)));
+    Ok(Handle { boot, agents, stop, tasks })
 }
 
 async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

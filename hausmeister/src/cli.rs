@@ -90,6 +90,22 @@ pub enum ImageCommand {
     },
     /// List images and their versions.
     List,
+    /// Write the newest versions to a place from which other servers fetch them. Safe to repeat: what lies there is not sent
+    /// again, and what is no longer published is removed.
+    Publish {
+        /// `file:///folder` or `s3://bucket/prefix`.
+        #[arg(long)]
+        to: deployd::upstream::Place,
+        /// File with access to S3: access_key_id, secret_access_key, endpoint, region (TOML).
+        #[arg(long)]
+        credentials: Option<PathBuf>,
+        /// File (PEM) with the certificates that the endpoint may be signed by; the usual authorities when absent.
+        #[arg(long)]
+        ca: Option<PathBuf>,
+        /// Name of an image; may be repeated. All when absent.
+        #[arg(long = "image")]
+        images: Vec<String>,
+    },
 }
 
 /// Arguments of `boot-environment`.

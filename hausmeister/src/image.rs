@@ -30,6 +30,27 @@ pub async fn run(config: ConfigFile, command: ImageCommand) -> anyhow::Result<()
             }
             println!("{name}: version {version}");
         }
+        ImageCommand::Publish { to, credentials, ca, images } => {
+            let show = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let tell = move |there: usize, all: usize| {
+                if show {
+                    eprint!("\r{there} of {all} chunks are there");
+                }
+            };
+            let (credentials, ca) = (credentials.as_deref(), ca.as_deref());
+            let done =
+                deployd::upstream::publish::publish(&site, &inventory, &to, credentials, ca, &images, tell)
+                    .await
+                    .with_context(|| format!("cannot publish to {to}"))?;
+            if show {
+                eprintln!();
+            }
+            for (name, version) in &done.images {
+                println!("{name}: version {version}");
+            }
+            println!("{} MiB sent, {} packs removed", done.sent_bytes >> 20, done.removed);
+            println!("Servers that fetch need in [deployd.upstream]: key = \"{}\"", done.key);
+        }
         ImageCommand::List => {
             for image in inventory.images().await? {
                 println!("{}", image.name);

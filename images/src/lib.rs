@@ -9,6 +9,7 @@
 //! | [`table`]    | GPT and MBR partition tables                                             |
 //! | [`manifest`] | the signed description of one image                                      |
 //! | [`store`]    | the server's chunks and manifests on disk                                |
+//! | [`published`] | what lies where other servers fetch images from (pure)                  |
 //! | [`capture`]  | disk to chunks and manifest                                              |
 //! | [`layout`]   | where an image's partitions go on another disk                           |
 //! | [`deploy`]   | manifest and chunks to disk, resumable                                   |
@@ -31,6 +32,7 @@ pub mod layout;
 mod le;
 pub mod manifest;
 pub mod protocol;
+pub mod published;
 pub mod reserved;
 pub mod store;
 pub mod swarm;

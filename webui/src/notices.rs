@@ -16,6 +16,48 @@ pub(crate) fn said(lang: Lang, text: &str, remedy: &str) -> (String, String) {
 
 /// Notices of daemons and their remedies. Values keep their order.
 const NOTICES: &[(&str, &str)] = &[
+    (
+        "images cannot be fetched from {}: the file with its credentials cannot be used",
+        "Von {} können keine Abbilder geholt werden: Die Datei mit den Zugangsdaten ist nicht brauchbar",
+    ),
+    (
+        "it is what `credentials` in [deployd.upstream] names, and must hold access_key_id and secret_access_key",
+        "Es ist die, die `credentials` in [deployd.upstream] nennt; sie muss access_key_id und secret_access_key enthalten",
+    ),
+    ("{} does not let this server fetch images", "{} lässt diesen Server keine Abbilder holen"),
+    (
+        "check the file that `credentials` in [deployd.upstream] names",
+        "Die Datei prüfen, die `credentials` in [deployd.upstream] nennt",
+    ),
+    (
+        "the catalogue of {} is not signed with the expected key",
+        "Der Katalog von {} ist nicht mit dem erwarteten Schlüssel signiert",
+    ),
+    (
+        "the catalogue of {} is older than the one that was there before",
+        "Der Katalog von {} ist älter als der, der vorher dort war",
+    ),
+    (
+        "check `url` and `key` in [deployd.upstream] with whoever publishes the images; nothing is taken from there until they fit",
+        "`url` und `key` in [deployd.upstream] mit denen abgleichen, die die Abbilder bereitstellen; bis sie passen, wird nichts von dort übernommen",
+    ),
+    ("have the images published there again", "Die Abbilder dort noch einmal bereitstellen lassen"),
+    ("{} hands over something damaged: {}", "{} liefert etwas Beschädigtes: {}"),
+    (
+        "have the images published again into an empty place; what is whole is kept",
+        "Die Abbilder an einem leeren Ort neu bereitstellen lassen; was heil ist, bleibt erhalten",
+    ),
+    ("{} does not have the image {}", "{} hat das Abbild {} nicht"),
+    (
+        "correct `images` in [deployd.upstream], or have the image published",
+        "`images` in [deployd.upstream] berichtigen oder das Abbild bereitstellen lassen",
+    ),
+    ("there is no room for images from {}", "Für Abbilder von {} ist kein Platz"),
+    ("images cannot be fetched from {}: {}", "Von {} können keine Abbilder geholt werden: {}"),
+    (
+        "check this server's way there and [deployd.upstream]; what is here stays, and it is tried again by itself",
+        "Den Weg dieses Servers dorthin und [deployd.upstream] prüfen; was hier ist, bleibt, und es wird von selbst wieder versucht",
+    ),
     ("an e-mail to {} could not be sent: {}", "Eine E-Mail an {} konnte nicht gesendet werden: {}"),
     (
         "check the settings on the page E-mail, and send a message to try them",

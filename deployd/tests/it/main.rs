@@ -21,5 +21,7 @@ mod room;
 mod software;
 mod support;
 mod tls;
+mod upstream;
+mod upstream_place;
 mod waiting;
 mod wake;

@@ -154,7 +154,7 @@ impl Store {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        if let Err(error) = writer.finish() {
+        if let Err(error) = writer.finish(|| self.lock()) {
             writer.abandon();
             return Err(error);
         }

@@ -48,8 +48,7 @@ impl Index {
 
     /// Entry `n` in the order of the hashes.
     pub(super) fn entry(&self, n: usize) -> Option<(Hash, Place)> {
-        let entry = self.raw(n)?;
-        Some((Hash(array(entry, 0)?), Place { offset: u64_at(entry, 32)?, stored_len: u32_at(entry, 40)? }))
+        decode_entry(self.raw(n)?)
     }
 
     /// Where the chunk is.
@@ -73,7 +72,16 @@ impl Index {
 }
 
 /// Writes an index, durable and all or nothing.
-pub(super) fn write(path: &Path, mut entries: Vec<(Hash, Place)>) -> Result<(), StoreError> {
+pub(super) fn write(path: &Path, entries: Vec<(Hash, Place)>) -> Result<(), StoreError> {
+    let bytes = encode(entries);
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
+        return Err(failed("write", path)(io::ErrorKind::InvalidInput.into()));
+    };
+    write_whole(folder, name, &[&bytes])
+}
+
+/// The bytes of an index.
+pub(crate) fn encode(mut entries: Vec<(Hash, Place)>) -> Vec<u8> {
     entries.sort_unstable_by_key(|(hash, _)| *hash);
     let mut bytes = Vec::with_capacity(HEADER_BYTES + entries.len() * ENTRY_BYTES);
     bytes.extend_from_slice(MAGIC);
@@ -83,10 +91,21 @@ pub(super) fn write(path: &Path, mut entries: Vec<(Hash, Place)>) -> Result<(), 
         bytes.extend_from_slice(&place.offset.to_le_bytes());
         bytes.extend_from_slice(&place.stored_len.to_le_bytes());
     }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
-        return Err(failed("write", path)(io::ErrorKind::InvalidInput.into()));
-    };
-    write_whole(folder, name, &[&bytes])
+    bytes
+}
+
+/// The entries of an index, as they stand there. `None` if these bytes are no index.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<(Hash, Place)>> {
+    let count = u32_at(bytes, 8)? as usize;
+    let (entries, rest) = bytes.get(HEADER_BYTES..)?.as_chunks::<ENTRY_BYTES>();
+    if array(bytes, 0)? != *MAGIC || entries.len() != count || !rest.is_empty() {
+        return None;
+    }
+    entries.iter().map(|entry| decode_entry(entry)).collect()
+}
+
+fn decode_entry(entry: &[u8]) -> Option<(Hash, Place)> {
+    Some((Hash(array(entry, 0)?), Place { offset: u64_at(entry, 32)?, stored_len: u32_at(entry, 40)? }))
 }
 
 const MAGIC: &[u8; 8] = b"HAUSIDX1";

@@ -17,8 +17,8 @@
 //! pack's mutex, the file `lock`, the mutex of [`Store::refresh`].
 
 mod collect;
-mod index;
-mod pack;
+pub(crate) mod index;
+pub(crate) mod pack;
 mod scrub;
 mod writer;
 
@@ -350,7 +350,7 @@ impl Store {
 
     fn finish(&self, slot: &mut Option<Writer>) -> Result<(), StoreError> {
         let Some(writer) = slot.as_mut() else { return Ok(()) };
-        let outcome = writer.finish();
+        let outcome = writer.finish(|| self.lock());
         if writer.is_spent() {
             *slot = None;
         }

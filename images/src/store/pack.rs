@@ -17,16 +17,16 @@ use crate::le::{array, u32_at};
 
 /// Where a record is in its pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// First byte of the record.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Length of the stored bytes.
-    pub(super) stored_len: u32,
+    pub(crate) stored_len: u32,
 }
 
 impl Place {
     /// Length of the whole record.
-    pub(super) fn record_bytes(self) -> u64 {
+    pub(crate) fn record_bytes(self) -> u64 {
         HEADER_BYTES as u64 + u64::from(self.stored_len)
     }
 }
@@ -120,7 +120,7 @@ impl Record {
 }
 
 /// The bytes of a record.
-pub(super) fn encode(hash: &Hash, stored: &Stored) -> Vec<u8> {
+pub(crate) fn encode(hash: &Hash, stored: &Stored) -> Vec<u8> {
     let mut record = Vec::with_capacity(HEADER_BYTES + stored.stored_len());
     record.extend_from_slice(hash.as_bytes());
     record.extend_from_slice(&(stored.stored_len() as u32).to_le_bytes());
@@ -130,7 +130,7 @@ pub(super) fn encode(hash: &Hash, stored: &Stored) -> Vec<u8> {
 }
 
 /// The record at the start of `raw`, if it is whole and its checksum is right.
-fn parse(raw: &[u8]) -> Option<(Hash, Stored)> {
+pub(crate) fn parse(raw: &[u8]) -> Option<(Hash, Stored)> {
     let hash = Hash(array(raw, 0)?);
     let len = u32_at(raw, 32)? as usize;
     if len > STORED_BYTES_MAX {

@@ -65,8 +65,12 @@ impl Writer {
     }
 
     /// Makes everything durable and writes the index. After an error it can be called again unless
-    /// [`Writer::is_spent`]; the next start of the store would do the same.
-    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+    /// [`Writer::is_spent`]; the next start of the store would do the same. `lock` takes the lock of the store: whoever opens
+    /// the store meanwhile would take a half-written index for one that a dead process left.
+    pub(super) fn finish(
+        &mut self,
+        lock: impl FnOnce() -> Result<Flock<File>, StoreError>,
+    ) -> Result<(), StoreError> {
         if self.entries.is_empty() {
             self.spent = true;
             return fs::remove_file(&self.path).map_err(failed("remove", &self.path));
@@ -77,6 +81,7 @@ impl Writer {
             self.spent = true;
             return Err(failed("sync", &self.path)(error));
         }
+        let _lock = lock()?;
         index::write(&pack::index_path(&self.path), self.entries.iter().map(|(h, p)| (*h, *p)).collect())?;
         self.spent = true;
         Ok(())
