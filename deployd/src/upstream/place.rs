@@ -137,7 +137,10 @@ impl Place {
     ) -> Result<Arc<dyn ObjectStore>, PlaceError> {
         let address = |error: object_store::Error| PlaceError::Address(error.to_string());
         match &self.kind {
-            Kind::Folder(path) => Ok(Arc::new(LocalFileSystem::new_with_prefix(path).map_err(address)?)),
+            Kind::Folder(path) => {
+                // A catalogue must not survive a power cut without the packs that it names.
+                Ok(Arc::new(LocalFileSystem::new_with_prefix(path).map_err(address)?.with_fsync(true)))
+            }
             Kind::Web => {
                 let web = HttpBuilder::new().with_url(&self.text).with_retry(RETRY);
                 Ok(Arc::new(web.with_http_connector(connections(ca)?).build().map_err(address)?))

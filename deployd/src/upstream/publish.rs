@@ -114,7 +114,7 @@ pub async fn publish(
     let needed: HashSet<Hash> = local.versions.iter().flat_map(|v| v.chunks.iter().copied()).collect();
 
     let old = old_catalogue(&remote, place, &key).await?;
-    let old_packs = old.iter().flat_map(|catalogue| packs_of(catalogue)).collect::<HashSet<_>>();
+    let old_packs = old.iter().flat_map(packs_of).collect::<HashSet<_>>();
     let mut there = there(&remote, &old_packs, &needed).await.map_err(failed)?;
     let mut done = Publication {
         images: local.versions.iter().map(|v| (v.image.clone(), v.version)).collect(),
