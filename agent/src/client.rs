@@ -186,7 +186,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub fn batch(&self, job: &str, ask: &Ask, hashes: &[Hash]) -> Result<Batch> {
-        let ask = serde_json::to_vec(ask).map_err(|_| ClientError::Answer("a message cannot be written"))?;
+        let ask = written(ask)?;
         let mut body = Vec::with_capacity(4 + ask.len() + hashes.len() * 32);
         body.extend_from_slice(&u32::try_from(ask.len()).unwrap_or(u32::MAX).to_le_bytes());
         body.extend_from_slice(&ask);
@@ -207,8 +207,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub fn drivers(&self, job: &str, ask: &DriverAsk) -> Result<DriverReply> {
-        let body = serde_json::to_vec(ask).map_err(|_| ClientError::Answer("a message cannot be written"))?;
-        read_json(self.post(&path(job, "drivers")?, &body, DRIVER_REPLY_BYTES_MAX)?)
+        read_json(self.post(&path(job, "drivers")?, &written(ask)?, DRIVER_REPLY_BYTES_MAX)?)
     }
 
     /// A file of a driver, unbounded.
@@ -217,14 +216,13 @@ impl Client {
     /// [`ClientError`]
     pub fn driver(&self, job: &str, file: &str) -> Result<impl std::io::Read + use<>> {
         let fetch = DriverFetch { path: file.to_owned() };
-        let body =
-            serde_json::to_vec(&fetch).map_err(|_| ClientError::Answer("a message cannot be written"))?;
+        let body = written(&fetch)?;
         let request = self.agent.post(format!("{}{}", self.server, path(job, "driver")?));
         let request = request.content_type("application/json").config().timeout_per_call(None).build();
         let answer = request.send(body).map_err(|e| explain(&e))?;
         match answer.status().as_u16() {
             200 => Ok(answer.into_body().into_reader()),
-            _ => Err(read(Ok(answer), 0).err().unwrap_or(ClientError::Answer("neither a file nor a reason"))),
+            _ => Err(no_file(answer)),
         }
     }
 
@@ -286,8 +284,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub fn software(&self, status: &Status, wait: Duration) -> Result<Reply> {
-        let body =
-            serde_json::to_vec(status).map_err(|_| ClientError::Answer("a message cannot be written"))?;
+        let body = written(status)?;
         let url = format!("{}{SOFTWARE}?wait_secs={}", self.server, wait.as_secs());
         let limit = Some(wait + Duration::from_secs(30));
         let request = self.agent.post(url).content_type("application/json");
@@ -310,13 +307,12 @@ impl Client {
             200 => Ok((0, answer.into_body().into_reader())),
             206 if begins_at(&answer, from) => Ok((from, answer.into_body().into_reader())),
             206 => Err(ClientError::Answer("another part of the file than was asked for")),
-            _ => Err(read(Ok(answer), 0).err().unwrap_or(ClientError::Answer("neither a file nor a reason"))),
+            _ => Err(no_file(answer)),
         }
     }
 
     fn post_json(&self, path: &str, message: &impl Serialize) -> Result<Vec<u8>> {
-        let body =
-            serde_json::to_vec(message).map_err(|_| ClientError::Answer("a message cannot be written"))?;
+        let body = written(message)?;
         let request = self.agent.post(format!("{}{path}", self.server)).content_type("application/json");
         read(request.send(body), JSON_BYTES_MAX)
     }
@@ -384,6 +380,10 @@ fn concatenated(hashes: &[Hash]) -> Vec<u8> {
     hashes.iter().flat_map(|h| h.as_bytes()).copied().collect()
 }
 
+fn written(message: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(message).map_err(|_| ClientError::Answer("a message cannot be written"))
+}
+
 fn read_json<T: DeserializeOwned>(body: Vec<u8>) -> Result<T> {
     serde_json::from_slice(&body).map_err(|_| ClientError::Answer("not the JSON that was expected"))
 }
@@ -405,6 +405,11 @@ fn read(
         (true, false) => Err(ClientError::Answer("larger than allowed")),
         (false, _) => Err(refusal(status, &body)),
     }
+}
+
+/// Why something else came than the file that was asked for.
+fn no_file(answer: ureq::http::Response<ureq::Body>) -> ClientError {
+    read(Ok(answer), 0).err().unwrap_or(ClientError::Answer("neither a file nor a reason"))
 }
 
 fn refusal(status: u16, body: &[u8]) -> ClientError {

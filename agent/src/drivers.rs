@@ -75,19 +75,20 @@ fn short(number: u32) -> u16 {
 pub struct ServerDrivers<'l> {
     line: &'l Line,
     job: &'l str,
-    ids: Vec<String>,
+    /// Root of the machine's file system.
+    root: &'l Path,
 }
 
 impl<'l> ServerDrivers<'l> {
     /// For the machine below `root`.
-    pub fn new(line: &'l Line, job: &'l str, root: &Path) -> ServerDrivers<'l> {
-        ServerDrivers { line, job, ids: hardware_ids(root) }
+    pub fn new(line: &'l Line, job: &'l str, root: &'l Path) -> ServerDrivers<'l> {
+        ServerDrivers { line, job, root }
     }
 }
 
 impl DriverSource for ServerDrivers<'_> {
     fn matching(&self, processor: &str) -> Result<Vec<DriverFolder>, String> {
-        let ask = DriverAsk { processor: processor.to_owned(), ids: self.ids.clone() };
+        let ask = DriverAsk { processor: processor.to_owned(), ids: hardware_ids(self.root) };
         match self.line.ask(|client| client.drivers(self.job, &ask)) {
             Ok(reply) => Ok(reply.folders),
             // A server that knows no drivers.

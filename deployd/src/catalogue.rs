@@ -74,7 +74,7 @@ impl Catalogue {
 
     /// The key that manifests are checked with, as agents are told it.
     pub(crate) fn verifying_key_hex(&self) -> String {
-        self.signing.verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::keys::verifying_key_hex(&self.signing)
     }
 
     /// The image with that manifest. Loaded once, however many PCs ask at the same time.

@@ -44,6 +44,14 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// [`Config::reserve_mib`] in bytes.
+    #[must_use]
+    pub fn reserve_bytes(&self) -> u64 {
+        self.reserve_mib.saturating_mul(1 << 20)
+    }
+}
+
 /// Kernel arguments that stand in scripts of iPXE and GRUB as they are: printable ASCII without characters that mean
 /// something to either.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

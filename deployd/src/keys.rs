@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use images::hex;
 use inventory::config::Site;
 
 /// Why manifests cannot be signed.
@@ -36,14 +37,12 @@ pub(crate) fn signing_key(site: &Site) -> Result<SigningKey, KeyError> {
 }
 
 fn parse(text: &str) -> Option<SigningKey> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let digit = |d: u8| char::from(d).to_digit(16);
-    let bytes: Option<Vec<u8>> =
-        pairs.iter().map(|[high, low]| u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()).collect();
-    Some(SigningKey::from_bytes(&bytes?.try_into().ok()?))
+    hex::decode(text).map(|bytes| SigningKey::from_bytes(&bytes))
+}
+
+/// The key that what it signs is checked with, hexadecimal, as agents and other servers are told it.
+pub(crate) fn verifying_key_hex(key: &SigningKey) -> String {
+    hex::encode(key.verifying_key().as_bytes())
 }
 
 const FILE: &str = "signing.key";

@@ -186,6 +186,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         kernel_arguments: config.kernel_arguments.as_str().to_owned(),
         notices: notices.clone(),
     };
+    let reserve_bytes = config.reserve_bytes();
     let api = agent_api::Api::new(agent_api::Parts {
         inventory: inventory.clone(),
         catalogue: catalogue.clone(),
@@ -196,7 +197,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         drivers: Arc::new(drivers::Drivers::new(site.drivers_dir())),
         stop: stopping.clone(),
         store_dir: store_dir.clone(),
-        reserve_bytes: config.reserve_mib.saturating_mul(1 << 20),
+        reserve_bytes,
     });
     let failed = |what, address| move |source| StartError::Listen { what, address, source };
     let boot = httpd::serve_plain(boot_listener, boot::router(Arc::new(files)), BOOT_LIMITS)
@@ -213,7 +214,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
                 images: catalogue.clone(),
                 notices: notices.clone(),
                 store_dir: store_dir.clone(),
-                reserve_bytes: config.reserve_mib.saturating_mul(1 << 20),
+                reserve_bytes,
                 stop: stopping.clone(),
             };
             // Before the keeper may free anything.

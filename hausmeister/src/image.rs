@@ -21,7 +21,7 @@ pub async fn run(config: ConfigFile, command: ImageCommand) -> anyhow::Result<()
                     eprint!("\r{} of {} MiB", done >> 20, total >> 20);
                 }
             };
-            let reserve = config.section::<deployd::Config>("deployd")?.reserve_mib.saturating_mul(1 << 20);
+            let reserve = config.section::<deployd::Config>("deployd")?.reserve_bytes();
             let version = deployd::import::import_image(&site, &inventory, &name, &file, reserve, tell)
                 .await
                 .with_context(|| format!("cannot import {}", file.display()))?;

@@ -27,6 +27,7 @@ pub mod chunk;
 pub mod deploy;
 pub mod disks;
 pub mod drivers;
+pub mod hex;
 pub mod hive;
 pub mod layout;
 mod le;

@@ -53,24 +53,29 @@ impl NightPc {
     }
 }
 
-/// The latest shift of the last days, of these devices; none if there was none.
-pub(crate) async fn latest(app: &App, devices: &[Device]) -> Answer<Option<Night>> {
+/// What was written down in the last so many days, the latest night first.
+pub(crate) async fn notes(app: &App, days: i64) -> Answer<Vec<PcTonight>> {
+    let today = lessons::local(clock::now()).date();
+    Ok(app.inventory.night_notes(today.checked_sub(days.days()).unwrap_or(today)).await?.0)
+}
+
+/// The latest shift of the last days, of these devices; none if there was none. In how many nights a PC was not ready is counted
+/// as far back as `notes` go.
+pub(crate) async fn latest(app: &App, devices: &[Device], notes: &[PcTonight]) -> Answer<Option<Night>> {
     let local = lessons::local(clock::now());
     let today = local.date();
-    let since = today.checked_sub(HISTORY_DAYS.days()).unwrap_or(today);
-    let (notes, _) = app.inventory.night_notes(since).await?;
     let Some(evening) = notes.first().map(|note| note.evening) else { return Ok(None) };
     if evening.checked_add(DAYS.days()).is_ok_and(|last| last < today) {
         return Ok(None);
     }
-    let nights = nights_in_a_row(&notes);
+    let nights = nights_in_a_row(notes);
     let (plans, _) = app.inventory.night_plans().await?;
     let grid = app.inventory.grid().await?;
     let runs = |plan: &NightPlan| plan.tonight(&grid, &local).is_some_and(|shift| shift.evening == evening);
     let devices: HashMap<DeviceId, &Device> = devices.iter().map(|device| (device.id, device)).collect();
     let mut rooms: BTreeMap<String, NightRoom> = BTreeMap::new();
-    for PcTonight { device, note, .. } in notes.into_iter().filter(|note| note.evening == evening) {
-        let Some(device) = devices.get(&device) else { continue };
+    for PcTonight { device, note, .. } in notes.iter().filter(|note| note.evening == evening) {
+        let Some(device) = devices.get(device) else { continue };
         let (room, name) = (device.room.id, device.room.name.clone());
         let empty = || NightRoom { room, name: name.clone(), ready: 0, others: Vec::new() };
         let room = rooms.entry(name.clone()).or_insert_with(empty);
@@ -78,6 +83,7 @@ pub(crate) async fn latest(app: &App, devices: &[Device]) -> Answer<Option<Night
             true => room.ready += 1,
             false => {
                 let nights = nights.get(&device.id).copied().unwrap_or(1);
+                let note = note.clone();
                 room.others.push(NightPc { device: device.id, name: device.name.clone(), note, nights });
             }
         }
@@ -99,19 +105,16 @@ pub(crate) struct PastNight {
     pub(crate) total: usize,
 }
 
-/// The nights of the last weeks, the latest first.
-pub(crate) async fn history(app: &App) -> Answer<Vec<PastNight>> {
-    let today = lessons::local(clock::now()).date();
-    let since = today.checked_sub(HISTORY_DAYS.days()).unwrap_or(today);
-    let (notes, _) = app.inventory.night_notes(since).await?;
+/// The nights in one line each, the latest first.
+pub(crate) fn history(notes: &[PcTonight]) -> Vec<PastNight> {
     let mut nights: BTreeMap<Date, (usize, usize)> = BTreeMap::new();
     for PcTonight { evening, note, .. } in notes {
-        let (ready, total) = nights.entry(evening).or_default();
+        let (ready, total) = nights.entry(*evening).or_default();
         *ready += usize::from(is_ready(&note.state));
         *total += 1;
     }
     let nights = nights.into_iter().rev();
-    Ok(nights.map(|(evening, (ready, total))| PastNight { evening, ready, total }).collect())
+    nights.map(|(evening, (ready, total))| PastNight { evening, ready, total }).collect()
 }
 
 /// In how many nights in a row each PC was not as it should be; `notes` begins with the latest.
@@ -133,8 +136,9 @@ fn is_ready(state: &NightState) -> bool {
 }
 
 /// A shift that is longer ago says nothing about this morning.
-const DAYS: i64 = 4;
-const HISTORY_DAYS: i64 = 30;
+pub(crate) const DAYS: i64 = 4;
+/// As far back as anybody looks.
+pub(crate) const HISTORY_DAYS: i64 = 30;
 /// Tried in so many nights, it is a case for a person.
 const NIGHTS_MAX: usize = 3;
 

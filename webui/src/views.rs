@@ -163,12 +163,12 @@ impl Context {
     pub(crate) fn room_bar(&self, devices: &[&Device]) -> Option<Bar> {
         let open = devices.iter().filter_map(|device| self.open.get(&device.id));
         let deploys: Vec<&Job> = open.filter(|job| matches!(job.task, JobTask::Deploy { .. })).collect();
-        let moving = |job: &&Job| match &job.state {
-            JobState::Running { progress, .. } if progress.phase == "transfer" => Some(progress.clone()),
+        let moving = deploys.iter().filter_map(|job| match &job.state {
+            JobState::Running { progress, .. } if progress.phase == "transfer" => Some(progress),
             _ => None,
-        };
-        let moving: Vec<JobProgress> = deploys.iter().filter_map(moving).collect();
-        let slowest = moving.iter().filter_map(millis_left).max();
+        });
+        let moving: Vec<&JobProgress> = moving.collect();
+        let slowest = moving.iter().copied().filter_map(millis_left).max();
         let (done, total) = moving.iter().fold((0_u64, 0_u64), |(done, total), at| {
             (done.saturating_add(at.done_bytes), total.saturating_add(at.total_bytes))
         });
@@ -301,7 +301,7 @@ fn bar(lang: Lang, job: &Job) -> Option<Bar> {
     Some(Bar { percent: percent(*done_bytes, *total_bytes), phase: phase.to_owned(), detail })
 }
 
-fn percent(done: u64, total: u64) -> Option<u64> {
+pub(crate) fn percent(done: u64, total: u64) -> Option<u64> {
     let hundred = u128::from(done).saturating_mul(100).checked_div(u128::from(total))?;
     u64::try_from(hundred.min(100)).ok()
 }

@@ -16,7 +16,7 @@ use inventory::Inventory;
 use inventory::config::Site;
 
 use super::{Place, PlaceError, Remote, RemoteError};
-use crate::keys::{KeyError, signing_key};
+use crate::keys::{KeyError, signing_key, verifying_key_hex};
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,7 @@ pub async fn publish(
     let mut there = there(&remote, &old_packs, &needed).await.map_err(failed)?;
     let mut done = Publication {
         images: local.versions.iter().map(|v| (v.image.clone(), v.version)).collect(),
-        key: key.verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
+        key: verifying_key_hex(&key),
         packs: 0,
         sent_bytes: 0,
         removed: 0,

@@ -19,6 +19,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::{CHUNK_BYTES, Hash, STORED_BYTES_MAX, Stored};
+use crate::hex;
 use crate::manifest::ManifestId;
 use crate::store::index;
 use crate::store::pack::{self, Place};
@@ -81,7 +82,7 @@ impl Catalogue {
     /// [`PublishedError::Catalogue`], which strings and numbers do not cause.
     pub fn to_signed_bytes(&self, key: &SigningKey) -> Result<Vec<u8>, PublishedError> {
         let catalogue = serde_json::to_string(self).map_err(PublishedError::Catalogue)?;
-        let signature = hex(&key.sign(&signed_message(&catalogue)).to_bytes());
+        let signature = hex::encode(&key.sign(&signed_message(&catalogue)).to_bytes());
         serde_json::to_vec_pretty(&SignedFile { catalogue, signature }).map_err(PublishedError::Catalogue)
     }
 
@@ -91,7 +92,7 @@ impl Catalogue {
     /// See [`PublishedError`].
     pub fn parse_signed(bytes: &[u8], key: &VerifyingKey) -> Result<Catalogue, PublishedError> {
         let file: SignedFile = serde_json::from_slice(bytes).map_err(PublishedError::Catalogue)?;
-        let signature = unhex(&file.signature).ok_or(PublishedError::Signature)?;
+        let signature = hex::decode(&file.signature).ok_or(PublishedError::Signature)?;
         key.verify(&signed_message(&file.catalogue), &Signature::from_bytes(&signature))
             .map_err(|_| PublishedError::Signature)?;
         serde_json::from_str(&file.catalogue).map_err(PublishedError::Catalogue)
@@ -250,18 +251,6 @@ pub fn manifest_path(id: &ManifestId) -> String {
 /// So that the signature under a catalogue is worth nothing under a manifest, and the other way round.
 fn signed_message(catalogue: &str) -> Vec<u8> {
     [b"hausmeister catalogue 1\n", catalogue.as_bytes()].concat()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 64]> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let bytes: Option<Vec<u8>> =
-        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    bytes.filter(|_| rest.is_empty())?.try_into().ok()
 }
 
 /// Where the catalogue lies.

@@ -19,11 +19,11 @@ use crate::problem::Problem;
 
 pub(crate) async fn latest(State(app): State<App>) -> Answer<Json<Option<Night>>> {
     let (devices, _) = app.inventory.devices().await?;
-    Ok(Json(night::latest(&app, &devices).await?))
+    Ok(Json(night::latest(&app, &devices, &night::notes(&app, night::HISTORY_DAYS).await?).await?))
 }
 
 pub(crate) async fn history(State(app): State<App>) -> Answer<Json<Vec<PastNight>>> {
-    Ok(Json(night::history(&app).await?))
+    Ok(Json(night::history(&night::notes(&app, night::HISTORY_DAYS).await?)))
 }
 
 pub(crate) async fn drift(State(app): State<App>) -> Answer<Json<Vec<Drift>>> {

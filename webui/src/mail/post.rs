@@ -19,7 +19,7 @@ use crate::failure::Answer;
 use crate::night;
 
 /// Why a message was not sent.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum MailError {
     /// The password is sealed with a key that is gone, or for another account.
     #[error("the password cannot be read any more; enter it again")]
@@ -144,24 +144,43 @@ pub(crate) async fn deliver(app: App) {
 /// Sends what is due now; whether that worked for everybody.
 pub(crate) async fn round(app: &App, mail: &MailSettings) -> Answer<bool> {
     let now = clock::now();
-    let devices = app.inventory.devices().await?.0;
+    let night = match mail.report {
+        true => {
+            let notes = night::notes(app, night::HISTORY_DAYS).await?;
+            night::latest(app, &app.inventory.devices().await?.0, &notes).await?
+        }
+        false => None,
+    };
     let notices = app.inventory.notices().await?;
     let known = Known {
         lang: app.school.lang,
         school: &app.school.name,
         page: app.school.portal.as_ref().map(|portal| portal.uri("")),
-        night: night::latest(app, &devices).await?,
+        night,
         // That nothing can be mailed is nothing to mail.
         notices: notices.into_iter().filter(|notice| notice.source != SOURCE).collect(),
         sent: app.inventory.mails_sent().await?,
         today: lessons::local(now).date(),
         now,
     };
+    let letters = known.due(mail);
+    let problems = if letters.is_empty() { Vec::new() } else { send_all(app, mail, &letters).await? };
+    app.inventory.set_notices(By { actor: "webui", at: now }, SOURCE, &problems).await?;
+    Ok(problems.is_empty())
+}
+
+/// Sends messages, and gives a notice about each that was not sent.
+async fn send_all(
+    app: &App,
+    mail: &MailSettings,
+    letters: &[Letter],
+) -> Answer<Vec<(String, String, String)>> {
+    let office = Office::open(mail, app);
     let mut problems = Vec::new();
-    for letter in &known.due(mail) {
-        let sent = match Office::open(mail, app) {
+    for letter in letters {
+        let sent = match &office {
             Ok(office) => office.send(letter).await,
-            Err(error) => Err(error),
+            Err(error) => Err(error.clone()),
         };
         let Err(error) = sent else {
             app.inventory.keep_mail_sent(clock::now(), &letter.about, &letter.recipient).await?;
@@ -176,8 +195,7 @@ pub(crate) async fn round(app: &App, mail: &MailSettings) -> Answer<bool> {
             break;
         }
     }
-    app.inventory.set_notices(By { actor: "webui", at: now }, SOURCE, &problems).await?;
-    Ok(problems.is_empty())
+    Ok(problems)
 }
 
 fn pause(failures: u32) -> Duration {

@@ -2,9 +2,9 @@
 
 use askama::Template;
 use axum::extract::State;
+use inventory::RoomId;
 use inventory::lessons::hour;
 use inventory::night::NightPlan;
-use inventory::{Device, RoomId};
 
 use crate::app::App;
 use crate::failure::{Answer, Failure};
@@ -15,7 +15,7 @@ use crate::night::{self, Night, NightPc, NightRoom, PastNight};
 use crate::page::{Here, Page, Visit};
 use crate::pages::Me;
 use crate::texts::Texts;
-use crate::views::{Badge, Bar};
+use crate::views::{Badge, Bar, percent};
 
 #[derive(Template)]
 #[template(path = "night.html")]
@@ -65,8 +65,12 @@ pub(crate) struct PlanForm {
 pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let t = Texts::of(visit.lang);
     let (devices, _) = app.inventory.devices().await?;
+    let notes = night::notes(&app, night::HISTORY_DAYS).await?;
+    let latest = night::latest(&app, &devices, &notes).await?;
+    let shown = latest.as_ref().map(|night| night.evening);
+    let before = night::history(&notes).into_iter().filter(|past| Some(past.evening) != shown);
     let (heading, report) =
-        report(&app, visit.lang, &devices).await?.unwrap_or_else(|| (t.night_none.to_owned(), Vec::new()));
+        latest.map_or_else(|| (t.night_none.to_owned(), Vec::new()), |night| report(visit.lang, night));
     let (plans, _) = app.inventory.night_plans().await?;
     let rooms = app.inventory.rooms().await?.into_iter().map(|room| {
         let plan = plans.iter().find(|plan| plan.room == room.id);
@@ -91,8 +95,7 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     });
     visit.show(&NightPage {
         plans: rooms.collect(),
-        // The report above is about the latest.
-        history: night::history(&app).await?.into_iter().skip(1).map(|past| past_night(t, &past)).collect(),
+        history: before.map(|past| past_night(t, &past)).collect(),
         report,
         heading,
         days: t.weekdays(),
@@ -100,17 +103,12 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     })
 }
 
-/// What came of the last night: a heading, and the rooms.
-pub(crate) async fn report(
-    app: &App,
-    lang: Lang,
-    devices: &[Device],
-) -> Answer<Option<(String, Vec<RoomReport>)>> {
+/// What came of a night: a heading, and the rooms.
+pub(crate) fn report(lang: Lang, night: Night) -> (String, Vec<RoomReport>) {
     let t = Texts::of(lang);
-    let Some(Night { evening, running, rooms }) = night::latest(app, devices).await? else { return Ok(None) };
+    let Night { evening, running, rooms } = night;
     let heading = t.night_of(&evening.strftime("%d.%m.").to_string(), running);
-    let rooms = rooms.into_iter().map(|room| room_report(t, room, running));
-    Ok(Some((heading, rooms.collect())))
+    (heading, rooms.into_iter().map(|room| room_report(t, room, running)).collect())
 }
 
 /// `POST /rooms/{id}/night`: `day` (several; none means no night shift), `begins`, `ends`, `image`, `switch_off`.
@@ -149,9 +147,8 @@ fn past_night(t: &Texts, past: &PastNight) -> (String, Bar) {
         .into_iter()
         .find(|(n, _)| i16::from(*n) == i16::from(past.evening.weekday().to_monday_one_offset()));
     let weekday = weekday.map_or("", |(_, name)| name);
-    let percent = (past.ready * 100).checked_div(past.total);
     let bar = Bar {
-        percent: percent.and_then(|percent| u64::try_from(percent).ok()),
+        percent: percent(past.ready as u64, past.total as u64),
         phase: t.night_sum(past.ready, past.total),
         detail: String::new(),
     };

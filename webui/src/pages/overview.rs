@@ -10,9 +10,10 @@ use inventory::WaitingState;
 
 use crate::app::App;
 use crate::failure::Answer;
+use crate::night;
 use crate::notices;
 use crate::page::{Here, Page, Visit};
-use crate::pages::night::{self, RoomReport};
+use crate::pages::night::{RoomReport, report};
 use crate::pages::{Me, strays, texts_of};
 use crate::rights::{self, Right};
 use crate::texts::Texts;
@@ -91,6 +92,7 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
         (!here.is_empty()).then(|| RoomLine { id: room.id.to_string(), name: room.name, line, bar })
     });
 
+    let night = night::latest(&app, &devices, &night::notes(&app, night::DAYS).await?).await?;
     let wait = waiting.iter().filter(|w| w.state == WaitingState::Waiting).count();
     let on = devices.iter().filter(|d| context.is_on(d)).count();
     let tile = |path, count, name| Tile { path, count, name, urgent: false };
@@ -111,6 +113,6 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
         ),
         jobs,
         rooms: rooms.collect(),
-        night: night::report(&app, visit.lang, &devices).await?,
+        night: night.map(|night| report(visit.lang, night)),
     })
 }

@@ -10,7 +10,7 @@ use super::Texts;
 use crate::drift::ImageDrift;
 use crate::lang::Lang;
 use crate::rights::Right;
-use crate::views::Badge;
+use crate::views::{Badge, percent};
 
 impl Texts {
     pub(crate) fn shown_of(&self, shown: usize, total: &usize) -> String {
@@ -739,11 +739,10 @@ impl Texts {
 
     /// How much of what crossed the network came from other PCs; nothing if none did.
     pub(crate) fn peers_gave(&self, transferred: u64, peer_bytes: u64) -> Option<String> {
-        let percent =
-            peer_bytes.saturating_mul(100).checked_div(transferred).filter(|percent| *percent > 0)?;
+        let percent = percent(peer_bytes, transferred).filter(|percent| *percent > 0)?;
         Some(match self.lang {
-            Lang::De => format!("{} % von anderen PCs", percent.min(100)),
-            Lang::En => format!("{} % from other PCs", percent.min(100)),
+            Lang::De => format!("{percent} % von anderen PCs"),
+            Lang::En => format!("{percent} % from other PCs"),
         })
     }
 
