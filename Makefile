@@ -30,8 +30,8 @@ AXE_FILE  := target/axe.min.js
 PACKAGES_NEEDED := gcc libc6-dev pkg-config \
   cpio debian-archive-keyring dosfstools e2fsprogs gdisk kmod mmdebstrap mtools syslinux syslinux-common util-linux xz-utils zstd \
   iproute2 ovmf qemu-system-x86 procps
-# The demo's lesson: a phone's browser, its DHCP client, the gate.
-demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc
+# The demo's lesson: a phone's browser, its DHCP client, the gate; and its backups.
+demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc restic
 # Real clients and oracles for the tests; peers for the benchmarks.
 test: PACKAGES_NEEDED += atftp bind9 bind9-dnsutils bind9-utils busybox-static curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
   mount postgresql python3 swtpm tftp-hpa openssl strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins certmonger attr msitools wixl libhivex-bin libwin-hivex-perl $(if $(shell command -v npm),,npm)

@@ -9,8 +9,10 @@ use std::time::Duration;
 use inventory::config::{ConfigFile, Language, Site};
 use inventory::{DhcpMode, Inventory, Network};
 
+use crate::backup::place::Place;
 use crate::host::{Holder, Interface, Transport, has_interface, holder_of, interfaces_with_addresses};
 use crate::init::SIGNING_KEY;
+use crate::up::redacted;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +100,7 @@ pub async fn findings(config_path: &Path) -> Vec<Finding> {
     ports(&mut report, &config);
     let networks = database(&mut report, &config.site, &interfaces).await;
     other_dhcp_servers(&mut report, &interfaces, &networks).await;
+    backups(&mut report, config_path);
     report.findings
 }
 
@@ -181,6 +184,28 @@ fn boot_files(report: &mut Report, site: &Site) {
                 "run `hausmeister boot-environment` and `hausmeister init --boot-files FOLDER`",
             ),
         );
+    }
+}
+
+fn backups(report: &mut Report, path: &Path) {
+    match ConfigFile::read(path).map_err(anyhow::Error::from).and_then(|file| Place::of(&file, path)) {
+        Ok(Some(place)) => {
+            let place = redacted(&place.restic.repository);
+            report.ok(format!("Sicherungen gehen nach {place}"), format!("backups go to {place}"));
+        }
+        Ok(None) => report.bad(
+            Level::Warning,
+            ("es sind keine Sicherungen eingerichtet".into(), "no backups are set up".into()),
+            (
+                "`hausmeister backup setup --to ORT` ausführen, mit einem Ort auf einer anderen Platte",
+                "run `hausmeister backup setup --to PLACE` with a place on another disk",
+            ),
+        ),
+        Err(error) => report.bad(
+            Level::Warning,
+            (format!("es wird nicht gesichert: {error:#}"), format!("no backups are made: {error:#}")),
+            ("die genannte Stelle berichtigen", "correct the place that is named"),
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use inventory::config::{ConfigFile, DEFAULT_PATH};
 
-use crate::{boot_environment, check, demo, image, init, up};
+use crate::{backup, boot_environment, check, demo, image, init, up};
 
 /// The caretaker of a school's network: DHCP, DNS, network boot and imaging.
 #[derive(Debug, Parser)]
@@ -33,6 +33,11 @@ pub enum Command {
     /// Images of prepared machines.
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Backups of this server: set them up, make one, look at them.
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Bring this server back to a backup, or bring a new one up from it.
+    Restore(RestoreArgs),
     /// Build what PCs boot from the network (run when packages or the agent change).
     BootEnvironment(BootEnvironmentArgs),
     /// A school in a box: server and virtual PCs in a network of their own, from first boot to imaged room.
@@ -108,6 +113,52 @@ pub enum ImageCommand {
     },
 }
 
+/// What can be done with backups.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Choose where backups go, and get the recovery phrase. Safe to repeat: says the phrase again.
+    Setup {
+        /// A folder on another disk, or `sftp:user@host:/folder`, `rest:https://…`, `s3:https://…`; as configured when absent.
+        #[arg(long)]
+        to: Option<String>,
+        /// File with the recovery phrase of backups that lie there already.
+        #[arg(long)]
+        phrase_file: Option<PathBuf>,
+    },
+    /// Make one now.
+    Now,
+    /// List them, the newest first.
+    List,
+    /// Bring the newest one back on trial, beside what is in use, and look whether it is whole.
+    Drill,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Where the backups are; as configured when absent.
+    #[arg(long)]
+    pub from: Option<String>,
+    /// File of `NAME=value` lines that the place wants; as configured when absent.
+    #[arg(long)]
+    pub environment_file: Option<PathBuf>,
+    /// File with the recovery phrase; the one kept on this server when absent, else it is asked for.
+    #[arg(long)]
+    pub phrase_file: Option<PathBuf>,
+    /// The last backup that was made on this day or before it, for example `2026-11-20`; the newest when absent.
+    #[arg(long, conflicts_with = "snapshot")]
+    pub at: Option<jiff::civil::Date>,
+    /// One backup by its id, as `backup list` shows it.
+    #[arg(long)]
+    pub snapshot: Option<String>,
+    /// Say what would be done and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// Arguments of `boot-environment`.
 #[derive(Debug, Args)]
 pub struct BootEnvironmentArgs {
@@ -155,10 +206,16 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match cli.command {
             Command::Init(args) => init::run(&cli.config, args).await.map(|()| ExitCode::SUCCESS),
-            Command::Up => up::run(ConfigFile::read(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+            Command::Up => up::run(&cli.config).await.map(|()| ExitCode::SUCCESS),
             Command::Check => check::run(&cli.config).await,
             Command::Image(command) => {
                 image::run(ConfigFile::read(&cli.config)?, command).await.map(|()| ExitCode::SUCCESS)
+            }
+            Command::Backup(command) => {
+                backup::command::run(&cli.config, command).await.map(|()| ExitCode::SUCCESS)
+            }
+            Command::Restore(args) => {
+                backup::command::restore(&cli.config, args).await.map(|()| ExitCode::SUCCESS)
             }
             Command::BootEnvironment(args) => boot_environment::run(&args).map(|()| ExitCode::SUCCESS),
             Command::Demo(_) => Ok(ExitCode::FAILURE),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use inventory::Cidr;
 
@@ -126,19 +127,31 @@ fn socket_inodes(table: &str, transport: Transport, port: u16) -> Vec<u64> {
 }
 
 fn process_with_socket(inodes: &HashSet<u64>) -> Option<(String, u32)> {
+    process_with(|target| {
+        let inode = target.to_str().and_then(|t| t.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+        inode.is_some_and(|inode| inodes.contains(&inode))
+    })
+}
+
+/// A process that has a file open, with its name.
+#[must_use]
+pub fn process_with_file(path: &Path) -> Option<(String, u32)> {
+    let path = fs::canonicalize(path).ok()?;
+    process_with(|target| target == path)
+}
+
+/// The first process that has something open whose name in `/proc/PID/fd` is wanted.
+fn process_with(wanted: impl Fn(&Path) -> bool) -> Option<(String, u32)> {
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else { continue };
-        for descriptor in descriptors.flatten() {
-            let Ok(target) = fs::read_link(descriptor.path()) else { continue };
-            let inode =
-                target.to_str().and_then(|t| t.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-            if inode.is_some_and(|inode| inodes.contains(&inode)) {
-                let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-                return Some((name.trim().to_owned(), pid));
-            }
+        let mut targets =
+            descriptors.flatten().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+        if targets.any(|target| wanted(&target)) {
+            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some((name.trim().to_owned(), pid));
         }
     }
     None
@@ -165,5 +178,14 @@ mod tests {
         assert!(matches!(holder, Holder::Program { pid, .. } if pid == std::process::id()), "{holder:?}");
         drop(socket);
         assert_eq!(holder_of(Transport::Udp, port), Holder::Nobody);
+    }
+
+    #[test]
+    fn who_has_a_file_open_is_found() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let own = std::process::id();
+        assert!(process_with_file(file.path()).is_some_and(|(_, pid)| pid == own));
+        let path = file.into_temp_path();
+        assert_eq!(process_with_file(&path), None);
     }
 }

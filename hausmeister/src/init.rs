@@ -13,6 +13,7 @@ use inventory::mdm::ServerUrl;
 use inventory::{By, Cidr, DhcpMode, Inventory, Network, NetworkId, Role};
 use rand::Rng as _;
 
+use crate::backup::phrase::random_sign;
 use crate::cli::InitArgs;
 use crate::host::{Interface, interfaces_with_addresses};
 
@@ -178,10 +179,7 @@ async fn first_admin(inventory: &Inventory, by: By<'_>, args: &InitArgs) -> anyh
 
 /// Four groups of four letters and digits that cannot be mistaken for each other: 79 bits.
 fn made_up_password() -> String {
-    const SIGNS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
-    let mut random = rand::rng();
-    let mut sign = || SIGNS.get(random.random_range(0..SIGNS.len())).map_or('x', |byte| char::from(*byte));
-    let groups: Vec<String> = (0..4).map(|_| (0..4).map(|_| sign()).collect()).collect();
+    let groups: Vec<String> = (0..4).map(|_| (0..4).map(|_| random_sign()).collect()).collect();
     groups.join("-")
 }
 

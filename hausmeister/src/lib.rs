@@ -1,5 +1,6 @@
 //! The admin's command: sets a server up, runs it, checks it, and shows it off in a school in a box.
 
+pub mod backup;
 pub mod boot_environment;
 pub mod browser;
 pub mod check;

@@ -1,16 +1,21 @@
 //! `hausmeister up`: all daemons as tasks of one process on one inventory.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use inventory::Inventory;
-use inventory::config::ConfigFile;
+use inventory::config::{ConfigFile, Site};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Runs the daemons until SIGTERM or SIGINT.
+use crate::backup::place::Place;
+use crate::backup::{Keeper, restore};
+
+/// Runs the daemons until SIGTERM or SIGINT. When a backup is to be restored, they stop, and run again on what it brought back.
 ///
 /// # Errors
 /// A daemon cannot start; the others are stopped again.
-pub async fn run(config: ConfigFile) -> anyhow::Result<()> {
+pub async fn run(path: &Path) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(
             EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(netd::LOG_FILTER)),
@@ -19,34 +24,54 @@ pub async fn run(config: ConfigFile) -> anyhow::Result<()> {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
         .init();
+    let config = ConfigFile::read(path)?;
     let site = config.site()?;
+    loop {
+        restore::finish(&site).await.context("a restore that was begun cannot be finished")?;
+        if daemons(path, &config, &site).await? == After::Stop {
+            return Ok(());
+        }
+        tracing::info!("a backup is being brought back");
+    }
+}
+
+/// What follows after the daemons stopped.
+#[derive(PartialEq, Eq)]
+enum After {
+    Stop,
+    Restore,
+}
+
+async fn daemons(path: &Path, config: &ConfigFile, site: &Site) -> anyhow::Result<After> {
     let inventory = Inventory::open(&site.database_url())
         .await
         .with_context(|| format!("cannot use the database {}", redacted(&site.database_url())))?;
 
-    let mut netd = netd::run(&site, config.section("netd")?, inventory.clone())
+    let mut netd = netd::run(site, config.section("netd")?, inventory.clone())
         .await
         .context("netd cannot start; `hausmeister check` tells what is in its way")?;
-    let deployd = deployd::run(&site, config.section("deployd")?, inventory.clone())
+    let deployd = deployd::run(site, config.section("deployd")?, inventory.clone())
         .await
         .context("deployd cannot start; `hausmeister check` tells what is in its way")?;
-    let webui = webui::run(&site, config.section("webui")?, inventory.clone())
+    let webui = webui::run(site, config.section("webui")?, inventory.clone())
         .await
         .context("webui cannot start; `hausmeister check` tells what is in its way")?;
-    let mdm = mdm::run(&site, config.section("mdm")?, inventory.clone())
+    let mdm = mdm::run(site, config.section("mdm")?, inventory.clone())
         .await
         .context("mdm cannot start; without mdm_url in [site] nothing manages iPads, and the rest runs")?;
+    let mut keeper = Keeper::start(Place::of(config, path)?, inventory.clone());
     tracing::info!(school = site.name, "all daemons run; stop with Ctrl-C or SIGTERM");
 
-    tokio::select! {
-        requested = stop_requested() => requested?,
+    let after = tokio::select! {
+        requested = stop_requested() => requested.map(|()| After::Stop)?,
+        () = keeper.restore_is_ready() => After::Restore,
         // Better to be started again by the supervisor than half a server.
         () = netd.ended() => anyhow::bail!("a part of netd ended by itself; its reason stands above"),
-    }
+    };
     tracing::info!("stopping");
-    drop((mdm, webui, deployd, netd));
+    drop((keeper, mdm, webui, deployd, netd));
     inventory.close().await;
-    Ok(())
+    Ok(after)
 }
 
 async fn stop_requested() -> std::io::Result<()> {
@@ -59,8 +84,8 @@ async fn stop_requested() -> std::io::Result<()> {
     Ok(())
 }
 
-/// A database address without the password it may carry.
-fn redacted(url: &str) -> String {
+/// An address without the password it may carry.
+pub(crate) fn redacted(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 < at => {
             let (before, _) = url.split_at(scheme + 3);

@@ -32,7 +32,7 @@ pub struct Change {
 
 /// Appends to the change log inside a running transaction.
 macro_rules! record {
-    ($tx:expr, $by:expr, $entity:literal, $key:expr, $action:expr) => {
+    ($tx:expr, $by:expr, $entity:expr, $key:expr, $action:expr) => {
         sqlx::query("INSERT INTO changes (at, entity, entity_key, actor, action) VALUES ($1, $2, $3, $4, $5)")
             .bind($by.at.0)
             .bind($entity)

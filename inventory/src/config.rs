@@ -195,7 +195,7 @@ fn default_data_dir() -> PathBuf {
     "/var/lib/hausmeister".into()
 }
 
-const SECTIONS: [&str; 5] = ["site", "netd", "deployd", "mdm", "webui"];
+const SECTIONS: [&str; 6] = ["site", "netd", "deployd", "mdm", "webui", "backup"];
 
 #[cfg(test)]
 mod tests {

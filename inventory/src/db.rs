@@ -170,6 +170,16 @@ async fn listen(mut listener: PgListener, changed: watch::Sender<u64>) {
     }
 }
 
+/// Number of the newest migration that this program knows; both engines have the same.
+pub(crate) fn newest_migration() -> i64 {
+    SQLITE_MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
+/// A SQLite file that is no inventory of ours in use: for a look into it.
+pub(crate) fn sqlite_file(path: &std::path::Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).disable_statement_logging()
+}
+
 fn sqlite_options(url: &str) -> Result<SqliteConnectOptions> {
     Ok(SqliteConnectOptions::from_str(url)
         .map_err(Error::db("read the database address"))?
@@ -241,10 +251,9 @@ async fn connect_for_writing(options: &SqliteConnectOptions) -> std::result::Res
 /// Daemons that start at the same time all find the same migrations pending, and SQLite knows no lock for that: whoever comes second sees
 /// one fail that the first has done meanwhile.
 async fn migrate_sqlite(write: &SqlitePool) -> Result<()> {
-    let migrations = sqlx::migrate!("migrations/sqlite");
     let mut tries = 0;
     loop {
-        match migrations.run(write).await {
+        match SQLITE_MIGRATIONS.run(write).await {
             Ok(()) => return Ok(()),
             Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if tries < OPEN_TRIES => {
                 tries += 1;
@@ -273,6 +282,7 @@ fn numbers(version: &str) -> Vec<u32> {
     version.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
+static SQLITE_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 /// How often another process's commits are looked for on SQLite.
 const POLL: Duration = Duration::from_millis(50);
 /// Two seconds: longer than all migrations take.

@@ -5,6 +5,7 @@
 //! names the row.
 
 mod audience;
+pub mod backup;
 pub mod boot;
 pub mod ca;
 mod changes;
@@ -64,8 +65,8 @@ pub use sessions::Session;
 pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
-    AppAssignmentId, Cidr, CommandId, DeviceId, EnrolmentId, EntryId, ExamId, FilterId, GroupId, Hostname,
-    ImageId, ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId,
+    AppAssignmentId, BackupRunId, Cidr, CommandId, DeviceId, EnrolmentId, EntryId, ExamId, FilterId, GroupId,
+    Hostname, ImageId, ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId,
     ParseError, RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId, WishId,
 };
 pub use users::{Find, Found, NewPassword, Person, Role, User};

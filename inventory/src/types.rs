@@ -335,6 +335,8 @@ ids!(
     AppAssignmentId,
     /// One version of a program in the catalogue.
     EntryId,
+    /// Something that was asked of the keeper of backups.
+    BackupRunId,
     /// That a program is to be somewhere, or not.
     WishId,
     /// A rule of the gate.

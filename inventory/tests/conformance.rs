@@ -25,6 +25,8 @@ mod accounts;
 mod apple;
 #[path = "conformance/apps.rs"]
 mod apps;
+#[path = "conformance/backup.rs"]
+mod backup;
 #[path = "conformance/gate.rs"]
 mod gate;
 #[path = "conformance/imports.rs"]
@@ -49,6 +51,9 @@ use apps::{
     a_licence_outlives_app_and_ipad_until_it_is_given_back,
     an_app_is_given_to_a_target_once_and_goes_with_it, the_catalogue_is_apples_and_the_names_are_the_stores,
     what_an_ipad_is_told_and_the_commands_for_it_are_one_step,
+};
+use backup::{
+    a_backup_is_asked_for_once_and_nothing_beside_a_restore, the_database_is_a_file_and_comes_back_from_it,
 };
 use gate::{
     a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_each_other,
@@ -116,6 +121,8 @@ const PROMISES: &[(&str, Promise)] = promises![
     a_device_has_one_open_job,
     a_pc_is_asked_to_switch_on_and_told_once_to_switch_off,
     it_is_known_how_e_mail_is_sent_and_what_was,
+    a_backup_is_asked_for_once_and_nothing_beside_a_restore,
+    the_database_is_a_file_and_comes_back_from_it,
     a_room_has_a_night_shift_and_what_came_of_it_is_kept,
     image_versions_count_up_and_repeat_nothing,
     an_address_has_one_holder_whoever_gives_it,

@@ -57,11 +57,11 @@ const REASONS: &[(&str, &str)] = &[
         "Windows did not finish writing this registry file: start Windows on the reference PC, shut it down with shutdown /s /t 0 and \
          capture the image again",
         "Windows hat diese Registrierungsdatei nicht zu Ende geschrieben. Windows auf dem Referenz-PC starten, mit shutdown /s /t 0 \
-         herunterfahren und das Abbild noch einmal aufnehmen",
+         herunterfahren und das Image noch einmal aufnehmen",
     ),
     (
         "the registry file is damaged at byte {}: {}",
-        "Die Registrierungsdatei ist bei Byte {} beschädigt ({}). Windows auf dem Referenz-PC prüfen und das Abbild noch einmal aufnehmen",
+        "Die Registrierungsdatei ist bei Byte {} beschädigt ({}). Windows auf dem Referenz-PC prüfen und das Image noch einmal aufnehmen",
     ),
     ("the registry file has no {}", "In der Registrierungsdatei fehlt {}"),
     (
@@ -103,7 +103,7 @@ mod tests {
                  is damaged at byte 4128: no bin begins here",
                 "Das neue System lässt sich nicht einrichten: Windows/System32/config/SYSTEM auf Partition 3 lässt sich nicht \
                  schreiben: Die Registrierungsdatei ist bei Byte 4128 beschädigt (no bin begins here). Windows auf dem Referenz-PC \
-                 prüfen und das Abbild noch einmal aufnehmen",
+                 prüfen und das Image noch einmal aufnehmen",
             ),
             ("something else", "something else"),
         ] {

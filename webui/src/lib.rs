@@ -9,6 +9,7 @@ mod api;
 mod app;
 mod apple;
 mod apps;
+mod backups;
 mod bearer;
 mod config;
 mod drift;

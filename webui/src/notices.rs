@@ -16,15 +16,59 @@ pub(crate) fn said(lang: Lang, text: &str, remedy: &str) -> (String, String) {
 
 /// Notices of daemons and their remedies. Values keep their order.
 const NOTICES: &[(&str, &str)] = &[
+    ("the last backup was not made", "Die letzte Sicherung ist nicht gelungen"),
+    (
+        "the backups could not be brought back on trial",
+        "Das Zurückholen der Sicherungen ist bei der Probe nicht gelungen",
+    ),
+    (
+        "there are no backups at {}: is the disk connected, is the server reachable? A new place is set up with `hausmeister backup setup`",
+        "Unter {} liegen keine Sicherungen: Ist die Platte angeschlossen, der Server erreichbar? Ein neuer Ort wird mit `hausmeister backup setup` eingerichtet",
+    ),
+    (
+        "the recovery phrase does not open {}: it belongs to other backups",
+        "Der Wiederherstellungsschlüssel öffnet {} nicht: Er gehört zu anderen Sicherungen",
+    ),
+    (
+        "{} has no room left: make some, or choose a larger disk",
+        "{} ist voll: Platz schaffen oder eine größere Platte wählen",
+    ),
+    (
+        "another program is at work in {}; it is tried again later",
+        "In {} arbeitet gerade ein anderes Programm; es wird später wieder versucht",
+    ),
+    (
+        "another process is backing up or restoring just now; wait until it is done",
+        "Gerade wird von einem anderen Programm gesichert oder zurückgeholt; warten, bis es fertig ist",
+    ),
+    ("not everything could be read: {}", "Nicht alles ließ sich lesen: {}"),
+    (
+        "restic cannot be started ({}): install the Debian package restic",
+        "restic lässt sich nicht starten ({}): das Debian-Paket restic installieren",
+    ),
+    ("the server was stopped while it ran", "Der Server wurde währenddessen beendet"),
+    (
+        "the clock of this server is behind that of its newest backup: set it (`timedatectl`), then try again",
+        "Die Uhr dieses Servers geht gegenüber seiner neuesten Sicherung nach: sie stellen (`timedatectl`), dann noch einmal versuchen",
+    ),
+    (
+        "it was made by Hausmeister {}, which is newer than this one ({}): install that version first, then restore",
+        "Sie stammt von Hausmeister {}, das neuer ist als dieses ({}): erst diese Version installieren, dann wiederherstellen",
+    ),
+    ("the database in it is damaged: {}", "Die Datenbank darin ist beschädigt: {}"),
+    (
+        "{} MiB are to be brought back and {} has room for {} MiB: make some, or move the data folder to a larger disk",
+        "{} MiB sind zurückzuholen, und {} hat Platz für {} MiB: Platz schaffen oder den Datenordner auf eine größere Platte legen",
+    ),
     (
         "images cannot be fetched from {}: the file with its credentials cannot be used",
-        "Von {} können keine Abbilder geholt werden: Die Datei mit den Zugangsdaten ist nicht brauchbar",
+        "Von {} können keine Images geholt werden: Die Datei mit den Zugangsdaten ist nicht brauchbar",
     ),
     (
         "it is what `credentials` in [deployd.upstream] names, and must hold access_key_id and secret_access_key",
         "Es ist die, die `credentials` in [deployd.upstream] nennt; sie muss access_key_id und secret_access_key enthalten",
     ),
-    ("{} does not let this server fetch images", "{} lässt diesen Server keine Abbilder holen"),
+    ("{} does not let this server fetch images", "{} lässt diesen Server keine Images holen"),
     (
         "check the file that `credentials` in [deployd.upstream] names",
         "Die Datei prüfen, die `credentials` in [deployd.upstream] nennt",
@@ -39,21 +83,21 @@ const NOTICES: &[(&str, &str)] = &[
     ),
     (
         "check `url` and `key` in [deployd.upstream] with whoever publishes the images; nothing is taken from there until they fit",
-        "`url` und `key` in [deployd.upstream] mit denen abgleichen, die die Abbilder bereitstellen; bis sie passen, wird nichts von dort übernommen",
+        "`url` und `key` in [deployd.upstream] mit denen abgleichen, die die Images bereitstellen; bis sie passen, wird nichts von dort übernommen",
     ),
-    ("have the images published there again", "Die Abbilder dort noch einmal bereitstellen lassen"),
+    ("have the images published there again", "Die Images dort noch einmal bereitstellen lassen"),
     ("{} hands over something damaged: {}", "{} liefert etwas Beschädigtes: {}"),
     (
         "have the images published again into an empty place; what is whole is kept",
-        "Die Abbilder an einem leeren Ort neu bereitstellen lassen; was heil ist, bleibt erhalten",
+        "Die Images an einem leeren Ort neu bereitstellen lassen; was heil ist, bleibt erhalten",
     ),
-    ("{} does not have the image {}", "{} hat das Abbild {} nicht"),
+    ("{} does not have the image {}", "{} hat das Image {} nicht"),
     (
         "correct `images` in [deployd.upstream], or have the image published",
-        "`images` in [deployd.upstream] berichtigen oder das Abbild bereitstellen lassen",
+        "`images` in [deployd.upstream] berichtigen oder das Image bereitstellen lassen",
     ),
-    ("there is no room for images from {}", "Für Abbilder von {} ist kein Platz"),
-    ("images cannot be fetched from {}: {}", "Von {} können keine Abbilder geholt werden: {}"),
+    ("there is no room for images from {}", "Für Images von {} ist kein Platz"),
+    ("images cannot be fetched from {}: {}", "Von {} können keine Images geholt werden: {}"),
     (
         "check this server's way there and [deployd.upstream]; what is here stays, and it is tried again by itself",
         "Den Weg dieses Servers dorthin und [deployd.upstream] prüfen; was hier ist, bleibt, und es wird von selbst wieder versucht",
@@ -66,23 +110,23 @@ const NOTICES: &[(&str, &str)] = &[
     ("PCs cannot be switched on: {}", "PCs lassen sich nicht einschalten: {}"),
     (
         "image {}, version {}: on {} the NTFS of partition {} could not be made as large as its partition",
-        "Abbild {}, Version {}: Auf {} ließ sich das NTFS von Partition {} nicht so groß machen wie seine Partition",
+        "Image {}, Version {}: Auf {} ließ sich das NTFS von Partition {} nicht so groß machen wie seine Partition",
     ),
     (
         "in Windows, select the drive in diskpart and say \"extend filesystem\"; if it is so on every PC, run chkdsk /f on the \
          reference PC and capture the image again",
         "In Windows das Laufwerk in diskpart auswählen und „extend filesystem“ eingeben; wenn es bei jedem PC so ist, auf dem \
-         Referenz-PC chkdsk /f ausführen und das Abbild neu aufnehmen",
+         Referenz-PC chkdsk /f ausführen und das Image neu aufnehmen",
     ),
     (
         "image {}, version {}: on {} the NTFS of partition {} could not be opened; a Windows on it has the name of the reference PC",
-        "Abbild {}, Version {}: Auf {} ließ sich das NTFS von Partition {} nicht öffnen; ein Windows darauf trägt den Namen des \
+        "Image {}, Version {}: Auf {} ließ sich das NTFS von Partition {} nicht öffnen; ein Windows darauf trägt den Namen des \
          Referenz-PCs",
     ),
     (
         "run chkdsk /f on the reference PC and capture the image again; make the boot environment anew (`hausmeister \
          boot-environment`) if it is older than this server",
-        "Auf dem Referenz-PC chkdsk /f ausführen und das Abbild neu aufnehmen; die Boot-Umgebung neu bauen (`hausmeister \
+        "Auf dem Referenz-PC chkdsk /f ausführen und das Image neu aufnehmen; die Boot-Umgebung neu bauen (`hausmeister \
          boot-environment`), wenn sie älter ist als dieser Server",
     ),
     (

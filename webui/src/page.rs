@@ -49,6 +49,7 @@ pub(crate) enum Here {
     People,
     Tokens,
     Mail,
+    Backups,
     /// No entry: sign-in and error pages.
     Nowhere,
 }
@@ -125,6 +126,7 @@ impl Page {
             ("/exams", t.exams, Here::Exams, may(Right::Lessons) && may(Right::Devices)),
             ("/people", t.people, Here::People, may(Right::People)),
             ("/mail", t.mail, Here::Mail, may(Right::School)),
+            ("/backups", t.backups, Here::Backups, may(Right::School)),
             ("/tokens", t.tokens, Here::Tokens, may(Right::School)),
             ("/changes", t.changes, Here::Changes, may(Right::History)),
             ("/status", t.status, Here::Status, !may(Right::Devices)),

@@ -3,6 +3,7 @@
 pub(crate) mod apple;
 pub(crate) mod apps;
 pub(crate) mod assets;
+pub(crate) mod backups;
 pub(crate) mod changes;
 pub(crate) mod described;
 pub(crate) mod device;

@@ -482,6 +482,11 @@ const VALUES: &[(&str, &str)] = &[
 /// Refusals of the inventory. Values keep their order.
 const CONFLICTS: &[(&str, &str)] = &[
     (
+        "a backup is being restored; nothing else is begun",
+        "Gerade wird ein Stand wiederhergestellt; anderes beginnt danach",
+    ),
+    ("this backup was made by a newer Hausmeister", "Diese Sicherung stammt von einem neueren Hausmeister"),
+    (
         "this device has no card with a cable; only such devices can be switched on",
         "Dieses Gerät hat keine Netzwerkkarte mit Kabel; nur solche lassen sich einschalten",
     ),

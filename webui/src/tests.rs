@@ -3,6 +3,7 @@
 mod api;
 mod apple;
 mod apps;
+mod backups;
 mod imports;
 mod lessons;
 mod live;

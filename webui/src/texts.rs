@@ -2,6 +2,7 @@
 //!
 //! Texts with something inside are functions in `sentences`; a `match` over the language keeps those complete.
 
+mod history;
 mod sentences;
 
 use crate::lang::Lang;
@@ -845,6 +846,32 @@ texts! {
     field_staff: "Lehrergerät", "Staff device";
     yes: "ja", "yes";
     no: "nein", "no";
+
+    // Backups.
+    backups: "Sicherung", "Backups";
+    backups_intro: "Jede Nacht wird alles gesichert: Einstellungen, Personen, Geräte, Schlüssel, Programme und Images. Jeder Stand lässt sich zurückholen.", "Every night everything is backed up: settings, people, devices, keys, programs and images. Each state can be brought back.";
+    backups_none_set: "Noch ist keine Sicherung eingerichtet. Auf dem Server einmal ausführen: hausmeister backup setup --to ORT, danach den Server neu starten. Geht die Platte des Servers kaputt, ist sonst alles verloren.", "No backups are set up yet. Run once on the server: hausmeister backup setup --to PLACE, then start the server again. If its disk breaks, everything is lost otherwise.";
+    backups_place: "Ort", "Place";
+    backups_next: "Nächste Sicherung", "Next backup";
+    backups_now: "Jetzt sichern", "Back up now";
+    backups_try: "Zurückholen proben", "Try to bring one back";
+    backups_states: "Gesicherte Stände", "States that can be brought back";
+    backups_no_states: "Noch keiner.", "None yet.";
+    backups_runs: "Was geschah", "What happened";
+    backup_made: "Sichern", "Back up";
+    backup_drill: "Zurückholen proben", "Try to bring one back";
+    backup_restore: "Wiederherstellen", "Restore";
+    backup_of: "Stand von", "State of";
+    backup_then: "Damals", "Then";
+    backup_today: "Heute", "Today";
+    backup_versions: "Versionen von Images", "Versions of images";
+    backup_effect: "Der Server steht dabei für einige Sekunden still; PCs behalten ihre Adressen. Vorher wird der heutige Stand gesichert: So lässt sich auch das Wiederherstellen zurücknehmen. Alle müssen sich danach neu anmelden.", "The server stands still for a few seconds; PCs keep their addresses. First the present state is backed up, so that restoring can be undone as well. Everybody has to sign in again.";
+    backup_do: "Diesen Stand wiederherstellen", "Restore this state";
+    backup_newer: "Dieser Stand stammt von einem neueren Hausmeister. Erst diese Version installieren.", "This state was made by a newer Hausmeister. Install that version first.";
+    backup_new_bytes: "neu", "new";
+    said_backup: "Die Sicherung beginnt.", "The backup begins.";
+    said_drill: "Die Probe beginnt.", "The trial begins.";
+    said_restore: "Der Stand wird zurückgeholt. Bitte in einer Minute neu anmelden.", "The state is being brought back. Please sign in again in a minute.";
 
     // History.
     changes_intro: "Wer was wann geändert hat. Fortschritt von Aufträgen und Meldungen der Geräte sind weggelassen.", "Who changed what and when. Progress of jobs and reports of devices are left out.";

@@ -9,12 +9,14 @@
 //! 4. meanwhile ten iPads enrol by link, and a teacher unlocks the room from a phone, the first PC gets out, the bell rings, and it is
 //!    out again;
 //! 5. a program is put into the catalogue and is on the PCs of the room;
-//! 6. the room is switched off from the page, and in the night its PCs are woken, get what is new, and are switched off again.
+//! 6. the room is switched off from the page, and in the night its PCs are woken, get what is new, and are switched off again;
+//! 7. the server loses its disk and comes back from its backup.
 //!
 //! Every promise is checked; the exit code tells whether all were kept.
 
 mod api;
 mod apple;
+mod disaster;
 mod doorway;
 mod evening;
 mod faults;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use rand::Rng as _;
 
 use super::api::Api;
@@ -92,6 +92,14 @@ impl Plan<'_> {
             format!("`hausmeister image import` failed; see {}", self.work_dir.join("init.log").display())
         })?;
         Ok(password)
+    }
+
+    /// Runs a command of the admin's to its end; what it wrote.
+    pub(super) fn says(&self, words: &[&str]) -> anyhow::Result<String> {
+        let output = self.command()?.args(words).output()?;
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`hausmeister {}`: {}", words.join(" "), complaints.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Starts `hausmeister up` and signs in as soon as the page answers.

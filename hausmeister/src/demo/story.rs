@@ -102,7 +102,8 @@ impl Story {
         self.give_to_room(&program, &[bios.0, secure.0])?;
         self.check_result()?;
         self.switch_off_the_room(&[model.0, bios.0, secure.0])?;
-        self.let_a_night_pass(&[model.0, bios.0, secure.0])
+        self.let_a_night_pass(&[model.0, bios.0, secure.0])?;
+        self.lose_the_server(model.0)
     }
 
     pub(super) fn milestone(&mut self, what: &str) {
@@ -356,6 +357,7 @@ impl Story {
         let work_dir = self.work_dir.clone();
         drop(self);
         let _ = fs::remove_dir_all(work_dir.join("data"));
+        let _ = fs::remove_dir_all(work_dir.join("other-disk"));
         for (name, _) in PCS {
             let _ = fs::remove_file(work_dir.join(format!("{name}.disk")));
         }
@@ -382,9 +384,18 @@ impl Story {
     /// Kills the server without a chance to say goodbye, and starts it again.
     pub(super) fn restart_server(&mut self) -> anyhow::Result<()> {
         self.school.kill()?;
+        self.start_server()
+    }
+
+    /// Starts the server in the place of one that is gone.
+    pub(super) fn start_server(&mut self) -> anyhow::Result<()> {
         let password = self.school.password.clone();
-        self.school = plan(&self.work_dir, &self.boot_files).start(&password, &self.interrupted)?;
+        self.school = self.plan().start(&password, &self.interrupted)?;
         Ok(())
+    }
+
+    pub(super) fn plan(&self) -> Plan<'_> {
+        plan(&self.work_dir, &self.boot_files)
     }
 
     fn since_switched_on(&mut self, name: &str) -> anyhow::Result<Duration> {

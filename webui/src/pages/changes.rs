@@ -73,8 +73,7 @@ async fn told(inventory: &Inventory, before: i64) -> Answer<(Vec<Change>, Option
         let start = end.saturating_sub(WINDOW).max(1);
         let mut window =
             inventory.changes_since(start - 1, u32::try_from(WINDOW).unwrap_or(u32::MAX)).await?;
-        window
-            .retain(|change| change.seq < end && !matches!(change.action.as_str(), "progress" | "observed"));
+        window.retain(|change| change.seq < end && is_told(change));
         told.extend(window.into_iter().rev());
         end = start;
     }
@@ -83,6 +82,11 @@ async fn told(inventory: &Inventory, before: i64) -> Answer<(Vec<Change>, Option
         end = told.last().map_or(end, |change| change.seq);
     }
     Ok((told, (end > 1).then_some(end)))
+}
+
+/// Whether it is more than what machines report all the time.
+pub(crate) fn is_told(change: &Change) -> bool {
+    !matches!(change.action.as_str(), "progress" | "observed")
 }
 
 /// What ids are called, and where that is shown to the person who asks.

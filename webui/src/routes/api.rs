@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
-    apple, apps, exam, gate, groups, imports, ipad_rules, ipads, mail, night, own, people, read, rules,
-    session, software, tokens, write,
+    apple, apps, backups, exam, gate, groups, imports, ipad_rules, ipads, mail, night, own, people, read,
+    rules, session, software, tokens, write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
@@ -401,6 +401,22 @@ fn people_api() -> Vec<Route> {
             .says("Personen und Geräte in eine Klasse aufnehmen", "Put people and devices into a class"),
         delete(People, "/api/v1/groups/{id}/members", groups::remove_members)
             .says("Personen und Geräte aus einer Klasse nehmen", "Take people and devices out of a class"),
+        get(School, "/api/v1/backups", backups::read)
+            .says("Gesicherte Stände, und was beim Sichern geschah", "Backups, and what became of them")
+            .gives::<crate::backups::Backups>(),
+        post(School, "/api/v1/backups", backups::ask)
+            .says("Jetzt sichern, oder das Zurückholen proben", "Back up now, or try to bring one back")
+            .creates::<backups::Asked>(),
+        get(School, "/api/v1/backups/{id}", backups::preview)
+            .says(
+                "Was ein gesicherter Stand enthält und seitdem geändert wurde",
+                "What a backup holds and what was changed since",
+            )
+            .gives::<crate::backups::Preview>(),
+        post(School, "/api/v1/backups/{id}/restore", backups::restore)
+            .fresh()
+            .says("Den Server auf einen gesicherten Stand zurückbringen", "Bring the server back to a backup")
+            .creates::<backups::Asked>(),
         get(School, "/api/v1/mail", mail::read)
             .says("Wie E-Mail gesendet wird", "How e-mail is sent")
             .gives::<Option<crate::mail::Mail>>(),

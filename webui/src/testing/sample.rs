@@ -5,6 +5,9 @@ pub(crate) mod programs;
 
 use std::collections::BTreeSet;
 
+use inventory::backup::{
+    BackupKind, BackupPlace, BackupResult, BackupRun, BackupSnapshot, BackupState, Facts,
+};
 use inventory::gate::{Layer, NewExam, NewRule, NewSlot, Sitting, Target};
 use inventory::import::devices::read_devices;
 use inventory::import::people::read_people;
@@ -17,10 +20,10 @@ use inventory::mdm::{
 use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
 use inventory::vault::Vault;
 use inventory::{
-    AppAssignmentId, Audience, By, DeviceId, DhcpMode, EnrolmentId, EntryId, ExamId, Filter, FilterId,
-    GroupId, ImageId, ImportId, Interface, InterfaceKind, Inventory, InvitationId, IpadRuleId, JobId,
-    JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId, NewDevice, NewList,
-    NewToken, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId,
+    AppAssignmentId, Audience, BackupRunId, By, DeviceId, DhcpMode, EnrolmentId, EntryId, ExamId, Filter,
+    FilterId, GroupId, ImageId, ImportId, Interface, InterfaceKind, Inventory, InvitationId, IpadRuleId,
+    JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId, NewDevice,
+    NewList, NewToken, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId,
     WaitingId, WishId, YouTube, clock,
 };
 use ipados::catalogue::Setting;
@@ -261,6 +264,7 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
     let ipad_rule = ipad_rules(inventory, vault, by, library).await?;
     let (app, app_assignment) = apps(inventory, by).await?;
     let (program, software_wish) = programs::programs(inventory, by, room, device, busy).await?;
+    backups(inventory, by).await?;
     Ok(School {
         device_import,
         filter,
@@ -542,6 +546,40 @@ async fn exam(inventory: &Inventory, by: By<'_>, room: RoomId, pc: DeviceId) -> 
     Ok(exam)
 }
 
+/// A backup of last night, and one that failed for lack of room.
+async fn backups(inventory: &Inventory, by: By<'_>) -> Result<()> {
+    let facts = Facts {
+        seq: inventory.last_change().await?.saturating_sub(20),
+        devices: 4,
+        ..inventory.facts().await?
+    };
+    let last_night = UnixMillis(by.at.0 - 9 * 3_600_000);
+    let snapshot = BackupSnapshot { id: SNAPSHOT.into(), at: last_night, facts };
+    let next_at = by.at.plus_secs(15 * 3600);
+    let place = BackupPlace { repository: "sftp:sicherung@nas.schule.internal:/hausmeister".into(), next_at };
+    inventory.set_backup_place(Some(&place), Some(&[snapshot])).await?;
+    let full = "/mnt/usb has no room left: make some, or choose a larger disk";
+    let new_bytes = 84 << 20;
+    for (hours, state, error) in
+        [(33, BackupState::Failed, Some(full.to_owned())), (9, BackupState::Done, None)]
+    {
+        let at = UnixMillis(by.at.0 - hours * 3_600_000);
+        let run = BackupRun {
+            id: BackupRunId::random(),
+            kind: BackupKind::Backup,
+            state,
+            snapshot: error.is_none().then(|| SNAPSHOT.to_owned()),
+            asked_by: "hausmeister".into(),
+            asked_at: at,
+            ended_at: Some(at.plus_secs(95)),
+            percent: 100,
+            result: BackupResult { error, new_bytes, ..BackupResult::default() },
+        };
+        inventory.keep_backup_run(By { actor: "hausmeister", at }, &run).await?;
+    }
+    Ok(())
+}
+
 async fn approved(inventory: &Inventory, by: By<'_>, n: u8, name: &str, room: RoomId) -> Result<DeviceId> {
     let told = hardware(n, "FUJITSU", "ESPRIMO Q558", &format!("YM4R00000{n}"));
     let waiting = see(inventory, by, n, told).await?;
@@ -576,6 +614,9 @@ fn hardware(n: u8, vendor: &str, product: &str, serial: &str) -> Value {
         ],
     })
 }
+
+/// The backup of last night.
+pub(crate) const SNAPSHOT: &str = "bf9cd062";
 
 #[allow(clippy::panic, reason = "a sample that does not fit together is a mistake of whoever wrote it")]
 fn unreachable_sample() -> ! {

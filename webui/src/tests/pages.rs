@@ -67,6 +67,8 @@ async fn every_page_exists_in_german_and_english() {
         "/night",
         "/drift",
         "/mail",
+        "/backups",
+        "/backups/bf9cd062",
         "/rooms",
         "/images",
         "/jobs",

@@ -1,5 +1,6 @@
 //! Texts with something inside, in both languages.
 
+use inventory::backup::BackupState;
 use inventory::gate::{Cause, Layer};
 use inventory::import::{Field, Form, Verdict};
 use inventory::mdm::Action;
@@ -747,99 +748,34 @@ impl Texts {
     }
 
     /// What a change of the log did to what. A word that is new to us is shown as it is.
-    pub(crate) fn change(&self, entity: &str, action: &str) -> String {
-        let word = |table: &[(&str, &'static str, &'static str)], word: &str| {
-            let known = table.iter().find(|(key, _, _)| *key == word);
-            known.map_or_else(
-                || word.to_owned(),
-                |(_, de, en)| match self.lang {
-                    Lang::De => (*de).to_owned(),
-                    Lang::En => (*en).to_owned(),
-                },
-            )
+    /// That so many changes of people would be gone.
+    pub(crate) fn backup_loses(&self, changes: usize) -> String {
+        match (self.lang, changes) {
+            (Lang::De, 0) => "Seitdem hat niemand etwas geändert.".into(),
+            (Lang::En, 0) => "Nobody changed anything since then.".into(),
+            (Lang::De, n) => {
+                format!("Verloren geht, was seitdem geändert wurde: {}.", count(n, "Änderung", "Änderungen"))
+            }
+            (Lang::En, n) => {
+                format!("What was changed since then will be gone: {}.", count(n, "change", "changes"))
+            }
+        }
+    }
+
+    /// What became of something that the keeper of backups was asked for.
+    pub(crate) fn backup_state(&self, state: BackupState, percent: u8) -> Badge {
+        let (kind, de, en) = match state {
+            BackupState::Asked => ("busy", "kommt gleich", "comes next"),
+            BackupState::Running => {
+                return Badge { kind: "busy", text: format!("{percent}\u{a0}%") };
+            }
+            BackupState::Done => ("good", "gelungen", "done"),
+            BackupState::Failed => ("bad", "gescheitert", "failed"),
         };
-        format!("{} {}", word(ENTITIES, entity), word(ACTIONS, action))
+        Badge::new(kind, if self.lang == Lang::De { de } else { en })
     }
 }
 
 fn count(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
-
-const ENTITIES: &[(&str, &str, &str)] = &[
-    ("room", "Raum", "Room"),
-    ("device", "Gerät", "Device"),
-    ("waiting", "Wartender PC", "Waiting PC"),
-    ("network", "Netz", "Network"),
-    ("image", "Image", "Image"),
-    ("job", "Auftrag", "Job"),
-    ("user", "Person", "Person"),
-    ("notice", "Hinweise", "Notices"),
-    ("stray", "Unerklärte Adressen", "Unexplained addresses"),
-    ("rule", "Internetregel", "Internet rule"),
-    ("gate", "Internetsperre", "Internet lock"),
-    ("group", "Klasse", "Class"),
-    ("lessons", "Stundenraster", "Lesson times"),
-    ("list", "Namensliste", "List of names"),
-    ("filter", "Filter", "Filter"),
-    ("exam", "Klausur", "Exam"),
-    ("timetable", "Zeitplan", "Timetable"),
-    ("token", "API-Token", "API token"),
-    ("app", "App", "App"),
-    ("package", "Programm", "Program"),
-    ("night", "Nachtschicht", "Night shift"),
-    ("mail", "E-Mail", "E-mail"),
-];
-
-const ACTIONS: &[(&str, &str, &str)] = &[
-    ("created", "angelegt", "added"),
-    ("changed", "geändert", "changed"),
-    ("deleted", "gelöscht", "deleted"),
-    ("renamed", "umbenannt", "renamed"),
-    ("saved", "gespeichert", "saved"),
-    ("approved", "freigegeben", "approved"),
-    ("rejected", "abgelehnt", "rejected"),
-    ("forgotten", "wieder zugelassen", "allowed again"),
-    ("arrived", "neu gemeldet", "arrived"),
-    ("reserved", "geändert (feste Adresse)", "changed (fixed address)"),
-    ("version added", "neue Version", "new version"),
-    ("started", "begonnen", "started"),
-    ("done", "fertig", "done"),
-    ("failed", "gescheitert", "failed"),
-    ("cancelled", "abgebrochen", "cancelled"),
-    ("signed in", "angemeldet", "signed in"),
-    ("seen", "gesehen", "seen"),
-    ("confirmed", "vom Kernel bestätigt", "confirmed by the kernel"),
-    ("ended", "beendet", "ended"),
-    ("begun", "begonnen", "begun"),
-    ("prolonged", "verlängert", "prolonged"),
-    ("exam allow_list", "einer Klausur: nur Freigabeliste", "of an exam: allow list only"),
-    ("exam ended", "einer Klausur beendet", "of an exam ended"),
-    ("exam prolonged", "einer Klausur verlängert", "of an exam prolonged"),
-    ("asked to switch on", "soll sich einschalten", "to switch on"),
-    ("asked to restart", "soll neu starten", "to restart"),
-    ("asked to switch off", "soll sich ausschalten", "to switch off"),
-    ("gate set", "geändert (Internet)", "changed (internet)"),
-    ("owner set", "geändert (Besitz)", "changed (owner)"),
-    ("visits", "gehört eine Zeit lang woandershin", "belongs elsewhere for a while"),
-    ("went back", "gehört wieder in seinen Raum", "belongs to its room again"),
-    ("grant on", "von einer Lehrkraft: an", "by a teacher: on"),
-    ("grant filtered", "von einer Lehrkraft: gefiltert", "by a teacher: filtered"),
-    ("grant allow_list", "von einer Lehrkraft: nur Freigabeliste", "by a teacher: allow list only"),
-    ("grant off", "von einer Lehrkraft: aus", "by a teacher: off"),
-    ("grant ended", "der Lehrkraft zurückgenommen", "of the teacher taken back"),
-    ("password set", "Kennwort geändert", "password set"),
-    ("imported", "aus Datei übernommen", "taken over from a file"),
-    ("import undone", "Import rückgängig gemacht", "import undone"),
-    ("role set", "Rolle geändert", "role changed"),
-    ("second factor set", "zweiter Faktor eingerichtet", "second factor set up"),
-    ("second factor cleared", "zweiter Faktor abgeschaltet", "second factor switched off"),
-    ("given", "gegeben", "given"),
-    ("added", "in den Katalog aufgenommen", "added to the catalogue"),
-    ("removed", "aus dem Katalog gelöscht", "removed from the catalogue"),
-    ("assigned", "zugewiesen", "assigned"),
-    ("tried again", "wird noch einmal versucht", "is tried again"),
-    ("taken back", "zurückgenommen", "taken back"),
-    ("configured", "konfiguriert", "configured"),
-    ("recovery code used", "mit Ersatzcode angemeldet", "signed in with a recovery code"),
-];
