@@ -90,7 +90,8 @@ async fn changes(inventory: &Inventory, mut since: i64) -> Answer<Vec<Lost>> {
         since = last.seq;
         for change in window {
             let by_person = people.contains(&change.actor) || programs.contains(&change.actor);
-            if by_person && is_told(&change) {
+            let is_about_backups = matches!(change.entity.as_str(), "backup" | "drill" | "restore");
+            if by_person && !is_about_backups && is_told(&change) {
                 *times.entry((change.actor, change.entity, change.action)).or_default() += 1;
             }
         }

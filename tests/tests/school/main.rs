@@ -8,6 +8,7 @@
     reason = "a broken promise should end the test"
 )]
 
+mod backup;
 mod boot_ways;
 mod check;
 mod full_disk;

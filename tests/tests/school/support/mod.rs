@@ -44,6 +44,10 @@ impl Process {
         self
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its end.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         eventually("the end of a program", || self.child.try_wait().unwrap())
