@@ -14,6 +14,7 @@ pub mod config;
 mod db;
 mod devices;
 mod error;
+mod faults;
 pub mod files;
 pub mod gate;
 mod groups;
@@ -41,12 +42,14 @@ mod types;
 mod users;
 pub mod vault;
 mod waiting;
+mod words;
 
 pub use audience::Audience;
 pub use changes::{By, Change};
 pub use db::Inventory;
 pub use devices::{Device, Interface, InterfaceKind, NewDevice, Observed};
 pub use error::{Answer, Boxed, Error, Result};
+pub use faults::{Fault, FaultEvent, FaultKind, FaultState};
 pub use gate::Level;
 pub use groups::Group;
 pub use images::{Image, ImageVersion};
@@ -65,9 +68,9 @@ pub use sessions::Session;
 pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
-    AppAssignmentId, BackupRunId, Cidr, CommandId, DeviceId, EnrolmentId, EntryId, ExamId, FilterId, GroupId,
-    Hostname, ImageId, ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr, NetworkId,
-    ParseError, RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId, WishId,
+    AppAssignmentId, BackupRunId, Cidr, CommandId, DeviceId, EnrolmentId, EntryId, ExamId, FaultId, FilterId,
+    GroupId, Hostname, ImageId, ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr,
+    NetworkId, ParseError, RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId, WishId,
 };
 pub use users::{Find, Found, NewPassword, Person, Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

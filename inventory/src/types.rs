@@ -335,6 +335,8 @@ ids!(
     AppAssignmentId,
     /// One version of a program in the catalogue.
     EntryId,
+    /// A fault that somebody reported.
+    FaultId,
     /// Something that was asked of the keeper of backups.
     BackupRunId,
     /// That a program is to be somewhere, or not.

@@ -27,6 +27,8 @@ mod apple;
 mod apps;
 #[path = "conformance/backup.rs"]
 mod backup;
+#[path = "conformance/faults.rs"]
+mod faults;
 #[path = "conformance/gate.rs"]
 mod gate;
 #[path = "conformance/imports.rs"]
@@ -55,6 +57,7 @@ use apps::{
 use backup::{
     a_backup_is_asked_for_once_and_nothing_beside_a_restore, the_database_is_a_file_and_comes_back_from_it,
 };
+use faults::a_fault_is_reported_once_taken_and_mended;
 use gate::{
     a_later_rule_takes_the_place_of_an_earlier_one_but_exams_stand_beside_each_other,
     addresses_that_nothing_explains_are_kept_and_bounded, an_exam_and_its_rules_begin_and_end_together,
@@ -123,6 +126,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     it_is_known_how_e_mail_is_sent_and_what_was,
     a_backup_is_asked_for_once_and_nothing_beside_a_restore,
     the_database_is_a_file_and_comes_back_from_it,
+    a_fault_is_reported_once_taken_and_mended,
     a_room_has_a_night_shift_and_what_came_of_it_is_kept,
     image_versions_count_up_and_repeat_nothing,
     an_address_has_one_holder_whoever_gives_it,

@@ -5,6 +5,7 @@ pub(crate) mod apple;
 pub(crate) mod apps;
 pub(crate) mod backups;
 pub(crate) mod exam;
+pub(crate) mod faults;
 pub(crate) mod gate;
 pub(crate) mod groups;
 pub(crate) mod imports;

@@ -15,6 +15,7 @@ mod config;
 mod drift;
 mod exams;
 mod failure;
+mod faults;
 mod fields;
 mod first_password;
 mod format;

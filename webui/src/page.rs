@@ -50,6 +50,8 @@ pub(crate) enum Here {
     Tokens,
     Mail,
     Backups,
+    Faults,
+    Report,
     /// No entry: sign-in and error pages.
     Nowhere,
 }
@@ -107,6 +109,7 @@ impl Page {
             ("/room", t.my_room, Here::Room, teaches(Right::Lessons)),
             ("/classes", t.my_classes, Here::Classes, teaches(Right::Lessons)),
             ("/exams", t.exams, Here::Exams, teaches(Right::Lessons)),
+            ("/report", t.faults().report, Here::Report, teaches(Right::Lessons)),
             ("/", t.overview, Here::Overview, may(Right::Devices)),
             ("/waiting", t.waiting_list, Here::Waiting, may(Right::Devices)),
             ("/devices", t.devices, Here::Devices, may(Right::Devices)),
@@ -115,6 +118,7 @@ impl Page {
             ("/images", t.images, Here::Images, may(Right::Devices)),
             ("/jobs", t.jobs, Here::Jobs, may(Right::Devices)),
             ("/software", t.software, Here::Software, may(Right::Devices)),
+            ("/faults", t.faults().title, Here::Faults, may(Right::Devices)),
             ("/night", t.night, Here::Night, may(Right::Devices)),
             ("/import/people", t.import, Here::Import, may(Right::People)),
             ("/import/devices", t.import, Here::Import, may(Right::Devices) && !may(Right::People)),

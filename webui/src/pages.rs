@@ -10,6 +10,7 @@ pub(crate) mod device;
 pub(crate) mod devices;
 pub(crate) mod drift;
 pub(crate) mod exam;
+pub(crate) mod faults;
 pub(crate) mod grid;
 pub(crate) mod groups;
 pub(crate) mod images;

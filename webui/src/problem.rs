@@ -485,6 +485,14 @@ const CONFLICTS: &[(&str, &str)] = &[
         "a backup is being restored; nothing else is begun",
         "Gerade wird ein Stand wiederhergestellt; anderes beginnt danach",
     ),
+    (
+        "too many faults are open ({}); close some first",
+        "Zu viele Störungen sind offen ({}); erst einige schließen",
+    ),
+    (
+        "at most {} characters can be said of a fault",
+        "Zu einer Störung lassen sich höchstens {} Zeichen sagen",
+    ),
     ("this backup was made by a newer Hausmeister", "Diese Sicherung stammt von einem neueren Hausmeister"),
     (
         "this device has no card with a cable; only such devices can be switched on",

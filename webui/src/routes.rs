@@ -147,9 +147,9 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn page_routes() -> Vec<Route> {
     use pages::{
-        apple, apps, assets, backups, changes, described, device, devices, drift, exam, grid, groups, images,
-        import, ipad_rules, ipads, jobs, lesson, lists, mail, networks, night, overview, own, people, person,
-        pupils, rooms, rules, signin, software, strays, tokens, waiting,
+        apple, apps, assets, backups, changes, described, device, devices, drift, exam, faults, grid, groups,
+        images, import, ipad_rules, ipads, jobs, lesson, lists, mail, networks, night, overview, own, people,
+        person, pupils, rooms, rules, signin, software, strays, tokens, waiting,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -310,6 +310,10 @@ fn page_routes() -> Vec<Route> {
         get(Own, "/password/second-factor", own::enrol).for_all(),
         post(Own, "/password/second-factor", own::confirm).for_all().fresh(),
         post(Own, "/password/second-factor/clear", own::clear).fresh(),
+        get(Lessons, "/report", faults::form),
+        post(Lessons, "/report", faults::report),
+        get(Devices, "/faults", faults::list),
+        post(Devices, "/faults/{id}", faults::answer),
         get(School, "/backups", backups::show),
         post(School, "/backups", backups::back_up),
         post(School, "/backups/drill", backups::drill),

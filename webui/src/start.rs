@@ -137,6 +137,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     tracing::info!(address = %https.address(), "webui serves the pages");
     let mut tasks = JoinSet::new();
     tasks.spawn(crate::mail::post::deliver(tidied.clone()));
+    tasks.spawn(crate::faults::watch_nights(tidied.clone()));
     tasks.spawn(tidy(tidied));
     if let Some((keeper, _)) = keeper {
         tasks.spawn(keeper.keep());

@@ -4,6 +4,7 @@ mod api;
 mod apple;
 mod apps;
 mod backups;
+mod faults;
 mod imports;
 mod lessons;
 mod live;

@@ -2,21 +2,28 @@
 //!
 //! Texts with something inside are functions in `sentences`; a `match` over the language keeps those complete.
 
-mod history;
-mod sentences;
-
 use crate::lang::Lang;
 
 macro_rules! texts {
-    ($($(#[$doc:meta])* $key:ident: $de:literal, $en:literal;)*) => {
-        /// The texts of one language.
-        pub(crate) struct Texts {
+    ($(#[$about:meta])* $name:ident; $($(#[$doc:meta])* $key:ident: $de:literal, $en:literal;)*) => {
+        $(#[$about])*
+        pub(crate) struct $name {
             lang: Lang,
             $($(#[$doc])* pub(crate) $key: &'static str,)*
         }
 
-        static DE: Texts = Texts { lang: Lang::De, $($key: $de,)* };
-        static EN: Texts = Texts { lang: Lang::En, $($key: $en,)* };
+        static DE: $name = $name { lang: Lang::De, $($key: $de,)* };
+        static EN: $name = $name { lang: Lang::En, $($key: $en,)* };
+
+        impl $name {
+            /// The texts of a language.
+            pub(crate) fn of(lang: Lang) -> &'static Self {
+                match lang {
+                    Lang::De => &DE,
+                    Lang::En => &EN,
+                }
+            }
+        }
 
         /// Both forms of every text, for the tests.
         #[cfg(test)]
@@ -24,7 +31,15 @@ macro_rules! texts {
     };
 }
 
+// Behind the macro, which they use.
+pub(crate) mod faults;
+mod history;
+mod sentences;
+
 texts! {
+    /// The texts of one language.
+    Texts;
+
     // Frame.
     skip: "Zum Inhalt", "Skip to content";
     menu: "Menü", "Menu";
@@ -881,14 +896,4 @@ texts! {
     what: "Was", "What";
     subject: "Woran", "Subject";
     older: "Ältere", "Older";
-}
-
-impl Texts {
-    /// The texts of a language.
-    pub(crate) fn of(lang: Lang) -> &'static Self {
-        match lang {
-            Lang::De => &DE,
-            Lang::En => &EN,
-        }
-    }
 }

@@ -4,11 +4,11 @@
 
 mod file;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
+use crate::words::{meant, word};
 use crate::{Answer, BackupRunId, By, Error, Inventory, ParseError, Result, UnixMillis};
 
 pub use file::{Facts, FileError, inspect, put_back};
@@ -300,18 +300,6 @@ fn entity(kind: BackupKind) -> &'static str {
         BackupKind::Drill => "drill",
         BackupKind::Restore => "restore",
     }
-}
-
-/// A value without fields as its one word, the same as in the API.
-fn word(value: &impl Serialize) -> String {
-    serde_json::to_value(value)
-        .ok()
-        .and_then(|value| value.as_str().map(ToOwned::to_owned))
-        .unwrap_or_default()
-}
-
-fn meant<T: DeserializeOwned>(word: &str) -> Result<T, String> {
-    serde_json::from_value(word.into()).map_err(|error| error.to_string())
 }
 
 const KEPT_MILLIS: i64 = 730 * 24 * 3_600_000;

@@ -16,6 +16,7 @@ use super::letters::{Known, Letter};
 use super::owner;
 use crate::app::App;
 use crate::failure::Answer;
+use crate::faults;
 use crate::night;
 
 /// Why a message was not sent.
@@ -158,7 +159,11 @@ pub(crate) async fn round(app: &App, mail: &MailSettings) -> Answer<bool> {
         page: app.school.portal.as_ref().map(|portal| portal.uri("")),
         night,
         // That nothing can be mailed is nothing to mail.
-        notices: notices.into_iter().filter(|notice| notice.source != SOURCE).collect(),
+        notices: notices
+            .into_iter()
+            .filter(|notice| notice.source != SOURCE)
+            .chain(faults::notices(app).await?)
+            .collect(),
         sent: app.inventory.mails_sent().await?,
         today: lessons::local(now).date(),
         now,

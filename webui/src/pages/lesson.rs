@@ -51,6 +51,8 @@ pub(crate) struct LessonPage {
     pub(crate) is_room: bool,
     /// What was set lately, the newest first.
     pub(crate) history: Vec<String>,
+    /// Where a fault of the room is reported.
+    pub(crate) report: Option<String>,
     /// Where forgotten passwords of the class's pupils are replaced.
     pub(crate) pupils: Option<String>,
 }
@@ -210,6 +212,7 @@ async fn show(app: &App, me: &SignedIn, visit: &Visit, target: Target) -> Answer
         others_title,
         standing,
         is_room: room_of(target).is_some(),
+        report: room_of(target).map(|room| format!("/report?room={room}")),
         history: history(app, visit, t, target).await?,
         lists: lists(app, scene.grant.as_ref()).await?,
         ..page(visit.page(here), &scene, &me.user.name)
@@ -297,6 +300,7 @@ fn page(p: Page, scene: &Scene, reader: &str) -> LessonPage {
         others_title: "",
         standing: None,
         is_room: false,
+        report: None,
         history: Vec::new(),
         pupils: match scene.target {
             Target::Group(id) => Some(format!("/class/{id}/pupils")),

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use inventory::WaitingState;
+use inventory::{FaultState, WaitingState};
 
 use crate::app::App;
 use crate::failure::Answer;
@@ -93,6 +93,7 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
     });
 
     let night = night::latest(&app, &devices, &night::notes(&app, night::DAYS).await?).await?;
+    let faults = inventory.faults().await?.iter().filter(|fault| fault.state != FaultState::Done).count();
     let wait = waiting.iter().filter(|w| w.state == WaitingState::Waiting).count();
     let on = devices.iter().filter(|d| context.is_on(d)).count();
     let tile = |path, count, name| Tile { path, count, name, urgent: false };
@@ -102,6 +103,7 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
         tile("/devices", on, t.tile_on),
         tile("/jobs", context.open.len(), t.tile_jobs),
         tile("/images", context.images.len(), t.tile_images),
+        Tile { path: "/faults", count: faults, name: t.faults().open_faults, urgent: faults > 0 },
     ];
     visit.show(&Overview {
         p: visit.page(Here::Overview),

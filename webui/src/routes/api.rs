@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
-    apple, apps, backups, exam, gate, groups, imports, ipad_rules, ipads, mail, night, own, people, read,
-    rules, session, software, tokens, write,
+    apple, apps, backups, exam, faults, gate, groups, imports, ipad_rules, ipads, mail, night, own, people,
+    read, rules, session, software, tokens, write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
@@ -401,6 +401,16 @@ fn people_api() -> Vec<Route> {
             .says("Personen und Geräte in eine Klasse aufnehmen", "Put people and devices into a class"),
         delete(People, "/api/v1/groups/{id}/members", groups::remove_members)
             .says("Personen und Geräte aus einer Klasse nehmen", "Take people and devices out of a class"),
+        get(Devices, "/api/v1/faults", faults::list)
+            .says("Alle gemeldeten Störungen", "All faults that were reported")
+            .gives::<Vec<inventory::Fault>>(),
+        post(Lessons, "/api/v1/faults", faults::report)
+            .says("Eine Störung melden", "Report a fault")
+            .creates::<faults::Reported>(),
+        put(Devices, "/api/v1/faults/{id}", faults::answer).says(
+            "Eine Störung übernehmen, schließen oder wieder öffnen",
+            "Take, close or open a fault again",
+        ),
         get(School, "/api/v1/backups", backups::read)
             .says("Gesicherte Stände, und was beim Sichern geschah", "Backups, and what became of them")
             .gives::<crate::backups::Backups>(),

@@ -20,11 +20,11 @@ use inventory::mdm::{
 use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
 use inventory::vault::Vault;
 use inventory::{
-    AppAssignmentId, Audience, BackupRunId, By, DeviceId, DhcpMode, EnrolmentId, EntryId, ExamId, Filter,
-    FilterId, GroupId, ImageId, ImportId, Interface, InterfaceKind, Inventory, InvitationId, IpadRuleId,
-    JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network, NetworkId, NewDevice,
-    NewList, NewToken, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId,
-    WaitingId, WishId, YouTube, clock,
+    AppAssignmentId, Audience, BackupRunId, By, DeviceId, DhcpMode, EnrolmentId, EntryId, ExamId, FaultId,
+    FaultKind, FaultState, Filter, FilterId, GroupId, ImageId, ImportId, Interface, InterfaceKind, Inventory,
+    InvitationId, IpadRuleId, JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network,
+    NetworkId, NewDevice, NewList, NewToken, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId,
+    TokenId, UnixMillis, UserId, WaitingId, WishId, YouTube, clock,
 };
 use ipados::catalogue::Setting;
 use ipados::rules::{Content, Preset};
@@ -89,6 +89,8 @@ pub(crate) struct School {
     pub(crate) software_wish: WishId,
     /// A link that enrols iPads.
     pub(crate) invitation: InvitationId,
+    /// A fault of a PC that nobody has taken.
+    pub(crate) fault: FaultId,
 }
 
 /// Puts a school into an empty inventory.
@@ -265,6 +267,7 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
     let (app, app_assignment) = apps(inventory, by).await?;
     let (program, software_wish) = programs::programs(inventory, by, room, device, busy).await?;
     backups(inventory, by).await?;
+    let fault = faults(inventory, by, room, devices.first().copied()).await?;
     Ok(School {
         device_import,
         filter,
@@ -283,6 +286,7 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
         program,
         software_wish,
         invitation,
+        fault,
         class,
         room,
         empty_room,
@@ -461,9 +465,13 @@ async fn lessons(
 /// A night in which most PCs of a room became ready.
 async fn night(inventory: &Inventory, by: By<'_>, room: RoomId, pcs: &[DeviceId]) -> Result<()> {
     let evenings = [true, true, true, true, true, false, false];
-    let plan = NightPlan { room, evenings, begins: 22 * 60, ends: 6 * 60, image: true, switch_off: true };
+    let local = inventory::lessons::local(by.at);
+    // The shift is over, or has not begun, at whatever hour the school is looked at.
+    let in_hours = |hours: i8| u16::from((local.hour() + hours).rem_euclid(24).unsigned_abs()) * 60;
+    let (begins, ends) = (in_hours(3), in_hours(11));
+    let plan = NightPlan { room, evenings, begins, ends, image: true, switch_off: true };
     inventory.set_night_plan(by, &plan).await?;
-    let evening = inventory::lessons::local(by.at).date();
+    let evening = local.date();
     let states = [
         NightState::SwitchedOff,
         NightState::Ready,
@@ -544,6 +552,18 @@ async fn exam(inventory: &Inventory, by: By<'_>, room: RoomId, pc: DeviceId) -> 
     ];
     inventory.note_sittings(By { actor: "gate", ..by }, &news).await?;
     Ok(exam)
+}
+
+/// One that is open, one that is taken and one that is mended.
+async fn faults(inventory: &Inventory, by: By<'_>, room: RoomId, pc: Option<DeviceId>) -> Result<FaultId> {
+    let hours = |n: i64, actor| By { actor, at: UnixMillis(by.at.0 - n * 3_600_000) };
+    let printer = inventory
+        .report_fault(hours(50, "admin"), room, None, FaultKind::Printer, "Papierstau <laut>")
+        .await?;
+    inventory.say_of_fault(hours(20, "admin"), printer, FaultState::Done, "Papier entfernt").await?;
+    let board = inventory.report_fault(hours(3, "admin"), room, None, FaultKind::Display, "").await?;
+    inventory.say_of_fault(hours(2, "admin"), board, FaultState::Taken, "Lampe ist bestellt").await?;
+    inventory.report_fault(hours(1, "admin"), room, pc, FaultKind::Pc, "geht nicht an").await
 }
 
 /// A backup of last night, and one that failed for lack of room.

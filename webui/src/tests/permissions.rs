@@ -36,6 +36,7 @@ pub(super) fn path(desk: &Desk, route: &Route) -> String {
         Some("rules") => school.lock.to_string(),
         Some("class" | "groups") => school.class.to_string(),
         Some("people") => school.pupil.to_string(),
+        Some("faults") => school.fault.to_string(),
         Some("backups") => crate::testing::sample::SNAPSHOT.to_owned(),
         Some("tokens") => school.token.to_string(),
         Some("invitations") => school.invitation.to_string(),

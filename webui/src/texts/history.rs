@@ -49,6 +49,7 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("ade_device", "iPad im Apple School Manager", "iPad in Apple School Manager"),
     ("software", "Programme eines PCs", "Programs of a PC"),
     ("backup", "Sicherung", "Backup"),
+    ("fault", "Störung", "Fault"),
     ("drill", "Probe einer Sicherung", "Trial of a backup"),
     ("restore", "Wiederherstellung", "Restore"),
 ];
@@ -102,6 +103,8 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("assigned", "zugewiesen", "assigned"),
     ("asked", "angefordert", "asked for"),
     ("running", "begonnen", "begun"),
+    ("open", "wieder offen", "open again"),
+    ("taken", "übernommen", "taken"),
     ("queued", "bekommt einen Befehl", "gets a command"),
     ("renewed", "Zertifikat erneuert", "certificate renewed"),
     ("wlan certificate", "WLAN-Zertifikat ausgestellt", "WLAN certificate issued"),
