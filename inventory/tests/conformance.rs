@@ -443,13 +443,25 @@ async fn a_room_has_a_night_shift_and_what_came_of_it_is_kept(open: Open) {
     let device = approved(&inventory, 1).await;
     let room = inventory.device(device).await.unwrap().unwrap().room.id;
     let evenings = [true, false, false, false, true, false, true];
-    let plan = NightPlan { room, evenings, begins: 1320, ends: 360, image: true, switch_off: false };
+    let plan =
+        NightPlan { room, evenings, begins: 1320, ends: 360, image: true, switch_off: false, rests_on: None };
     inventory.set_night_plan(BY, &NightPlan { begins: 1, ..plan.clone() }).await.unwrap();
     inventory.set_night_plan(BY, &plan).await.unwrap();
     assert_eq!(inventory.night_plans().await.unwrap().0, std::slice::from_ref(&plan));
     assert!(
         inventory.set_night_plan(BY, &NightPlan { room: RoomId::random(), ..plan.clone() }).await.is_err()
     );
+    let evening = jiff::civil::date(2026, 11, 23);
+    inventory.set_night_rest(BY, room, Some(evening)).await.unwrap();
+    // Saving the plan again changes nothing about the night that is left out.
+    inventory.set_night_plan(BY, &plan).await.unwrap();
+    assert_eq!(
+        inventory.night_plans().await.unwrap().0,
+        [NightPlan { rests_on: Some(evening), ..plan.clone() }]
+    );
+    inventory.set_night_rest(BY, room, None).await.unwrap();
+    assert_eq!(inventory.night_plans().await.unwrap().0, std::slice::from_ref(&plan));
+    assert!(inventory.set_night_rest(BY, RoomId::random(), None).await.is_err());
     inventory.set_night_plan(BY, &NightPlan { evenings: [false; 7], ..plan }).await.unwrap();
     assert_eq!(inventory.night_plans().await.unwrap().0, []);
 

@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::app::App;
-use crate::failure::Answer;
+use crate::app::{App, SignedIn};
+use crate::failure::{Answer, Failure};
 
 /// What came of a shift.
 #[derive(Serialize, JsonSchema)]
@@ -91,6 +91,16 @@ pub(crate) async fn latest(app: &App, devices: &[Device], notes: &[PcTonight]) -
     let mut rooms: Vec<NightRoom> = rooms.into_values().collect();
     rooms.iter_mut().for_each(|room| room.others.sort_by(|a, b| a.name.cmp(&b.name)));
     Ok(Some(Night { evening, running: plans.iter().any(runs), rooms }))
+}
+
+/// Has a room's shift leave out the night that runs, or else the next one; or not. Which night that is.
+pub(crate) async fn rest(app: &App, me: &SignedIn, room: RoomId, rest: bool) -> Answer<Option<Date>> {
+    let (plans, _) = app.inventory.night_plans().await?;
+    let plan = plans.iter().find(|plan| plan.room == room).ok_or(Failure::Gone)?;
+    let grid = app.inventory.grid().await?;
+    let evening = plan.coming(&grid, &lessons::local(clock::now())).filter(|_| rest);
+    app.inventory.set_night_rest(me.by(), room, evening).await?;
+    Ok(evening)
 }
 
 /// What came of a night in one line.

@@ -230,6 +230,7 @@ fn page_routes() -> Vec<Route> {
         get(Devices, "/night", night::show),
         get(Devices, "/drift", drift::show),
         post(Devices, "/rooms/{id}/night", night::save),
+        post(Devices, "/rooms/{id}/night/rest", night::rest),
         post(Devices, "/rooms/{id}/delete", rooms::delete),
         get(Devices, "/images", images::show),
         get(Devices, "/images/{id}/delete", images::confirm_delete),

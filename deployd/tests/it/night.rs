@@ -18,6 +18,7 @@ fn now_in(school: &School) -> NightPlan {
         ends: (minute + 180) % day,
         image: true,
         switch_off: true,
+        rests_on: None,
     }
 }
 

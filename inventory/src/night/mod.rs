@@ -28,6 +28,9 @@ pub struct NightPlan {
     pub image: bool,
     /// PCs that are as they should be are switched off, if nobody is signed in.
     pub switch_off: bool,
+    /// The evening on which it does not begin, because somebody said so.
+    #[schemars(with = "Option<String>")]
+    pub rests_on: Option<Date>,
 }
 
 /// A shift that runs.
@@ -153,8 +156,18 @@ impl NightPlan {
     pub fn tonight(&self, grid: &Grid, now: &Zoned) -> Option<Tonight> {
         let days = [Some(now.date()), now.date().yesterday().ok()];
         let at = UnixMillis(now.timestamp().as_millisecond());
-        let mut shifts = days.into_iter().flatten().filter_map(|evening| self.shift(grid, evening, now));
+        let days = days.into_iter().flatten().filter(|evening| Some(*evening) != self.rests_on);
+        let mut shifts = days.filter_map(|evening| self.shift(grid, evening, now));
         shifts.find(|shift| (shift.begins..shift.ends).contains(&at))
+    }
+
+    /// The evening of the shift that runs now, or of the next one, whether it rests or not.
+    #[must_use]
+    pub fn coming(&self, grid: &Grid, now: &Zoned) -> Option<Date> {
+        let at = UnixMillis(now.timestamp().as_millisecond());
+        let days = (-1..=7).filter_map(|days: i64| now.date().checked_add(days.days()).ok());
+        let mut shifts = days.filter_map(|evening| self.shift(grid, evening, now));
+        shifts.find(|shift| at < shift.ends).map(|shift| shift.evening)
     }
 
     fn shift(&self, grid: &Grid, evening: Date, now: &Zoned) -> Option<Tonight> {

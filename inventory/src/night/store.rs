@@ -9,7 +9,7 @@ use crate::changes::record;
 use crate::db::{in_transaction, on_pool};
 use crate::{Answer, By, DeviceId, Error, Inventory, Result, RoomId, UnixMillis};
 
-type PlanRow = (Uuid, i64, i64, i64, i64, i64);
+type PlanRow = (Uuid, i64, i64, i64, i64, i64, Option<String>);
 type NoteRow = (Uuid, String, String, i64, i64);
 
 impl Inventory {
@@ -20,7 +20,7 @@ impl Inventory {
     pub fn night_plans(&self) -> Answer<'_, (Vec<NightPlan>, Vec<Error>)> {
         Box::pin(async move {
             let rows: Vec<PlanRow> = on_pool!(self, pool => sqlx::query_as(
-                "SELECT room_id, evenings, begins, ends, image, switch_off FROM night_plans ORDER BY room_id")
+                "SELECT room_id, evenings, begins, ends, image, switch_off, rests_on FROM night_plans ORDER BY room_id")
                 .fetch_all(pool).await)
             .map_err(Error::db("list the plans of the night shift"))?;
             let (mut plans, mut problems) = (Vec::with_capacity(rows.len()), Vec::new());
@@ -31,7 +31,7 @@ impl Inventory {
         })
     }
 
-    /// Saves what a room has a night shift for; without an evening it has none any more.
+    /// Saves what a room has a night shift for; without an evening it has none any more. The night that it leaves out stays.
     ///
     /// # Errors
     /// The room does not exist, or the database failed.
@@ -41,16 +41,36 @@ impl Inventory {
                 (0..).zip(plan.evenings).filter(|(_, wanted)| *wanted).map(|(day, _)| 1_i64 << day);
             let evenings: i64 = evenings.sum();
             in_transaction!(self, "save a plan of the night shift", tx => {
-                sqlx::query("DELETE FROM night_plans WHERE room_id = $1").bind(plan.room.0)
-                    .execute(&mut *tx).await.map_err(Error::db("forget a plan of the night shift"))?;
-                if evenings != 0 {
+                if evenings == 0 {
+                    sqlx::query("DELETE FROM night_plans WHERE room_id = $1").bind(plan.room.0)
+                        .execute(&mut *tx).await.map_err(Error::db("forget a plan of the night shift"))?;
+                } else {
                     sqlx::query(
-                        "INSERT INTO night_plans (room_id, evenings, begins, ends, image, switch_off) VALUES ($1, $2, $3, $4, $5, $6)")
+                        "INSERT INTO night_plans (room_id, evenings, begins, ends, image, switch_off) VALUES ($1, $2, $3, $4, $5, $6)
+                         ON CONFLICT (room_id) DO UPDATE SET evenings = excluded.evenings, begins = excluded.begins,
+                             ends = excluded.ends, image = excluded.image, switch_off = excluded.switch_off")
                         .bind(plan.room.0).bind(evenings).bind(i64::from(plan.begins)).bind(i64::from(plan.ends))
                         .bind(i64::from(plan.image)).bind(i64::from(plan.switch_off))
                         .execute(&mut *tx).await.map_err(Error::reference("save a plan of the night shift"))?;
                 }
                 record!(tx, by, "night", plan.room, "changed")?;
+                Ok(())
+            })
+        })
+    }
+
+    /// Has a room's shift leave out the one that begins on that day, or no night.
+    ///
+    /// # Errors
+    /// The room has no night shift, or the database failed.
+    pub fn set_night_rest<'a>(&'a self, by: By<'a>, room: RoomId, evening: Option<Date>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            in_transaction!(self, "have a night left out", tx => {
+                let done = sqlx::query("UPDATE night_plans SET rests_on = $1 WHERE room_id = $2")
+                    .bind(evening.map(|evening| evening.to_string())).bind(room.0)
+                    .execute(&mut *tx).await.map_err(Error::db("have a night left out"))?;
+                Error::unless_found(done.rows_affected(), "night shift of room", room)?;
+                record!(tx, by, "night", room, if evening.is_some() { "left out" } else { "not left out" })?;
                 Ok(())
             })
         })
@@ -105,7 +125,7 @@ impl Inventory {
     }
 }
 
-fn plan((room, evenings, begins, ends, image, switch_off): PlanRow) -> Result<NightPlan> {
+fn plan((room, evenings, begins, ends, image, switch_off, rests_on): PlanRow) -> Result<NightPlan> {
     let bad = Error::row("night_plans", room);
     let minute = |minute: i64| u16::try_from(minute).ok().filter(|minute| *minute <= 24 * 60);
     let (Some(begins), Some(ends)) = (minute(begins), minute(ends)) else {
@@ -119,6 +139,10 @@ fn plan((room, evenings, begins, ends, image, switch_off): PlanRow) -> Result<Ni
         ends,
         image: image != 0,
         switch_off: switch_off != 0,
+        rests_on: rests_on
+            .map(|day| day.parse())
+            .transpose()
+            .map_err(|_| bad("the night it leaves out is no date".into()))?,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::lessons::{Lesson, SpecialDays};
 fn plan() -> NightPlan {
     let evenings = [true, true, true, true, true, false, false];
     let room = RoomId::random();
-    NightPlan { room, evenings, begins: 22 * 60, ends: 6 * 60, image: true, switch_off: true }
+    NightPlan { room, evenings, begins: 22 * 60, ends: 6 * 60, image: true, switch_off: true, rests_on: None }
 }
 
 fn zone() -> TimeZone {
@@ -47,6 +47,26 @@ fn a_shift_begins_in_the_evening_and_ends_before_the_first_lesson() {
         lessons: Vec::new(),
     }];
     assert_eq!(minutes(plan().tonight(&grid, &zoned("2026-11-24T23:00:00"))), Some(8 * 60));
+}
+
+#[test]
+fn a_night_that_is_left_out_is_named_while_it_is_still_to_come() {
+    let rests = NightPlan { rests_on: Some(Date::constant(2026, 11, 23)), ..plan() };
+    let tonight = |at: &str| rests.tonight(&Grid::default(), &zoned(at)).map(|shift| shift.evening);
+    assert_eq!(tonight("2026-11-23T23:00:00"), None);
+    assert_eq!(tonight("2026-11-24T03:00:00"), None, "its morning is left out as well");
+    assert_eq!(tonight("2026-11-24T23:00:00"), Some(Date::constant(2026, 11, 24)));
+    let coming = |at: &str| rests.coming(&Grid::default(), &zoned(at)).map(|day| day.to_string());
+    for (at, evening) in [
+        ("2026-11-23T12:00:00", "2026-11-23"),
+        ("2026-11-24T03:00:00", "2026-11-23"),
+        ("2026-11-24T06:00:00", "2026-11-24"),
+        ("2026-11-28T12:00:00", "2026-11-30"),
+    ] {
+        assert_eq!(coming(at).as_deref(), Some(evening), "{at}");
+    }
+    let never = NightPlan { evenings: [false; 7], ..plan() };
+    assert_eq!(never.coming(&Grid::default(), &zoned("2026-11-23T12:00:00")), None);
 }
 
 #[test]

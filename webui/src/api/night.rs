@@ -60,7 +60,24 @@ pub(crate) async fn save(
         }
     }
     let PlanBody { evenings, begins, ends, image, switch_off } = body;
-    let plan = NightPlan { room, evenings, begins, ends, image, switch_off };
+    let plan = NightPlan { room, evenings, begins, ends, image, switch_off, rests_on: None };
     app.inventory.set_night_plan(me.by(), &plan).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether the night that runs, or else the next one, is left out.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RestBody {
+    rest: bool,
+}
+
+pub(crate) async fn rest(
+    State(app): State<App>,
+    Extension(me): Me,
+    Id(room): Id<RoomId>,
+    Body(body): Body<RestBody>,
+) -> Answer<StatusCode> {
+    night::rest(&app, &me, room, body.rest).await?;
     Ok(StatusCode::NO_CONTENT)
 }

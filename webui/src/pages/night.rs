@@ -59,6 +59,8 @@ pub(crate) struct PlanForm {
     pub(crate) switch_off: bool,
     /// In a few words.
     pub(crate) about: String,
+    /// The night that runs or comes next, and whether it is left out.
+    pub(crate) coming: Option<(String, bool)>,
 }
 
 /// `GET /night`
@@ -72,6 +74,7 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let (heading, report) =
         latest.map_or_else(|| (t.night_none.to_owned(), Vec::new()), |night| report(visit.lang, night));
     let (plans, _) = app.inventory.night_plans().await?;
+    let (grid, local) = (app.inventory.grid().await?, inventory::lessons::local(inventory::clock::now()));
     let rooms = app.inventory.rooms().await?.into_iter().map(|room| {
         let plan = plans.iter().find(|plan| plan.room == room.id);
         let form = plan.cloned().unwrap_or_else(|| proposed(room.id));
@@ -79,14 +82,24 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
             (1..).zip(form.evenings).filter(|(_, wanted)| *wanted).map(|(n, _)| n).collect();
         let names = t.weekdays().into_iter().filter(|(n, _)| evenings.contains(n)).map(|(_, name)| name);
         let names: Vec<&str> = names.collect();
+        let coming = plan.and_then(|plan| {
+            let evening = plan.coming(&grid, &local)?;
+            Some((evening.strftime("%d.%m.").to_string(), plan.rests_on == Some(evening)))
+        });
         PlanForm {
             id: room.id.to_string(),
             name: room.name,
             about: match plan {
-                Some(_) => format!("{} {}–{}", names.join(" "), hour(form.begins), hour(form.ends)),
+                Some(_) => {
+                    let rests = coming.as_ref().filter(|(_, rests)| *rests);
+                    let rests = rests.map(|(evening, _)| format!(" · {}", t.night_rests(evening)));
+                    let hours = format!("{}–{}", hour(form.begins), hour(form.ends));
+                    format!("{} {hours}{}", names.join(" "), rests.unwrap_or_default())
+                }
                 None => t.night_not.to_owned(),
             },
             evenings,
+            coming,
             begins: hour(form.begins),
             ends: hour(form.ends),
             image: form.image,
@@ -128,6 +141,7 @@ pub(crate) async fn save(
             ends: lessons::minute("ends", form.text("ends"))?,
             image: form.given("image").is_some(),
             switch_off: form.given("switch_off").is_some(),
+            rests_on: None,
         };
         app.inventory.set_night_plan(me.by(), &plan).await?;
         Ok::<_, Failure>(Texts::of(visit.lang).said_saved.to_owned())
@@ -135,10 +149,22 @@ pub(crate) async fn save(
     visit.go_done("/night", saved.await)
 }
 
+/// `POST /rooms/{id}/night/rest`: `rest` (`1`: the night that runs or comes next is left out; without, it is not).
+pub(crate) async fn rest(
+    State(app): State<App>,
+    axum::Extension(me): Me,
+    visit: Visit,
+    Id(room): Id<RoomId>,
+    form: Fields,
+) -> Answer {
+    let done = night::rest(&app, &me, room, form.given("rest").is_some()).await;
+    visit.go_done("/night", done.map(|_| Texts::of(visit.lang).said_saved.to_owned()))
+}
+
 /// What most schools want.
 fn proposed(room: RoomId) -> NightPlan {
     let evenings = [true, true, true, true, true, false, false];
-    NightPlan { room, evenings, begins: 22 * 60, ends: 6 * 60, image: true, switch_off: true }
+    NightPlan { room, evenings, begins: 22 * 60, ends: 6 * 60, image: true, switch_off: true, rests_on: None }
 }
 
 fn past_night(t: &Texts, past: &PastNight) -> (String, Bar) {

@@ -118,6 +118,10 @@ fn device_api() -> Vec<Route> {
             .gives::<List<NightPlan>>(),
         put(Devices, "/api/v1/rooms/{id}/night", night::save)
             .says("Die Nachtschicht eines Raums festlegen", "Set the night shift of a room"),
+        put(Devices, "/api/v1/rooms/{id}/night/rest", night::rest).says(
+            "Die laufende oder nächste Nacht in einem Raum auslassen, oder doch nicht",
+            "Leave out the night that runs or comes next in a room, or not",
+        ),
         delete(Devices, "/api/v1/rooms/{id}", write::delete_room)
             .says("Einen leeren Raum löschen", "Delete an empty room"),
         delete(Devices, "/api/v1/images/{id}", write::delete_image)

@@ -469,7 +469,7 @@ async fn night(inventory: &Inventory, by: By<'_>, room: RoomId, pcs: &[DeviceId]
     // The shift is over, or has not begun, at whatever hour the school is looked at.
     let in_hours = |hours: i8| u16::from((local.hour() + hours).rem_euclid(24).unsigned_abs()) * 60;
     let (begins, ends) = (in_hours(3), in_hours(11));
-    let plan = NightPlan { room, evenings, begins, ends, image: true, switch_off: true };
+    let plan = NightPlan { room, evenings, begins, ends, image: true, switch_off: true, rests_on: None };
     inventory.set_night_plan(by, &plan).await?;
     let evening = local.date();
     let states = [

@@ -377,6 +377,12 @@ async fn a_night_is_told_room_by_room_with_what_to_do_and_planned() {
     let evenings = [true, false, false, false, false, false, true];
     assert_eq!((saved.evenings, saved.begins, saved.ends), (evenings, 21 * 60 + 30, 23 * 60));
     assert_eq!((saved.image, saved.switch_off), (true, false));
+    let rest = format!("{path}/rest");
+    desk.post(&rest, &[("rest", "1")]).await;
+    let page = desk.get("/night").await.body;
+    assert!(page.contains(" · in der Nacht vom ") && page.contains("doch nicht auslassen"), "{page}");
+    assert!(desk.inventory.night_plans().await.unwrap().0.iter().any(|plan| plan.rests_on.is_some()));
+    desk.post(&rest, &[]).await;
     desk.post(&path, &[("begins", "halb neun"), ("ends", "23:00"), ("day", "2")]).await;
     assert_eq!(desk.inventory.night_plans().await.unwrap().0, plans, "that is no time");
     desk.post(&path, &[("begins", "21:30"), ("ends", "23:00")]).await;

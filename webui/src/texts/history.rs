@@ -105,6 +105,8 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("running", "begonnen", "begun"),
     ("open", "wieder offen", "open again"),
     ("taken", "übernommen", "taken"),
+    ("left out", "lässt eine Nacht aus", "leaves out a night"),
+    ("not left out", "lässt doch keine Nacht aus", "leaves out no night after all"),
     ("queued", "bekommt einen Befehl", "gets a command"),
     ("renewed", "Zertifikat erneuert", "certificate renewed"),
     ("wlan certificate", "WLAN-Zertifikat ausgestellt", "WLAN certificate issued"),

@@ -748,6 +748,30 @@ impl Texts {
     }
 
     /// What a change of the log did to what. A word that is new to us is shown as it is.
+    /// That a night is left out.
+    pub(crate) fn night_rests(&self, evening: &str) -> String {
+        match self.lang {
+            Lang::De => format!("in der Nacht vom {evening} nicht"),
+            Lang::En => format!("not in the night of {evening}"),
+        }
+    }
+
+    /// Leave a night out.
+    pub(crate) fn night_rest(&self, evening: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Die Nacht vom {evening} auslassen"),
+            Lang::En => format!("Leave out the night of {evening}"),
+        }
+    }
+
+    /// Do not leave it out after all.
+    pub(crate) fn night_rest_not(&self, evening: &str) -> String {
+        match self.lang {
+            Lang::De => format!("Die Nacht vom {evening} doch nicht auslassen"),
+            Lang::En => format!("Do not leave out the night of {evening} after all"),
+        }
+    }
+
     /// That so many changes of people would be gone.
     pub(crate) fn backup_loses(&self, changes: usize) -> String {
         match (self.lang, changes) {
