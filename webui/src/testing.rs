@@ -31,6 +31,37 @@ pub(crate) struct Desk {
     _dir: TempDir,
 }
 
+/// The sample school with an admin who is signed in, made once for all desks of a test.
+struct Model {
+    dir: TempDir,
+    school: sample::School,
+    token: String,
+}
+
+static MODEL: tokio::sync::OnceCell<Model> = tokio::sync::OnceCell::const_new();
+/// The database of the model.
+const COPY: &str = "copy.db";
+
+impl Model {
+    async fn make() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/t.db", dir.path().display());
+        let inventory = Inventory::open(&url).await.unwrap();
+        let keys = dir.path().join("keys");
+        Authority::ensure(&keys, "Testschule").unwrap();
+        let school = sample::fill(&inventory, &Vault::open(&keys).unwrap()).await.unwrap();
+        let by = By { actor: "init", at: clock::now() };
+        let hash = password::hash(PASSWORD).unwrap();
+        let admin = inventory.create_user(by, "admin", &hash, Role::SchoolAdmin).await.unwrap();
+        let token = session::fresh_token();
+        let ends = by.at.plus_secs(session::SESSION_SECS);
+        inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
+        inventory.export(&url, &dir.path().join(COPY)).await.unwrap();
+        inventory.close().await;
+        Self { dir, school, token }
+    }
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Got {
@@ -63,20 +94,20 @@ impl Desk {
 
     /// One with another configuration.
     pub(crate) async fn with(config: Config) -> Self {
+        let model = MODEL.get_or_init(Model::make).await;
         let dir = tempfile::tempdir().unwrap();
-        let inventory = Inventory::open(&format!("sqlite://{}/t.db", dir.path().display())).await.unwrap();
         let portal = Some("netz.schule.example".to_owned().try_into().unwrap());
         let site = Site { data_dir: dir.path().to_owned(), portal, ..Site::default() };
+        std::fs::copy(model.dir.path().join(COPY), dir.path().join("t.db")).unwrap();
+        std::fs::create_dir(site.keys_dir()).unwrap();
+        for key in std::fs::read_dir(model.dir.path().join("keys")).unwrap().map(Result::unwrap) {
+            std::fs::copy(key.path(), site.keys_dir().join(key.file_name())).unwrap();
+        }
+        let inventory = Inventory::open(&format!("sqlite://{}/t.db", dir.path().display())).await.unwrap();
         let vault = Vault::open(&site.keys_dir()).unwrap();
-        let school = sample::fill(&inventory, &vault).await.unwrap();
-        let by = By { actor: "init", at: clock::now() };
-        let hash = password::hash(PASSWORD).unwrap();
-        let admin = inventory.create_user(by, "admin", &hash, Role::SchoolAdmin).await.unwrap();
-        let token = session::fresh_token();
-        let ends = by.at.plus_secs(session::SESSION_SECS);
-        inventory.create_session(by, admin, &session::token_hash(&token), ends).await.unwrap();
+        let (school, token) = (model.school, &model.token);
         let (live, following) = Live::follow(inventory.clone()).await.unwrap();
-        let authority = Authority::ensure(&site.keys_dir(), "Testschule").unwrap();
+        let authority = Authority::open(&site.keys_dir()).unwrap();
         let pem = authority.pem().to_owned();
         let app = App::new(&site, &config, inventory.clone(), live, vault, pem).unwrap();
         let router = routes::router(app.clone());

@@ -32,6 +32,7 @@ use serde_json::{Value, json};
 
 /// Ids of what was put in.
 #[allow(dead_code, reason = "the example shows the school and needs no ids")]
+#[derive(Clone, Copy)]
 pub(crate) struct School {
     /// A room with devices.
     pub(crate) room: RoomId,
