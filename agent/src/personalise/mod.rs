@@ -19,8 +19,8 @@ use images::used::FsKind;
 
 pub use unit::{CONFIG_DIR, files as agent_files};
 
-use crate::software::NOTES_DIR;
 use crate::sys::LoopDevice;
+use crate::system::NOTES_DIR;
 use mounted::{Access, Mounted};
 use tree::Tree;
 use windows::Windows;

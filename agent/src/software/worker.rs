@@ -9,7 +9,6 @@ use software::protocol::{Order, Reply, Rules, Status};
 use software::run::{Outcome, Phase, Run};
 
 use super::notes::{Note, Notes};
-use super::process::command;
 use super::step::{self, carry_out};
 use super::{Pc, facts, say};
 use crate::client::{Client, ClientError};
@@ -21,7 +20,7 @@ use crate::resident::{ResidentError, connected, pause};
 /// # Errors
 /// See [`ResidentError`]; a server that does not answer is none.
 pub fn run() -> Result<(), ResidentError> {
-    let (_, client) = connected()?;
+    let client = connected()?;
     let pc = Pc::this();
     let state = pc.state.display().to_string();
     let mut worker = Worker::new(pc, client).map_err(|source| ResidentError::File { path: state, source })?;
@@ -209,16 +208,14 @@ impl Worker {
 
     /// Restarts or switches off. Nothing else begins meanwhile.
     fn leave(&mut self, how: Restart) {
-        let (what, command) = match how {
-            Restart::SwitchingOff { .. } => ("switch off", &self.pc.switch_off),
-            _ => ("restart", &self.pc.restart),
-        };
+        let off = matches!(how, Restart::SwitchingOff { .. });
+        let what = if off { "switch off" } else { "restart" };
         // Somebody may have come since the server was told that nobody is there.
         if self.pc.conditions().signed_in {
             say(&format!("it does not {what}: somebody is signed in"));
             return;
         }
-        match tell(command) {
+        match if off { self.pc.switch_off_now() } else { self.pc.restart_now() } {
             Ok(()) => self.restart = how,
             Err(error) => say(&format!("the PC does not {what}: {error}")),
         }
@@ -227,12 +224,6 @@ impl Worker {
 
 fn look(pc: &Pc, rules: &Rules) -> io::Result<Observed> {
     Ok(rules.observe(Pc::kind().0, &facts::collect(pc, &rules.questions())?))
-}
-
-fn tell(words: &[String]) -> io::Result<()> {
-    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let status = command(program).args(arguments).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program}: {status}"))) }
 }
 
 /// How long a question may stay open; the server answers before.
