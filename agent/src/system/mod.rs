@@ -9,6 +9,13 @@
 //! | `say`, `announce`                                 | for people                                                      |
 //! | `called`                                          | what the program does there besides                              |
 
+/// The service's name on Windows.
+pub const WINDOWS_SERVICE: &str = "HausmeisterAgent";
+/// The agent's folder on Windows, below `%ProgramFiles%` and below `%ProgramData%`.
+pub const WINDOWS_FOLDER: &str = "Hausmeister";
+/// Where a PC's own notes lie below the latter; a copied system has none.
+pub const WINDOWS_NOTES: &str = "software";
+
 #[cfg(unix)]
 mod linux;
 mod output;

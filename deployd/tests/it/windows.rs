@@ -19,7 +19,7 @@ use agent::machine::write_identity;
 use images::blockdev::FileDev;
 use images::protocol::{Hello, HelloReply, RunsIn};
 use inventory::software::PcSoftware;
-use inventory::{Audience, DeviceId};
+use inventory::{Audience, DeviceId, Power};
 use serde_json::{Value, json};
 
 use crate::support::{School, by};
@@ -43,7 +43,7 @@ impl Drop for Running {
 impl Drop for WindowsPc {
     fn drop(&mut self) {
         // With it everything ends that runs in this prefix.
-        let _ = self.inside(&["wineserver", "-k", "-w"]).output();
+        self.ends();
     }
 }
 
@@ -101,6 +101,11 @@ impl WindowsPc {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let mut command = self.inside(&["wine64", r"Z:\src\target\windows\agent.exe", what]);
         Running(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+
+    /// The PC goes off: everything ends that runs in this prefix.
+    fn ends(&self) {
+        let _ = self.inside(&["wineserver", "-k", "-w"]).output();
     }
 
     fn wine(&self, words: &[&str]) -> String {
@@ -280,7 +285,7 @@ fn an_agent_that_was_killed_takes_its_installer_along_and_goes_on() {
     let turn = pc.turn(&school, "the interruption is told", |turn| matches!(turn.outcome, Outcome::Failed(_)));
     let Outcome::Failed(report) = turn.outcome else { panic!("{turn:?}") };
     assert_eq!((report.failure, report.attempts), (Failure::Interrupted, 1));
-    assert_eq!(fs::read_to_string(pc.drive("counted")).unwrap(), "x\n", "it ran once");
+    assert_eq!(fs::read_to_string(pc.drive("counted")).unwrap(), "x\r\n", "it ran once");
 
     // A version that installs.
     let mut better = msi_package(&school, "1.0.1", NEW);
@@ -295,10 +300,28 @@ fn a_restart_is_wanted_and_waits_for_whoever_is_signed_in() {
     let pc = WindowsPc::deployed(&school, "r204-pc01");
     add(&school, command("1", "exit 3010"));
     wish(&school, &WANTED);
-    let _agent = pc.agent("software");
+    let agent = pc.agent("software");
     pc.turn(&school, "a restart is wanted", |turn| turn.outcome == Outcome::RestartPending);
-    let signed_in = pc.reported(&school).unwrap().signed_in;
-    panic!("signed in: {signed_in}\n{}", pc.said());
+    // Whoever runs Wine is signed in.
+    assert!(pc.reported(&school).unwrap().signed_in);
+    assert_eq!(school.block(school.inventory.ask_power(by(), &[pc.device], Power::Off)).unwrap(), 1);
+    pc.within("it was told to switch off", || pc.said().contains("it does not switch off: somebody is signed in"));
+    assert!(!pc.said().contains("nobody is signed in"), "{}", pc.said());
+
+    // A new start within the same boot does not take it for done.
+    drop(agent);
+    let again = pc.agent("software");
+    let before = pc.reported(&school).unwrap().reported_at;
+    pc.within("it speaks again", || pc.reported(&school).unwrap().reported_at > before);
+    assert_eq!(pc.turn(&school, "it waits", |_| true).outcome, Outcome::RestartPending);
+
+    // After the next one it looks, and finds nothing.
+    drop(again);
+    pc.ends();
+    let _later = pc.agent("software");
+    let turn = pc.turn(&school, "it has looked", |turn| matches!(turn.outcome, Outcome::Failed(_)));
+    let Outcome::Failed(report) = turn.outcome else { panic!("{turn:?}") };
+    assert_eq!(report.failure, Failure::NotThere);
 }
 
 #[test]
@@ -307,11 +330,20 @@ fn the_service_is_started_by_the_service_control_manager_and_reports_what_it_run
     let pc = WindowsPc::deployed(&school, "r204-pc01");
     let path = r"Z:\src\target\windows\agent.exe service";
     pc.wine(&["sc", "create", "HausmeisterAgent", "binPath=", path, "start=", "auto"]);
-    pc.wine(&["net", "start", "HausmeisterAgent"]);
+    // The next start of the system starts it. The system stays for as long as somebody runs in it.
+    pc.ends();
+    let somebody = pc.inside(&["wine64", "ping", "-n", "1000", "127.0.0.1"]).stdout(Stdio::null()).spawn().unwrap();
+    let _somebody = Running(somebody);
     let observed = || school.block(school.inventory.device(pc.device)).unwrap().unwrap().observed;
-    pc.within("it reports", || observed().runs_in.as_deref() == Some("installed_system"));
+    pc.within("it reports", || observed().os.is_some());
     pc.within("both of its parts speak", || pc.reported(&school).is_some());
+    let seen = observed();
+    assert_eq!(seen.runs_in.as_deref(), Some("installed_system"));
+    // What Wine says it is.
+    assert!(seen.os.as_deref().unwrap().starts_with("Windows 10"), "{seen:?}");
+    assert!(seen.kernel.as_deref().unwrap().starts_with("10.0.19"), "{seen:?}");
     let log = pc.drive("ProgramData/Hausmeister/agent.log");
-    pc.within("it says so", || fs::read_to_string(&log).unwrap_or_default().contains("the server knows this PC"));
-    panic!("{:?} {}", observed(), fs::read_to_string(&log).unwrap());
+    pc.within("it says so", || {
+        fs::read_to_string(&log).unwrap_or_default().contains("the server knows this PC; it is called")
+    });
 }

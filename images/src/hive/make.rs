@@ -55,7 +55,7 @@ impl Hive {
             return Err(HiveError::TooLong(value.data.len()));
         }
         let cell = match self.value_cell(key, name) {
-            Ok(cell) if self.value(key, name)? == *value => return Ok(drop(cell)),
+            Ok(_) if self.value(key, name)? == *value => return Ok(()),
             Ok(cell) => cell,
             Err(HiveError::Missing(_)) => self.make_value(key, name)?,
             Err(error) => return Err(error),

@@ -45,6 +45,10 @@ impl DriverSource for Drivers {
             .collect())
     }
 
+    fn agent(&self) -> Result<Vec<u8>, String> {
+        if self.0 == ["no agent"] { Err("it has none".into()) } else { Ok(b"MZ the agent".to_vec()) }
+    }
+
     fn open(&self, path: &str) -> Result<Box<dyn Read>, String> {
         let text = format!("<{}>", path.strip_prefix("of/net").ok_or("not there")?);
         Ok(Box::new(io::Cursor::new(

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use images::protocol::Report;
 use images::reserved;
 
+use super::WINDOWS_FOLDER;
 use crate::identity::Identity;
 use disk::PhysicalDrive;
 pub use files::{free_bytes, private_file, private_folder, put_in_place};
@@ -29,7 +30,6 @@ pub use log::say;
 pub use pc::Pc;
 pub use process::{Ended, Process};
 use registry::{machine_number, machine_text};
-pub use service::SERVICE;
 
 /// What the program does as a service. `None` if the words mean something else.
 pub fn called(words: &[&str]) -> Option<ExitCode> {
@@ -42,7 +42,7 @@ pub const COMMANDS: &str = "service";
 /// `%ProgramData%\Hausmeister`: where the deploy left what the agent needs, and where it keeps what is its own.
 pub fn config_dir() -> PathBuf {
     let data = std::env::var_os("ProgramData").unwrap_or_else(|| r"C:\ProgramData".into());
-    Path::new(&data).join("Hausmeister")
+    Path::new(&data).join(WINDOWS_FOLDER)
 }
 
 /// The identity that a deploy left in the reserved place of a fixed disk.

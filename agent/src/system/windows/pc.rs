@@ -10,6 +10,7 @@ use software::run::Conditions;
 use windows_registry::LOCAL_MACHINE;
 
 use super::{config_dir, programs, raw, say};
+use crate::system::WINDOWS_NOTES;
 
 /// The PC as programs are installed on it.
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ impl Pc {
     /// The PC that this program runs on.
     pub fn this() -> Pc {
         Pc {
-            state: config_dir().join(NOTES),
+            state: config_dir().join(WINDOWS_NOTES),
             cache: config_dir().join("cache"),
             command_time_max: Duration::from_secs(8 * 3600),
         }
@@ -118,7 +119,5 @@ fn boot() -> io::Result<String> {
     Ok(name)
 }
 
-/// Where a PC's own notes lie below the agent's folder; a copied system has none.
-const NOTES: &str = "software";
 const BOOT: &str = r"SOFTWARE\Hausmeister\Boot";
 const BOOT_NAME: &str = "Id";

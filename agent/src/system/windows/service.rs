@@ -13,18 +13,17 @@ use windows_service::service::{
 use windows_service::service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle};
 use windows_service::{define_windows_service, service_dispatcher};
 
+use super::registry::machine_number;
 use super::{config_dir, log, private_folder, say};
 use crate::resident::{self, ResidentError};
+use crate::system::WINDOWS_SERVICE;
 use crate::{clock, software};
-
-/// The service's name, as the deploy registers it.
-pub const SERVICE: &str = "HausmeisterAgent";
 
 define_windows_service!(entry, serve);
 
 /// Hands the process to the service control manager until it stops the service.
 pub(super) fn run() -> ExitCode {
-    match service_dispatcher::start(SERVICE, entry) {
+    match service_dispatcher::start(WINDOWS_SERVICE, entry) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("only the service control manager starts the service: {error}"));
@@ -53,7 +52,7 @@ fn serve_until_stopped() -> windows_service::Result<()> {
         ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
         _ => ServiceControlHandlerResult::NotImplemented,
     };
-    let handle = service_control_handler::register(SERVICE, handler)?;
+    let handle = service_control_handler::register(WINDOWS_SERVICE, handler)?;
     say(&format!("version {} starts", env!("CARGO_PKG_VERSION")));
     state(handle, ServiceState::Running)?;
     work_until(&stopped);
@@ -64,9 +63,20 @@ fn serve_until_stopped() -> windows_service::Result<()> {
 
 fn work_until(stopped: &Receiver<()>) {
     thread::spawn(|| again_and_again(resident::run));
-    thread::spawn(|| again_and_again(software::run));
+    thread::spawn(|| {
+        wait_for_setup();
+        again_and_again(software::run);
+    });
     // The handler lives as long as the process.
     let _ = stopped.recv();
+}
+
+/// Nothing is installed while Windows is still being set up: after `sysprep`, services start before that is done.
+fn wait_for_setup() {
+    let is_on = |name: &str| machine_number(r"SYSTEM\Setup", name).is_some_and(|on| on != 0);
+    while is_on("SystemSetupInProgress") || is_on("OOBEInProgress") {
+        clock::wait(SETUP_LOOK);
+    }
 }
 
 /// What is missing may come: a disk that is found late, a file that somebody puts back.
@@ -96,4 +106,5 @@ fn state(handle: ServiceStatusHandle, current_state: ServiceState) -> windows_se
     })
 }
 
+const SETUP_LOOK: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
