@@ -62,11 +62,14 @@ fn told(path: &str, error: &io::Error) -> String {
 ///
 /// # Errors
 /// The registry is of another kind than is known. Nothing of `system` may be used then.
-pub(super) fn register(system: &mut Hive, set: &str) -> Result<(), HiveError> {
+pub(super) fn register(system: &mut Hive, set: &str, language: Option<&str>) -> Result<(), HiveError> {
     let key = format!(r"{set}\Services\{WINDOWS_SERVICE}");
     system.make_key(&key)?;
     let program = format!("\"%ProgramFiles%\\{WINDOWS_FOLDER}\\{PROGRAM}\" service");
-    let about = "Meldet diesen PC beim Schulserver und hält seine Programme auf dem Stand.";
+    let about = match language {
+        Some("en-US" | "en-GB") => "Reports this PC to the school's server and keeps its programs up to date.",
+        _ => "Meldet diesen PC beim Schulserver und hält seine Programme auf dem Stand.",
+    };
     for (name, value) in [
         // SERVICE_WIN32_OWN_PROCESS, SERVICE_AUTO_START, SERVICE_ERROR_NORMAL.
         ("Type", Value::of_number(0x10)),

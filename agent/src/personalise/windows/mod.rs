@@ -73,7 +73,7 @@ impl<'t> Windows<'t> {
         }
         let agent = agent::lay_down(self.tree, architecture, settings, drivers).and_then(|()| {
             let mut with_service = system.clone();
-            agent::register(&mut with_service, &set).map_err(|error| error.to_string())?;
+            agent::register(&mut with_service, &set, language(&system, &set)).map_err(|error| error.to_string())?;
             system = with_service;
             Ok(())
         });
