@@ -40,7 +40,12 @@ fn read(formatted: &[u8], texts: &[u8]) -> System {
         clean(&String::from_utf8_lossy(bytes))
     };
     let uuid = formatted.get(8..24).and_then(|bytes| bytes.first_chunk::<16>());
-    System { vendor: text(4), product: text(5), serial: text(7), uuid: uuid.map(uuid_text).unwrap_or_default() }
+    System {
+        vendor: text(4),
+        product: text(5),
+        serial: text(7),
+        uuid: uuid.map(uuid_text).unwrap_or_default(),
+    }
 }
 
 /// The first three fields are little-endian (section 7.2.1). All zeros and all ones mean that there is none.
@@ -80,7 +85,9 @@ mod tests {
         table.extend([0; 20]);
         table.extend(b"Phoenix\0\0");
         table.extend([1, 27, 1, 0, 1, 2, 0, 3]);
-        table.extend([0x44, 0x45, 0x4c, 0x4c, 0x42, 0, 0x10, 0x35, 0x80, 0x54, 0xb4, 0xc0, 0x4f, 0x4a, 0x4d, 0x32]);
+        table.extend([
+            0x44, 0x45, 0x4c, 0x4c, 0x42, 0, 0x10, 0x35, 0x80, 0x54, 0xb4, 0xc0, 0x4f, 0x4a, 0x4d, 0x32,
+        ]);
         table.extend([6, 0, 0]);
         table.extend(b"FUJITSU\0ESPRIMO  Q558\0YM4R001234 \0\0");
         let system = system(&table).unwrap();

@@ -43,7 +43,8 @@ mod tests {
         let log = dir.path().join("log");
         assert!(tail(&log).is_err());
         let text = format!("{}\r\nFehler 1603: Müll\r\n", "x".repeat(40_001));
-        let wide: Vec<u8> = [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let wide: Vec<u8> =
+            [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
         for bytes in [wide, text.into_bytes()] {
             std::fs::write(&log, bytes).unwrap();
             let said = tail(&log).unwrap().text();

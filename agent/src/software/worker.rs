@@ -65,6 +65,8 @@ pub struct Worker {
     observed: Observed,
     looked_at: Instant,
     restart: Restart,
+    /// It was said that the restart waits.
+    waits: bool,
 }
 
 /// Whether the PC has to be restarted before anything else begins.
@@ -97,6 +99,7 @@ impl Worker {
             observed,
             looked_at: clock::now(),
             restart: Restart::NotWanted,
+            waits: false,
         })
     }
 
@@ -199,9 +202,16 @@ impl Worker {
                 false
             }
         };
-        if !is_due || self.pc.conditions().signed_in {
+        if !is_due {
             return;
         }
+        if self.pc.conditions().signed_in {
+            if !std::mem::replace(&mut self.waits, true) {
+                say("a program needs a restart, which waits until nobody is signed in");
+            }
+            return;
+        }
+        self.waits = false;
         say("a program needs a restart, and nobody is signed in");
         self.leave(Restart::Told { at: now });
     }

@@ -304,7 +304,10 @@ fn a_windows_that_was_prepared_with_sysprep_finds_its_answers() {
     let (_, volume) = deployed(&target);
     let text = String::from_utf8(cat(&volume, "Windows/Panther/unattend.xml")).unwrap();
     assert!(text.contains("<ComputerName>r204-pc07</ComputerName>"), "{text}");
-    assert_eq!(cat(&volume, "Windows/System32/config/SYSTEM"), SYSTEM);
+    let key = r"ControlSet002\Control\ComputerName\ComputerName";
+    assert_eq!(value(&target, &volume, "SYSTEM", key, "ComputerName"), "REFERENZ");
+    let service = r"ControlSet002\Services\HausmeisterAgent";
+    assert_eq!(value(&target, &volume, "SYSTEM", service, "ObjectName"), "LocalSystem");
     let rights = rights(&target, &volume, "Windows/Panther/unattend.xml");
     assert!(
         !rights.contains(USERS) && !rights.contains(EVERYBODY),

@@ -3,7 +3,8 @@
 //! A new key gets the access rights of the key above it, which it shares, and its time: nothing here knows another.
 
 use super::{
-    Hive, HiveError, Key, LONGEST_DATA_AT, NAME_IS_NARROW_KEY, NAME_IS_NARROW_VALUE, Value, damaged, same_name,
+    Hive, HiveError, Key, LONGEST_DATA_AT, NAME_IS_NARROW_KEY, NAME_IS_NARROW_VALUE, Value, damaged,
+    same_name,
 };
 use crate::le::put;
 
@@ -168,9 +169,9 @@ fn entry(kind: [u8; 2], key: u32, name: &str) -> Vec<u8> {
     let mut bytes = key.to_le_bytes().to_vec();
     match &kind {
         b"lh" => {
-            let hash = in_capitals(name).iter().fold(0u32, |hash, unit| {
-                hash.wrapping_mul(37).wrapping_add(u32::from(*unit))
-            });
+            let hash = in_capitals(name)
+                .iter()
+                .fold(0u32, |hash, unit| hash.wrapping_mul(37).wrapping_add(u32::from(*unit)));
             bytes.extend(hash.to_le_bytes());
         }
         b"lf" => {
@@ -201,7 +202,10 @@ fn in_capitals(name: &str) -> Vec<u16> {
 /// The length of a name that is written with one byte for each character.
 fn plain_length(name: &str) -> Result<u16, HiveError> {
     let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    u16::try_from(name.len()).ok().filter(|length| plain && *length <= 255).ok_or(HiveError::TooLong(name.len()))
+    u16::try_from(name.len())
+        .ok()
+        .filter(|length| plain && *length <= 255)
+        .ok_or(HiveError::TooLong(name.len()))
 }
 
 /// Where a key's name begins.

@@ -67,7 +67,9 @@ pub(super) fn register(system: &mut Hive, set: &str, language: Option<&str>) -> 
     system.make_key(&key)?;
     let program = format!("\"%ProgramFiles%\\{WINDOWS_FOLDER}\\{PROGRAM}\" service");
     let about = match language {
-        Some("en-US" | "en-GB") => "Reports this PC to the school's server and keeps its programs up to date.",
+        Some("en-US" | "en-GB") => {
+            "Reports this PC to the school's server and keeps its programs up to date."
+        }
         _ => "Meldet diesen PC beim Schulserver und hält seine Programme auf dem Stand.",
     };
     for (name, value) in [

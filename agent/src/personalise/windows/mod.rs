@@ -22,8 +22,8 @@ use std::io;
 
 use images::hive::{HIVE_BYTES_MAX, Hive, HiveError};
 
-use super::{DriverSource, Settings};
 use super::tree::Tree;
+use super::{DriverSource, Settings};
 pub(super) use security::Rights;
 use unattend::Answers;
 
@@ -73,7 +73,8 @@ impl<'t> Windows<'t> {
         }
         let agent = agent::lay_down(self.tree, architecture, settings, drivers).and_then(|()| {
             let mut with_service = system.clone();
-            agent::register(&mut with_service, &set, language(&system, &set)).map_err(|error| error.to_string())?;
+            agent::register(&mut with_service, &set, language(&system, &set))
+                .map_err(|error| error.to_string())?;
             system = with_service;
             Ok(())
         });

@@ -71,7 +71,9 @@ impl Pc {
         }
         for upgrade in &questions.related {
             let products = raw::related_products(upgrade.as_str())?;
-            facts.related.insert(upgrade.clone(), products.iter().filter_map(|code| code.parse().ok()).collect());
+            facts
+                .related
+                .insert(upgrade.clone(), products.iter().filter_map(|code| code.parse().ok()).collect());
         }
         Ok(facts)
     }
@@ -110,7 +112,8 @@ impl Pc {
 }
 
 fn boot() -> io::Result<String> {
-    let key = LOCAL_MACHINE.options().read().write().create().volatile().open(BOOT).map_err(io::Error::other)?;
+    let key =
+        LOCAL_MACHINE.options().read().write().create().volatile().open(BOOT).map_err(io::Error::other)?;
     if let Ok(known) = key.get_string(BOOT_NAME) {
         return Ok(known);
     }

@@ -176,7 +176,9 @@ pub(super) fn resume(child: &Child) -> io::Result<()> {
 pub(super) fn somebody_is_signed_in() -> io::Result<bool> {
     let (mut list, mut count) = (null_mut::<WTS_SESSION_INFOW>(), 0);
     // SAFETY: the call writes a pointer and a count.
-    checked(unsafe { WTSEnumerateSessionsW(WTS_CURRENT_SERVER_HANDLE, 0, 1, &raw mut list, &raw mut count) })?;
+    checked(unsafe {
+        WTSEnumerateSessionsW(WTS_CURRENT_SERVER_HANDLE, 0, 1, &raw mut list, &raw mut count)
+    })?;
     // SAFETY: so many entries lie there until they are given back below.
     let sessions = unsafe { std::slice::from_raw_parts(list, count as usize) };
     let found = sessions.iter().any(|session| has_user(session.SessionId));
@@ -258,9 +260,8 @@ pub(super) fn firmware_table() -> Vec<u8> {
     let length = unsafe { GetSystemFirmwareTable(RSMB, 0, null_mut(), 0) };
     let mut table = vec![0u8; length.min(FIRMWARE_BYTES_MAX) as usize];
     // SAFETY: the call writes at most so many bytes as it is told.
-    let written = unsafe {
-        GetSystemFirmwareTable(RSMB, 0, table.as_mut_ptr().cast(), length.min(FIRMWARE_BYTES_MAX))
-    };
+    let written =
+        unsafe { GetSystemFirmwareTable(RSMB, 0, table.as_mut_ptr().cast(), length.min(FIRMWARE_BYTES_MAX)) };
     table.truncate(written as usize);
     table
 }
@@ -351,9 +352,8 @@ pub(super) fn file_version(file: &Path) -> Option<[u16; 4]> {
     }
     let (root, mut found, mut found_bytes) = (wide("\\"), null_mut(), 0);
     // SAFETY: the block is what the call above wrote; a pointer into it and a length are written.
-    let known = unsafe {
-        VerQueryValueW(block.as_ptr().cast(), root.as_ptr(), &raw mut found, &raw mut found_bytes)
-    };
+    let known =
+        unsafe { VerQueryValueW(block.as_ptr().cast(), root.as_ptr(), &raw mut found, &raw mut found_bytes) };
     if known == 0 || found.is_null() || found_bytes < size_of::<VS_FIXEDFILEINFO>() {
         return None;
     }
@@ -382,7 +382,12 @@ pub(super) fn related_products(upgrade: &str) -> io::Result<Vec<String>> {
 }
 
 /// Asks a device something and returns the bytes of its answer.
-pub(super) fn ask_device(device: &File, code: u32, question: &[u8], answer_max: usize) -> io::Result<Vec<u8>> {
+pub(super) fn ask_device(
+    device: &File,
+    code: u32,
+    question: &[u8],
+    answer_max: usize,
+) -> io::Result<Vec<u8>> {
     let mut answer = vec![0u8; answer_max];
     let mut length = 0;
     // SAFETY: as many bytes are read and at most as many written as the call is told; the handle is open.
