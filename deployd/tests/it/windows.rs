@@ -151,11 +151,16 @@ impl WindowsPc {
         }
     }
 
-    /// Processes that run with this in their command line.
+    /// Processes of this PC that run with this in their command line.
     fn processes_with(&self, text: &str) -> usize {
-        let of = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let all = fs::read_dir("/proc").unwrap().flatten().map(of);
-        all.filter(|line| String::from_utf8_lossy(line).replace('\0', " ").contains(text)).count()
+        let name = self.dir.path().file_name().unwrap().to_str().unwrap();
+        let read = |folder: &Path, file: &str| {
+            String::from_utf8_lossy(&fs::read(folder.join(file)).unwrap_or_default()).replace('\0', " ")
+        };
+        let is_one = |entry: &fs::DirEntry| {
+            read(&entry.path(), "cmdline").contains(text) && read(&entry.path(), "environ").contains(name)
+        };
+        fs::read_dir("/proc").unwrap().flatten().filter(is_one).count()
     }
 }
 
