@@ -2,6 +2,7 @@
 #
 #   make demo     a school in a box: virtual PCs boot, are approved, imaged and start their own system
 #   make test     every test, the demo among them
+#   make windows-agent   the agent for Windows PCs, and the Wine that the tests start it with; without it everything else works
 #   make bench    our speed beside the peers', in one run; writes target/bench.json
 #   make lint     formatting and clippy
 #   make deps     the Debian packages that the others need (they call it themselves)
@@ -20,6 +21,7 @@ BIN        = target/$(PROFILE)
 COMMAND    = $(BIN)/hausmeister
 PACKAGES  := target/boot-packages
 BOOT      := target/boot
+WINDOWS   := target/windows
 DEMO_IMAGE := target/demo/debian.img
 # The rules that the tests hold the pages against; no part of the product.
 AXE       := axe-core-4.14.1
@@ -30,6 +32,8 @@ AXE_FILE  := target/axe.min.js
 PACKAGES_NEEDED := gcc libc6-dev pkg-config \
   cpio debian-archive-keyring dosfstools e2fsprogs gdisk kmod mmdebstrap mtools syslinux syslinux-common util-linux xz-utils zstd \
   iproute2 ovmf qemu-system-x86 procps
+# What the chroot is made with, and what the tests make MSI files with.
+windows-agent: PACKAGES_NEEDED := mmdebstrap debian-archive-keyring util-linux wixl
 # The demo's lesson: a phone's browser, its DHCP client, the gate; and its backups.
 demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc restic
 # Real clients and oracles for the tests; peers for the benchmarks.
@@ -40,15 +44,31 @@ test: WITH_TESTS := --tests
 test: PROFILE := checked
 bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf fdisk kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound
 
-.PHONY: demo test bench lint deps build boot image clean
+.PHONY: demo test bench lint deps build boot image windows-agent windows-agent-if-possible clean
 
 demo: build boot image
 	$(COMMAND) demo --boot-files $(BOOT) --image $(DEMO_IMAGE) --work-dir target/demo/run $(DEMO_FLAGS)
 
-# Every test, each in a process of its own; the demo is one of them. CI runs this.
-test: build boot image $(AXE_FILE)
+# Every test, each in a process of its own; the demo is one of them. CI runs this. Where the agent for Windows cannot be built, its tests
+# are left out, and the last lines say so.
+test: build windows-agent-if-possible boot image $(AXE_FILE)
 	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
-	HAUSMEISTER_BIN=$(CURDIR)/$(BIN) $(CARGO) nextest run --cargo-profile $(PROFILE) --locked --workspace
+	tests='all()'
+	[ -e $(WINDOWS)/agent.exe ] || tests='not test(/^windows::/) or not binary(it)'
+	HAUSMEISTER_BIN=$(CURDIR)/$(BIN) $(CARGO) nextest run --cargo-profile $(PROFILE) --locked --workspace -E "$$tests"
+	[ -e $(WINDOWS)/agent.exe ] || $(NO_WINDOWS_AGENT)
+
+# The agent for Windows. Debian 12 has neither a standard library for Windows that fits our compiler nor a Wine that can start the
+# result; both come from a chroot (see agent/windows/chroot.sh) that is made once. Cargo says what is to be built anew.
+windows-agent: deps
+	agent/windows/chroot.sh make $(WINDOWS)
+	agent/windows/build.sh $(WINDOWS)
+
+NO_WINDOWS_AGENT = { echo; echo "=== WARNING: what the agent for Windows is built with could not be had on this machine. Its tests"; \
+	  echo "=== under Wine WERE NOT RUN, and PCs with Windows get no agent."; echo; } >&2
+
+windows-agent-if-possible: build
+	if agent/windows/chroot.sh make $(WINDOWS); then agent/windows/build.sh $(WINDOWS); else rm -f $(WINDOWS)/agent.exe; $(NO_WINDOWS_AGENT); fi
 
 bench: build boot image
 	$(BUILD_AGENT) --example folder_pc
@@ -75,6 +95,7 @@ build: deps
 boot: build
 	images/fetch-boot-packages.sh $(PACKAGES)
 	$(COMMAND) boot-environment --packages $(PACKAGES) --agent $(AGENT) --out $(BOOT)
+	if [ -e $(WINDOWS)/agent.exe ]; then cp $(WINDOWS)/agent.exe $(BOOT)/windows-agent.exe; else rm -f $(BOOT)/windows-agent.exe; fi
 
 # The small Debian that the demo's PCs get.
 image: deps

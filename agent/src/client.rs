@@ -11,7 +11,7 @@ use images::manifest::MANIFEST_BYTES_MAX;
 use images::protocol::{
     Ask, CHUNKS_PER_FETCH, DRIVER_REPLY_BYTES_MAX, DriverAsk, DriverFetch, DriverReply, ErrorBody, Finish,
     HELLO, Hello, HelloReply, JOBS, JSON_BYTES_MAX, JobControl, Progress, REPORT, Referral, Report, Stay,
-    WORK, Work,
+    WINDOWS_AGENT_BYTES_MAX, WORK, Work,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -224,6 +224,15 @@ impl Client {
             200 => Ok(answer.into_body().into_reader()),
             _ => Err(no_file(answer)),
         }
+    }
+
+    /// The server's agent for Windows.
+    ///
+    /// # Errors
+    /// [`ClientError`]; status 404 when it has none.
+    pub fn windows_agent(&self, job: &str) -> Result<Vec<u8>> {
+        let url = format!("{}{}", self.server, path(job, "windows-agent")?);
+        read(self.agent.get(url).call(), WINDOWS_AGENT_BYTES_MAX)
     }
 
     /// Asks whether others still need what this PC has.

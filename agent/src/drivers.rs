@@ -101,6 +101,10 @@ impl DriverSource for ServerDrivers<'_> {
         let opened = self.line.ask(|client| client.driver(self.job, path));
         opened.map(|reader| Box::new(reader) as Box<dyn Read>).map_err(|error| error.to_string())
     }
+
+    fn agent(&self) -> Result<Vec<u8>, String> {
+        self.line.ask(|client| client.windows_agent(self.job)).map_err(|error| error.to_string())
+    }
 }
 
 #[cfg(test)]

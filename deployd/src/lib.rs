@@ -196,6 +196,7 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
         software_files: site.software_files(),
         drivers: Arc::new(drivers::Drivers::new(site.drivers_dir())),
         stop: stopping.clone(),
+        boot_dir: site.boot_dir(),
         store_dir: store_dir.clone(),
         reserve_bytes,
     });

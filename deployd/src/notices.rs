@@ -55,7 +55,10 @@ impl Notices {
         shortcomings: &[Shortcoming],
     ) {
         let place = format!("{}{AFTERWARDS}", image_place(image, version));
-        match shortcomings.first() {
+        // The others are about what is on the disk; an agent can come later.
+        let no_agent = |shortcoming: &&Shortcoming| matches!(shortcoming, Shortcoming::NoAgent { .. });
+        let told = shortcomings.iter().find(|shortcoming| !no_agent(shortcoming)).or(shortcomings.first());
+        match told {
             None => self.clear(&place).await,
             Some(Shortcoming::NotGrown { partition }) => {
                 let text = format!(
@@ -64,6 +67,14 @@ impl Notices {
                 );
                 let remedy = "in Windows, select the drive in diskpart and say \"extend filesystem\"; if it is so on every PC, run \
                               chkdsk /f on the reference PC and capture the image again";
+                self.raise(&place, &text, remedy).await;
+            }
+            Some(Shortcoming::NoAgent { partition }) => {
+                let text = format!(
+                    "image {image:?}, version {version}: on {pc} the Windows of partition {partition} got no agent; it reports nothing, \
+                     and no programs are installed on it"
+                );
+                let remedy = "on the server, run `make windows-agent` and `hausmeister init --boot-files`, then deploy the image again";
                 self.raise(&place, &text, remedy).await;
             }
             Some(Shortcoming::NotOpened { partition }) => {

@@ -19,8 +19,11 @@
 //! | [`hive`]     | registry files of an installed Windows (pure)                            |
 //! | [`drivers`]  | which Windows drivers a PC needs (pure)                                  |
 //! | [`protocol`] | the messages between agent and `deployd`                                 |
+//!
+//! The resident agent of a Windows uses the part that does not touch disks; what does is built for Linux alone.
 
 pub mod blockdev;
+#[cfg(unix)]
 pub mod bootenv;
 pub mod capture;
 pub mod chunk;
@@ -33,8 +36,10 @@ pub mod layout;
 mod le;
 pub mod manifest;
 pub mod protocol;
+#[cfg(unix)]
 pub mod published;
 pub mod reserved;
+#[cfg(unix)]
 pub mod store;
 pub mod swarm;
 pub mod table;

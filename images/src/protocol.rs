@@ -16,7 +16,7 @@ pub const WORK: &str = "/v1/work";
 /// A report of the installed system's resident agent.
 pub const REPORT: &str = "/v1/report";
 /// Prefix of everything that concerns one job:
-/// `/v1/jobs/{id}/{progress,manifest,chunks,batch,drivers,driver,missing,upload,publish,finish,stay}`.
+/// `/v1/jobs/{id}/{progress,manifest,chunks,batch,drivers,driver,windows-agent,missing,upload,publish,finish,stay}`.
 pub const JOBS: &str = "/v1/jobs";
 
 /// Most chunk hashes that one `chunks` request may name.
@@ -40,6 +40,10 @@ pub const DRIVER_FOLDERS_MAX: usize = 64;
 pub const DRIVER_FILES_MAX: usize = 8192;
 /// Largest answer to a `drivers` request in bytes.
 pub const DRIVER_REPLY_BYTES_MAX: usize = 2 << 20;
+/// Name of the agent for Windows among the boot files. `GET {JOBS}/{id}/windows-agent` is answered with it, or with status 404.
+pub const WINDOWS_AGENT: &str = "windows-agent.exe";
+/// Largest agent for Windows in bytes.
+pub const WINDOWS_AGENT_BYTES_MAX: usize = 32 << 20;
 /// Largest JSON body in bytes.
 pub const JSON_BYTES_MAX: usize = 256 << 10;
 
@@ -391,6 +395,11 @@ pub enum Finish {
 pub enum Shortcoming {
     /// An NTFS has its old size in its larger partition.
     NotGrown {
+        /// Number of the partition.
+        partition: u32,
+    },
+    /// A Windows has its name and its drivers, but no agent: nothing is installed on it, and it reports nothing.
+    NoAgent {
         /// Number of the partition.
         partition: u32,
     },

@@ -119,6 +119,15 @@ const NOTICES: &[(&str, &str)] = &[
          Referenz-PC chkdsk /f ausführen und das Image neu aufnehmen",
     ),
     (
+        "image {}, version {}: on {} the Windows of partition {} got no agent; it reports nothing, and no programs are installed on it",
+        "Abbild {}, Version {}: Auf {} hat das Windows von Partition {} keinen Agenten bekommen; es meldet nichts, und auf ihm werden \
+         keine Programme installiert",
+    ),
+    (
+        "on the server, run `make windows-agent` and `hausmeister init --boot-files`, then deploy the image again",
+        "Auf dem Server `make windows-agent` und `hausmeister init --boot-files` ausführen, dann das Abbild neu verteilen",
+    ),
+    (
         "image {}, version {}: on {} the NTFS of partition {} could not be opened; a Windows on it has the name of the reference PC",
         "Image {}, Version {}: Auf {} ließ sich das NTFS von Partition {} nicht öffnen; ein Windows darauf trägt den Namen des \
          Referenz-PCs",

@@ -4,6 +4,7 @@
 //! starting the worker again when it dies. All that can go wrong is in the worker.
 
 mod supervisor;
+mod time;
 mod worker;
 
 pub use supervisor::run as supervise;

@@ -27,7 +27,7 @@ pub fn run() -> ! {
     let screen = Screen::open(&cmdline);
     let server = cmdline.server.clone().unwrap_or_default();
     screen.change(|view| view.server = server.trim_start_matches("https://").to_owned());
-    if cmdline.time.is_some_and(clock::correct) {
+    if cmdline.time.is_some_and(super::time::correct) {
         screen.note("the clock was wrong and has been set to the server's");
     }
     let mut loader = Loader::for_running_kernel();

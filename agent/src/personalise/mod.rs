@@ -1,5 +1,5 @@
 //! Making a copied system this PC's own: file systems as large as their partitions, the host name, nothing that must
-//! differ from PC to PC, and the resident agent. A Windows gets its name and no agent: see [`windows`].
+//! differ from PC to PC, and the resident agent. For a Windows see [`windows`].
 //!
 //! The partition table is not on the disk yet, so partitions are reached through loop devices at their offsets. That goes
 //! for disks and for plain files alike.
@@ -19,8 +19,8 @@ use images::used::FsKind;
 
 pub use unit::{CONFIG_DIR, files as agent_files};
 
-use crate::software::NOTES_DIR;
 use crate::sys::LoopDevice;
+use crate::system::NOTES_DIR;
 use mounted::{Access, Mounted};
 use tree::Tree;
 use windows::Windows;
@@ -84,7 +84,7 @@ pub enum PersonaliseError {
     Hostname(String),
 }
 
-/// Where drivers for Windows come from.
+/// Where drivers and the agent for Windows come from.
 pub trait DriverSource {
     /// The folders that this PC needs for a Windows of this processor (`amd64`, `arm64`, `x86`).
     ///
@@ -97,6 +97,12 @@ pub trait DriverSource {
     /// # Errors
     /// Why it cannot be had, for people.
     fn open(&self, path: &str) -> Result<Box<dyn Read>, String>;
+
+    /// The agent for Windows.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for people.
+    fn agent(&self) -> Result<Vec<u8>, String>;
 }
 
 /// The systems that were found and personalised, by the numbers of their partitions.
@@ -141,9 +147,13 @@ pub fn run(
                 // Windows may still read what this kernel does not: a drive for data, or one that repairs.
                 match holds_windows(&device.path(), mount_point) {
                     Ok(true) => {
-                        let name =
+                        let (name, agent) =
                             personalise_windows(&device.path(), number, settings, drivers, mount_point)?;
                         systems.windows = Some((number, name));
+                        if let Err(why) = agent {
+                            let note = format!("the Windows of partition {number} gets no agent: {why}");
+                            systems.notes.push((Shortcoming::NoAgent { partition: number }, note));
+                        }
                     }
                     Ok(false) => {}
                     Err(error) => systems.notes.push((
@@ -202,19 +212,19 @@ fn holds_windows(device: &Path, mount_point: &Path) -> io::Result<bool> {
     found
 }
 
-/// Returns what the PC is called.
+/// Returns what the PC is called, and why it has no agent, if so.
 fn personalise_windows(
     device: &Path,
     number: u32,
     settings: &Settings,
     drivers: &dyn DriverSource,
     mount_point: &Path,
-) -> Result<String, PersonaliseError> {
+) -> Result<(String, Result<(), String>), PersonaliseError> {
     let failed = |source| PersonaliseError::Mount { number, source };
     let mounted = Mounted::at(device, mount_point, FsKind::Ntfs, Access::Write).map_err(failed)?;
     let tree = Tree::open(mount_point).map_err(failed)?;
     let windows = Windows::find(&tree).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    let written = windows.personalise(&settings.hostname, drivers);
+    let written = windows.personalise(settings, drivers);
     drop(tree);
     let name = written.map_err(|(path, source)| PersonaliseError::Write { number, path, source })?;
     mounted.unmount().map_err(failed)?;

@@ -1,15 +1,14 @@
 //! Files of packages: continued where they broke off, and of no use before their hash is right.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
 use software::package::{FileHash, Package, PackageFile};
 
 use super::{Pc, facts, say};
 use crate::client::{Client, ClientError};
+use crate::system;
 
 /// Why a file is not there.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +31,7 @@ pub(super) fn folder(pc: &Pc, package: &Package) -> PathBuf {
 /// Brings all files of a package into its folder.
 pub(super) fn fetch(pc: &Pc, client: &Client, package: &Package) -> Result<(), FetchError> {
     let folder = folder(pc, package);
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    system::private_folder(&folder)?;
     package.files.iter().try_for_each(|file| one(client, &folder, file))
 }
 
@@ -58,20 +57,17 @@ fn one(client: &Client, folder: &Path, file: &PackageFile) -> Result<(), FetchEr
             Ok(()) => break,
         }
     }
-    fs::rename(&part, &path)?;
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    Ok(system::put_in_place(&part, &path)?)
 }
 
 /// Fetches what is missing of a file, and looks whether it is the right one.
 fn go_on(client: &Client, folder: &Path, part: &Path, file: &PackageFile) -> Result<(), FetchError> {
-    let mut partial = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(part)?;
+    let mut partial = system::private_file(part)?;
     let mut have = partial.metadata()?.len();
     if have > file.size {
         have = 0;
     }
-    let room = statvfs(folder).map_err(io::Error::from)?;
-    let free = room.blocks_available().saturating_mul(room.fragment_size());
+    let free = system::free_bytes(folder)?;
     let needed = file.size.saturating_sub(have).saturating_add(SPARE_BYTES);
     if free < needed {
         return Err(FetchError::NoSpace { name: file.name.to_string(), missing: needed - free });
@@ -84,7 +80,10 @@ fn go_on(client: &Client, folder: &Path, part: &Path, file: &PackageFile) -> Res
         copy(&mut reader.take(file.size - from + 1), &mut partial)?;
     }
     partial.sync_all()?;
-    if partial.metadata()?.len() < file.size {
+    let came = partial.metadata()?.len();
+    // Windows neither moves nor removes a file that is open.
+    drop(partial);
+    if came < file.size {
         return Err(ClientError::Answer("the file ended early").into());
     }
     if !is_right(part, file) {

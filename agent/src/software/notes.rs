@@ -1,8 +1,7 @@
 //! What must outlive a loss of power: a file for each package with its step and journal, and the results that the server does not know.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -12,6 +11,7 @@ use software::protocol::{Order, RESULTS_MAX, StepResult};
 use software::run::Journal;
 
 use super::{entries, say};
+use crate::system;
 
 /// The folder.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Note {
 
 impl Notes {
     pub(super) fn open(dir: &Path) -> io::Result<Notes> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        system::private_folder(dir)?;
         Ok(Notes { dir: dir.to_owned() })
     }
 
@@ -86,11 +86,12 @@ impl Notes {
 
     fn write(&self, path: &Path, value: &impl Serialize) -> io::Result<()> {
         let new = self.dir.join(NEW);
-        let mut file = File::create(&new)?;
+        let mut file = system::private_file(&new)?;
+        file.set_len(0)?;
         file.write_all(&serde_json::to_vec(value).map_err(io::Error::other)?)?;
         file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(&self.dir)?.sync_all()
+        drop(file);
+        system::put_in_place(&new, path)
     }
 }
 

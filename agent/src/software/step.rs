@@ -1,9 +1,9 @@
 //! One step: carries out what [`Run`] says, and tells it what happened.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use software::package::{Facts, Found, Package, Upgrade};
@@ -11,9 +11,9 @@ use software::protocol::{Order, StepResult, questions};
 use software::run::{Command, Effect, Event, Outcome, Run, Tail};
 
 use super::notes::Notes;
-use super::process::{Ended, Process};
-use super::{Pc, facts, fetch, say};
+use super::{Pc, facts, fetch, log, say};
 use crate::client::Client;
+use crate::system::{self, Ended, Process};
 
 /// What came of a step.
 pub(super) struct Done {
@@ -34,7 +34,7 @@ pub(super) fn carry_out(
     order: &Order,
     run: Run,
 ) -> io::Result<Done> {
-    let step = Step { pc, client, order, process: None, facts: Facts::default() };
+    let step = Step { pc, client, order, process: None, log: PathBuf::new(), facts: Facts::default() };
     step.carry_out(notes, run)
 }
 
@@ -43,6 +43,8 @@ struct Step<'s> {
     client: &'s Client,
     order: &'s Order,
     process: Option<Process>,
+    /// Where the command that runs may write its log.
+    log: PathBuf,
     /// As they were looked at last.
     facts: Facts,
 }
@@ -103,30 +105,35 @@ impl Step<'_> {
             (Command::Install | Command::Upgrade, ..) => package.install.clone(),
         };
         let folder = fetch::folder(self.pc, package);
-        if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
+        if let Err(error) = system::private_folder(&folder) {
             return not_run(&error);
         }
         let (dir, log) = (folder.to_string_lossy(), folder.join(LOG));
         let words = argv.expand(&dir, &log.to_string_lossy());
         say(&format!("{} {}: {}", package.id, package.version, words.join(" ")));
+        // One of an earlier attempt says nothing about this one.
+        let _ = fs::remove_file(&log);
+        self.log = log;
         match Process::start(&words, &folder) {
-            Ok(process) => {
-                let process = self.process.insert(process);
-                match process.wait(time) {
-                    Ended::NotInTime => Event::TimedOut,
-                    Ended::Exited(code) => Event::Exited { code, tail: process.tail() },
-                }
-            }
+            Ok(process) => match self.process.insert(process).wait(time) {
+                Ended::NotInTime => Event::TimedOut,
+                Ended::Exited(code) => Event::Exited { code, tail: self.tail() },
+            },
             Err(error) => not_run(&error),
         }
     }
 
     fn kill(&mut self) -> Event {
-        let tail = self.process.as_mut().map(|process| {
+        if let Some(process) = &mut self.process {
             process.kill();
-            process.tail()
-        });
-        Event::Exited { code: None, tail: tail.unwrap_or_default() }
+        }
+        Event::Exited { code: None, tail: self.tail() }
+    }
+
+    /// What the command wrote last, or the end of its log: installers with a window write nothing else.
+    fn tail(&self) -> Tail {
+        let said = self.process.as_ref().map(Process::tail).unwrap_or_default();
+        if said.text().trim().is_empty() { log::tail(&self.log).unwrap_or(said) } else { said }
     }
 
     /// Writes the result down; what is as it should be is forgotten with its files.

@@ -9,7 +9,6 @@ use software::protocol::{Order, Reply, Rules, Status};
 use software::run::{Outcome, Phase, Run};
 
 use super::notes::{Note, Notes};
-use super::process::command;
 use super::step::{self, carry_out};
 use super::{Pc, facts, say};
 use crate::client::{Client, ClientError};
@@ -21,7 +20,7 @@ use crate::resident::{ResidentError, connected, pause};
 /// # Errors
 /// See [`ResidentError`]; a server that does not answer is none.
 pub fn run() -> Result<(), ResidentError> {
-    let (_, client) = connected()?;
+    let client = connected()?;
     let pc = Pc::this();
     let state = pc.state.display().to_string();
     let mut worker = Worker::new(pc, client).map_err(|source| ResidentError::File { path: state, source })?;
@@ -66,6 +65,8 @@ pub struct Worker {
     observed: Observed,
     looked_at: Instant,
     restart: Restart,
+    /// It was said that the restart waits.
+    waits: bool,
 }
 
 /// Whether the PC has to be restarted before anything else begins.
@@ -98,6 +99,7 @@ impl Worker {
             observed,
             looked_at: clock::now(),
             restart: Restart::NotWanted,
+            waits: false,
         })
     }
 
@@ -200,25 +202,30 @@ impl Worker {
                 false
             }
         };
-        if !is_due || self.pc.conditions().signed_in {
+        if !is_due {
             return;
         }
+        if self.pc.conditions().signed_in {
+            if !std::mem::replace(&mut self.waits, true) {
+                say("a program needs a restart, which waits until nobody is signed in");
+            }
+            return;
+        }
+        self.waits = false;
         say("a program needs a restart, and nobody is signed in");
         self.leave(Restart::Told { at: now });
     }
 
     /// Restarts or switches off. Nothing else begins meanwhile.
     fn leave(&mut self, how: Restart) {
-        let (what, command) = match how {
-            Restart::SwitchingOff { .. } => ("switch off", &self.pc.switch_off),
-            _ => ("restart", &self.pc.restart),
-        };
+        let off = matches!(how, Restart::SwitchingOff { .. });
+        let what = if off { "switch off" } else { "restart" };
         // Somebody may have come since the server was told that nobody is there.
         if self.pc.conditions().signed_in {
             say(&format!("it does not {what}: somebody is signed in"));
             return;
         }
-        match tell(command) {
+        match if off { self.pc.switch_off_now() } else { self.pc.restart_now() } {
             Ok(()) => self.restart = how,
             Err(error) => say(&format!("the PC does not {what}: {error}")),
         }
@@ -227,12 +234,6 @@ impl Worker {
 
 fn look(pc: &Pc, rules: &Rules) -> io::Result<Observed> {
     Ok(rules.observe(Pc::kind().0, &facts::collect(pc, &rules.questions())?))
-}
-
-fn tell(words: &[String]) -> io::Result<()> {
-    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let status = command(program).args(arguments).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program}: {status}"))) }
 }
 
 /// How long a question may stay open; the server answers before.

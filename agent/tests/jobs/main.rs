@@ -32,7 +32,7 @@ use images::blockdev::{BlockDev, FileDev};
 use images::manifest::{Identity as PartitionIdentity, Manifest, TableKind};
 use images::protocol::{Finish, Hardware, Hello, HelloReply, Job, Phase, RunsIn, Task, Work};
 use images::table::{self, Entry, Table};
-use server::{Faults, Server};
+use server::{Faults, Server, WINDOWS_AGENT};
 use uuid::Uuid;
 
 /// A PC whose disk is a file.

@@ -47,6 +47,8 @@ pub(crate) struct State {
     /// Files of the folder of drivers by their paths, all of them in one folder `net`.
     pub(crate) drivers: BTreeMap<String, Vec<u8>>,
     pub(crate) driver_asks: Vec<DriverAsk>,
+    /// There is no agent for Windows.
+    pub(crate) no_windows_agent: bool,
     chunk_requests: usize,
 }
 
@@ -236,6 +238,8 @@ fn answer(shared: &Shared, path: &str, body: &[u8], key: String) -> (u16, Vec<u8
             let fetch: DriverFetch = serde_json::from_slice(body).unwrap();
             (200, state.drivers[fetch.path.strip_prefix("net/").unwrap()].clone(), false)
         }
+        "windows-agent" if state.no_windows_agent => (404, Vec::new(), false),
+        "windows-agent" => (200, WINDOWS_AGENT.to_vec(), false),
         "missing" => {
             let hashes = Hash::list_from_bytes(body).unwrap();
             let mut bitmap = vec![0; hashes.len().div_ceil(8)];
@@ -323,3 +327,6 @@ impl ClientCertVerifier for AnyKey {
         rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
+
+/// What stands for the agent for Windows.
+pub(crate) const WINDOWS_AGENT: &[u8] = b"MZ the agent for Windows";

@@ -163,6 +163,18 @@ fn a_windows_comes_to_a_larger_disk_with_its_name_its_guids_and_its_boot_entry()
     assert_eq!(name(r"ControlSet002\Services\Tcpip\Parameters", "NV Hostname"), "r204-pc07");
     assert_eq!(name(r"ControlSet002\Services\Tcpip\Parameters", "Hostname"), "r204-pc07");
     assert_eq!(name(r"ControlSet001\Services\Tcpip\Parameters", "Hostname"), "REFERENZ");
+    let service = |name_of: &str| name(r"ControlSet002\Services\HausmeisterAgent", name_of);
+    assert_eq!(service("ImagePath"), r#""%ProgramFiles%\Hausmeister\hausmeister-agent.exe" service"#);
+    assert_eq!((service("ObjectName").as_str(), service("Start").as_str()), ("LocalSystem", "2"));
+    assert_eq!(cat(&volume, "Program Files/Hausmeister/hausmeister-agent.exe"), WINDOWS_AGENT);
+    assert_eq!(cat(&volume, "ProgramData/Hausmeister/ca.pem"), server.ca_pem);
+    assert_eq!(cat(&volume, "ProgramData/Hausmeister/server"), format!("{}\r\n", server.url).into_bytes());
+    let of = |path: &str| rights(&target, &volume, path);
+    assert!(of("Program Files/Hausmeister/hausmeister-agent.exe").ends_with(USERS_READ));
+    for path in ["ProgramData/Hausmeister", "ProgramData/Hausmeister/server"] {
+        let rights = of(path);
+        assert!(!rights.contains(USERS) && !rights.contains(EVERYBODY), "{path}: {rights}");
+    }
     assert_eq!(cat(&volume, "Windows/notepad.exe"), vec![0x4d; 70_000]);
 
     // From where it was to the recovery partition.
@@ -186,6 +198,18 @@ fn a_windows_comes_to_a_larger_disk_with_its_name_its_guids_and_its_boot_entry()
     assert!(entry.windows(file.len()).any(|w| w == file));
     let unique = Uuid::from_u128(ESP ^ 99).to_bytes_le();
     assert!(entry.windows(16).any(|w| w == unique), "the entry names the system partition by its GUID");
+}
+
+#[test]
+fn a_server_without_an_agent_for_windows_writes_the_windows_all_the_same() {
+    let server = Server::start();
+    server.state().no_windows_agent = true;
+    let target = deploy(&server, &windows("IMAGE_STATE_COMPLETE", SYSTEM), 64);
+    let Finish::Ok { shortcomings, .. } = last_finish(&server) else { panic!("{:?}", target.marks()) };
+    assert_eq!(shortcomings, [Shortcoming::NoAgent { partition: 3 }]);
+    let (_, volume) = deployed(&target);
+    let key = r"ControlSet002\Control\ComputerName\ComputerName";
+    assert_eq!(value(&target, &volume, "SYSTEM", key, "ComputerName"), "R204-PC07");
 }
 
 /// A reference PC with an MBR and one partition.
@@ -280,7 +304,10 @@ fn a_windows_that_was_prepared_with_sysprep_finds_its_answers() {
     let (_, volume) = deployed(&target);
     let text = String::from_utf8(cat(&volume, "Windows/Panther/unattend.xml")).unwrap();
     assert!(text.contains("<ComputerName>r204-pc07</ComputerName>"), "{text}");
-    assert_eq!(cat(&volume, "Windows/System32/config/SYSTEM"), SYSTEM);
+    let key = r"ControlSet002\Control\ComputerName\ComputerName";
+    assert_eq!(value(&target, &volume, "SYSTEM", key, "ComputerName"), "REFERENZ");
+    let service = r"ControlSet002\Services\HausmeisterAgent";
+    assert_eq!(value(&target, &volume, "SYSTEM", service, "ObjectName"), "LocalSystem");
     let rights = rights(&target, &volume, "Windows/Panther/unattend.xml");
     assert!(
         !rights.contains(USERS) && !rights.contains(EVERYBODY),

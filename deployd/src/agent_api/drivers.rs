@@ -1,4 +1,4 @@
-//! Drivers for the Windows that a PC was written with.
+//! Drivers and the agent for the Windows that a PC was written with.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
-use images::protocol::{DRIVER_IDS_MAX, DriverAsk, DriverFetch, DriverReply};
+use images::protocol::{DRIVER_IDS_MAX, DriverAsk, DriverFetch, DriverReply, WINDOWS_AGENT};
 use inventory::JobTask;
 
 use super::error::ApiError;
@@ -44,6 +44,19 @@ pub(super) async fn file(
     let path = blocking(move || drivers.place(&fetch.path)).await?.ok_or(ApiError::NoSuchFile)?;
     crate::ranged::file(&path, None).await.map_err(|error| {
         tracing::error!(file = %path.display(), "a file of a driver cannot be read: {error}");
+        ApiError::NoSuchFile
+    })
+}
+
+/// Sends the agent for Windows, if there is one.
+pub(super) async fn windows_agent(
+    State(api): State<Arc<Api>>,
+    own: OwnJob,
+) -> Result<Response<Body>, ApiError> {
+    is_deploy(&own)?;
+    let path = api.boot_dir.join(WINDOWS_AGENT);
+    crate::ranged::file(&path, None).await.map_err(|error| {
+        tracing::warn!(file = %path.display(), "a Windows gets no agent, which is not among the boot files: {error}");
         ApiError::NoSuchFile
     })
 }

@@ -11,6 +11,7 @@
 //! | `/v1/jobs/{id}/...` | the job belongs to this very device ([`OwnJob`])                            |
 //! | chunks, batch, manifest | it is a running deploy, and the chunk is part of its image              |
 //! | drivers, driver     | it is a running deploy, and the file lies in the folder of drivers          |
+//! | windows-agent       | it is a running deploy                                                      |
 //! | missing, upload, publish | it is a running capture                                                |
 //!
 //! Nothing is taken from a message that says who is speaking. An address, a MAC address or a serial number allows nothing.
@@ -73,6 +74,8 @@ pub(crate) struct Parts {
     /// Drivers for Windows.
     pub(crate) drivers: Arc<Drivers>,
     pub(crate) stop: Stop,
+    /// Folder of the boot files.
+    pub(crate) boot_dir: PathBuf,
     /// Folder of the image store.
     pub(crate) store_dir: PathBuf,
     /// Bytes that uploads leave free on the store's file system.
@@ -128,6 +131,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route(&job("batch"), post(swarm::batch))
         .route(&job("drivers"), post(drivers::matching))
         .route(&job("driver"), post(drivers::file))
+        .route(&job("windows-agent"), get(drivers::windows_agent))
         .route(&job("stay"), post(swarm::stay))
         .route(&job("missing"), post(capture::missing))
         .route(&job("upload"), post(capture::upload))

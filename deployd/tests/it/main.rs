@@ -25,3 +25,4 @@ mod upstream;
 mod upstream_place;
 mod waiting;
 mod wake;
+mod windows;

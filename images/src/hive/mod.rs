@@ -1,4 +1,4 @@
-//! Windows registry hives: reading values, and changing texts that are there.
+//! Windows registry hives: reading values, changing texts that are there, and making keys and values.
 //!
 //! Microsoft does not document the file. Source: Maxim Suhanov, "Windows registry file format specification"
 //! (github.com/msuhanov/regf). A hive is a *base block* of 4 KiB and *bins* of multiples of 4 KiB, which *cells* fill without
@@ -6,19 +6,20 @@
 //!
 //! | Cell | What it is                                       | Here                                        |
 //! |------|--------------------------------------------------|---------------------------------------------|
-//! | `nk` | a key                                            | read                                        |
-//! | `lf`, `lh`, `li`, `ri` | lists of keys                  | read                                        |
-//! | `vk` | a value                                          | read; length and place of its data written  |
+//! | `nk` | a key                                            | read, made                                  |
+//! | `lf`, `lh`, `li`, `ri` | lists of keys                  | read; a key entered                         |
+//! | `vk` | a value                                          | read, made                                  |
 //! | data | content of a value                               | read up to 16,344 bytes; written            |
 //! | `db` | content of a longer value, in pieces             | refused                                     |
-//! | `sk` | access rights                                    | neither                                     |
+//! | `sk` | access rights                                    | shared with the key above                   |
 //!
-//! What is not done: making keys or values, and applying transaction logs. A hive whose Windows did not finish writing
+//! What is not done: removing keys or values, and applying transaction logs. A hive whose Windows did not finish writing
 //! is refused with [`HiveError::Unfinished`]: its newest state stands in logs beside it.
 //!
 //! Everything in a file is hostile: bins and cells are walked once at the start, and what is later followed must be the
 //! beginning of a cell in use. There is nothing to loop in: a path is followed key by key, and lists name lists only once.
 
+mod make;
 mod space;
 
 use std::ops::Range;
@@ -76,6 +77,16 @@ pub struct Value {
 }
 
 impl Value {
+    /// A text of that kind.
+    pub fn of_text(kind: u32, text: &str) -> Value {
+        Value { kind, data: text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect() }
+    }
+
+    /// A number.
+    pub fn of_number(number: u32) -> Value {
+        Value { kind: REG_DWORD, data: number.to_le_bytes().to_vec() }
+    }
+
     /// The number of a [`REG_DWORD`].
     pub fn number(&self) -> Option<u32> {
         if self.kind == REG_DWORD && self.data.len() == 4 { u32_at(&self.data, 0) } else { None }
@@ -95,6 +106,8 @@ impl Value {
 pub const REG_SZ: u32 = 1;
 /// Text in which `%NAME%` stands for a variable of the environment.
 pub const REG_EXPAND_SZ: u32 = 2;
+/// Bytes that mean something to one program.
+pub const REG_BINARY: u32 = 3;
 /// A number of 32 bits.
 pub const REG_DWORD: u32 = 4;
 

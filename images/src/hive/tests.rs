@@ -144,3 +144,59 @@ proptest! {
         let _ = Hive::parse([b"regf".to_vec(), bytes].concat());
     }
 }
+
+const SERVICE: &str = r"ControlSet002\Services\HausmeisterAgent";
+
+#[test]
+fn a_key_with_values_is_made_and_everything_else_stays() {
+    let mut hive = system();
+    let before = hive.keys(r"ControlSet002\Services").unwrap();
+    hive.make_key(SERVICE).unwrap();
+    hive.make_key(SERVICE).unwrap();
+    let values = [
+        ("Start", Value::of_number(2)),
+        ("ImagePath", Value::of_text(REG_EXPAND_SZ, "\"%ProgramFiles%\\a.exe\" service")),
+        ("FailureActions", Value { kind: REG_BINARY, data: vec![7; 44] }),
+        ("Start", Value::of_number(3)),
+    ];
+    for (name, value) in &values {
+        hive.put_value(SERVICE, name, value).unwrap();
+    }
+    let again = Hive::parse(hive.to_bytes()).unwrap();
+    for (name, value) in values.iter().skip(1) {
+        assert_eq!(again.value(SERVICE, name).unwrap(), *value);
+    }
+    let mut expected = before;
+    expected.push("HausmeisterAgent".into());
+    expected.sort();
+    assert_eq!(again.keys(r"ControlSet002\Services").unwrap(), expected);
+    assert_eq!(text(&again, TCPIP, "Hostname"), "REFERENZ");
+    // The same again is no change.
+    let mut same = again.clone();
+    same.make_key(SERVICE).unwrap();
+    same.put_value(SERVICE, "Start", &Value::of_number(3)).unwrap();
+    assert!(same.changes().is_empty());
+    assert!(same.make_key(r"Nothing\x").is_err() && same.make_key("ü").is_err());
+}
+
+proptest! {
+    #[test]
+    fn keys_are_found_in_whatever_order_they_were_made(names in proptest::collection::btree_set("[a-zA-Z][a-zA-Z0-9_ ]{0,12}", 1..60)) {
+        let mut hive = system();
+        let mut names: Vec<String> = names.into_iter().collect();
+        names.sort_by_key(|name| blake3::hash(name.as_bytes()).to_hex().to_string());
+        for name in &names {
+            hive.make_key(&format!(r"Setup\{name}")).unwrap();
+            hive.put_value(&format!(r"Setup\{name}"), "Wert", &Value::of_text(REG_SZ, name)).unwrap();
+        }
+        let again = Hive::parse(hive.to_bytes()).unwrap();
+        let mut found: Vec<String> = again.keys("Setup").unwrap().iter().map(|n| n.to_uppercase()).collect();
+        let in_order = found.clone();
+        found.sort();
+        prop_assert_eq!(&found, &in_order);
+        for name in &names {
+            let found = again.value(&format!(r"Setup\{name}"), "Wert");
+            prop_assert!(found.is_ok());
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Making a copied Windows this PC's own, offline: its name, its answer file, where its drivers are.
+//! Making a copied Windows this PC's own, offline: its name, its answer file, where its drivers are, the resident agent.
 //!
 //! | The image was                        | known by (`State.ini`)                 | what is written                        |
 //! |--------------------------------------|----------------------------------------|----------------------------------------|
@@ -12,6 +12,7 @@
 //!
 //! What is not done: joining a domain, making a new machine SID (only sysprep can), changing `MachineGuid`.
 
+mod agent;
 mod drivers;
 mod name;
 mod security;
@@ -21,8 +22,8 @@ use std::io;
 
 use images::hive::{HIVE_BYTES_MAX, Hive, HiveError};
 
-use super::DriverSource;
 use super::tree::Tree;
+use super::{DriverSource, Settings};
 pub(super) use security::Rights;
 use unattend::Answers;
 
@@ -39,16 +40,17 @@ impl<'t> Windows<'t> {
         tree.spelled("Windows/System32/config/SYSTEM").map(|system_hive| Windows { tree, system_hive })
     }
 
-    /// Gives it the name of this PC and the drivers that this PC needs. Returns what it is called. May be repeated.
+    /// Gives it the name of this PC, the drivers that this PC needs, and the agent. Returns what it is called, and why it has no agent, if
+    /// so. May be repeated.
     ///
     /// # Errors
     /// The path that made trouble, and which.
     pub(super) fn personalise(
         &self,
-        hostname: &str,
+        settings: &Settings,
         drivers: &dyn DriverSource,
-    ) -> Result<String, (String, io::Error)> {
-        let name = name::computer_name(hostname);
+    ) -> Result<(String, Result<(), String>), (String, io::Error)> {
+        let name = name::computer_name(&settings.hostname);
         let at = |path: &str| {
             let path = path.to_owned();
             move |error: io::Error| (path, error)
@@ -68,8 +70,15 @@ impl<'t> Windows<'t> {
             })?;
         } else {
             rename(&mut system, &set, &name).map_err(|e| at(&self.system_hive)(io::Error::other(e)))?;
-            self.save(&self.system_hive, &system).map_err(at(&self.system_hive))?;
         }
+        let agent = agent::lay_down(self.tree, architecture, settings, drivers).and_then(|()| {
+            let mut with_service = system.clone();
+            agent::register(&mut with_service, &set, language(&system, &set))
+                .map_err(|error| error.to_string())?;
+            system = with_service;
+            Ok(())
+        });
+        self.save(&self.system_hive, &system).map_err(at(&self.system_hive))?;
         if !laid_down.is_empty() {
             let path = self.tree.spelled("Windows/System32/config/SOFTWARE");
             let path = path.unwrap_or_else(|| "Windows/System32/config/SOFTWARE".to_owned());
@@ -77,7 +86,7 @@ impl<'t> Windows<'t> {
             look_for_drivers(&mut software, &laid_down).map_err(|e| at(&path)(io::Error::other(e)))?;
             self.save(&path, &software).map_err(at(&path))?;
         }
-        Ok(name)
+        Ok((name, agent))
     }
 
     /// Whether the next start is the first one after sysprep.

@@ -45,6 +45,10 @@ impl DriverSource for Drivers {
             .collect())
     }
 
+    fn agent(&self) -> Result<Vec<u8>, String> {
+        Ok(b"MZ the agent".to_vec())
+    }
+
     fn open(&self, path: &str) -> Result<Box<dyn Read>, String> {
         let text = format!("<{}>", path.strip_prefix("of/net").ok_or("not there")?);
         Ok(Box::new(io::Cursor::new(
@@ -60,7 +64,33 @@ fn personalise(
 ) -> Result<String, String> {
     let tree = Tree::open(dir.path()).unwrap();
     let windows = Windows::find(&tree).expect("a Windows");
-    windows.personalise(hostname, &Drivers(drivers)).map_err(|(path, error)| format!("{path}: {error}"))
+    let settings = Settings {
+        hostname: hostname.into(),
+        server: "https://10.77.0.1:8443".into(),
+        ca_pem: b"-----BEGIN".to_vec(),
+        manifest: "ab".repeat(32),
+        binary: Vec::new(),
+    };
+    let done = windows.personalise(&settings, &Drivers(drivers));
+    let (name, agent) = done.map_err(|(path, error)| format!("{path}: {error}"))?;
+    assert_eq!(agent, Ok(()));
+    Ok(name)
+}
+
+#[test]
+fn a_prepared_windows_gets_its_agent_too_and_loses_the_notes_of_the_reference_pc() {
+    let dir = system("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE");
+    let notes = dir.path().join("ProgramData/Hausmeister/software");
+    fs::create_dir_all(&notes).unwrap();
+    fs::write(notes.join("step-hedy"), "{}").unwrap();
+    // Twice, since a job may be repeated.
+    personalise(&dir, "r204-pc07", &[]).unwrap();
+    personalise(&dir, "r204-pc07", &[]).unwrap();
+    let service = r"ControlSet002\Services\HausmeisterAgent";
+    assert_eq!(value(&dir, "SYSTEM", service, "ObjectName"), "LocalSystem");
+    assert_eq!(fs::read_dir(notes).unwrap().count(), 0);
+    let server = fs::read(dir.path().join("ProgramData/Hausmeister/server")).unwrap();
+    assert_eq!(server, b"https://10.77.0.1:8443\r\n");
 }
 
 fn value(dir: &tempfile::TempDir, hive: &str, key: &str, name: &str) -> String {
@@ -100,7 +130,9 @@ fn a_windows_that_was_prepared_with_sysprep_gets_an_answer_file() {
         text.contains("<ComputerName>r204-pc07</ComputerName>") && text.contains("SkipUserOOBE"),
         "{text}"
     );
-    assert_eq!(fs::read(dir.path().join("Windows/System32/config/SYSTEM")).unwrap(), SYSTEM);
+    // Windows takes the name from there.
+    let computer = value(&dir, "SYSTEM", r"ControlSet002\Control\ComputerName\ComputerName", "ComputerName");
+    assert_eq!(computer, "REFERENZ");
 }
 
 #[test]

@@ -1,12 +1,10 @@
 //! A command without a shell, with a mark in its environment, so that all it started can be ended with it.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -14,6 +12,7 @@ use nix::unistd::Pid;
 use software::run::Tail;
 
 use crate::clock;
+use crate::system::output::Output;
 
 /// What commands see; nothing of ours.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -31,17 +30,15 @@ pub(super) fn command(program: &str) -> Command {
 }
 
 /// A command that was started.
-pub(super) struct Process {
+pub struct Process {
     child: Child,
     /// What its environment and that of all it started have and no other.
     mark: String,
-    tail: Arc<Mutex<Tail>>,
-    /// Closed when nobody can write to the tail any more.
-    written: mpsc::Receiver<()>,
+    output: Output,
 }
 
 /// How a command ended.
-pub(super) enum Ended {
+pub enum Ended {
     /// With this code; without, by a signal.
     Exited(Option<i32>),
     /// Not in time; it still runs.
@@ -50,7 +47,10 @@ pub(super) enum Ended {
 
 impl Process {
     /// Starts words in a folder.
-    pub(super) fn start(words: &[String], dir: &Path) -> io::Result<Process> {
+    ///
+    /// # Errors
+    /// There is no such program, or it cannot be started.
+    pub fn start(words: &[String], dir: &Path) -> io::Result<Process> {
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (reader, writer) = io::pipe()?;
         let mark = format!("{:016x}", rand::random::<u64>());
@@ -62,15 +62,11 @@ impl Process {
             .stderr(writer)
             .process_group(0)
             .spawn()?;
-        let tail = Arc::new(Mutex::new(Tail::default()));
-        let (end, written) = mpsc::channel();
-        let into = tail.clone();
-        std::thread::spawn(move || read_into(reader, &into, end));
-        Ok(Process { child, mark: format!("{MARK}={mark}"), tail, written })
+        Ok(Process { child, mark: format!("{MARK}={mark}"), output: Output::read(reader) })
     }
 
     /// Waits for its end, so long at most.
-    pub(super) fn wait(&mut self, time: Duration) -> Ended {
+    pub fn wait(&mut self, time: Duration) -> Ended {
         let end = clock::now() + time;
         loop {
             match self.child.try_wait() {
@@ -83,7 +79,7 @@ impl Process {
     }
 
     /// Ends it and all that it started, also what left its group and session.
-    pub(super) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let end = clock::now() + KILLED_WITHIN;
         loop {
             let running = marked(&self.mark);
@@ -99,12 +95,9 @@ impl Process {
         }
     }
 
-    /// What it wrote last. Whoever it left behind may hold the pipe open: they are not waited for.
-    pub(super) fn tail(&self) -> Tail {
-        match self.written.recv_timeout(WRITTEN_WITHIN) {
-            Ok(()) | Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
-        }
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What it wrote last.
+    pub fn tail(&self) -> Tail {
+        self.output.tail()
     }
 }
 
@@ -119,26 +112,9 @@ fn marked(mark: &str) -> Vec<Pid> {
     ids.filter(is_marked).map(Pid::from_raw).collect()
 }
 
-/// `_end` tells by its end that there is nothing more to read.
-fn read_into(mut reader: io::PipeReader, tail: &Mutex<Tail>, _end: mpsc::Sender<()>) {
-    let mut buffer = [0; 4096];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) => {
-                let piece = buffer.get(..count).unwrap_or_default();
-                tail.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
-        }
-    }
-}
-
 const MARK: &str = "HAUSMEISTER_STEP";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
-const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
