@@ -4,6 +4,7 @@
 #   make test     every test, the demo among them
 #   make bench    our speed beside the peers', in one run; writes target/bench.json
 #   make lint     formatting and clippy
+#   make package  the Debian package, in target/package
 #   make deps     the Debian packages that the others need (they call it themselves)
 
 SHELL := /bin/bash
@@ -40,7 +41,10 @@ test: WITH_TESTS := --tests
 test: PROFILE := checked
 bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf fdisk kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound
 
-.PHONY: demo test bench lint deps build boot image clean
+# Which Debian packages the programs are linked against; what the units say.
+package: PACKAGES_NEEDED += binutils dpkg-dev systemd
+
+.PHONY: demo test bench lint deps build boot image package clean
 
 demo: build boot image
 	$(COMMAND) demo --boot-files $(BOOT) --image $(DEMO_IMAGE) --work-dir target/demo/run $(DEMO_FLAGS)
@@ -75,6 +79,10 @@ build: deps
 boot: build
 	images/fetch-boot-packages.sh $(PACKAGES)
 	$(COMMAND) boot-environment --packages $(PACKAGES) --agent $(AGENT) --out $(BOOT)
+
+# `apt install ./target/package/hausmeister_*.deb` on a Debian 12.
+package: build boot
+	packaging/build-deb $(BIN) $(AGENT) $(BOOT) target/package
 
 # The small Debian that the demo's PCs get.
 image: deps
