@@ -14,7 +14,7 @@ use inventory::{By, Cidr, DhcpMode, Inventory, Network, NetworkId, Role};
 use rand::Rng as _;
 
 use crate::cli::InitArgs;
-use crate::host::{Interface, interfaces_with_addresses};
+use crate::host::{Interface, SERVICE_UNITS, give_to_daemons, interfaces_with_addresses};
 
 /// Sets up this server.
 ///
@@ -41,6 +41,8 @@ pub async fn run(config_path: &Path, args: InitArgs) -> anyhow::Result<()> {
     let password = first_admin(&inventory, by, &args).await?;
     let networks = add_networks(&inventory, by, &interfaces).await?;
     inventory.close().await;
+    // After the database is closed: what its last connection leaves behind is given away too.
+    give_to_daemons(&site.data_dir, config_path)?;
 
     println!("{} is set up.", site.name);
     println!("  configuration   {}", config_path.display());
@@ -53,7 +55,11 @@ pub async fn run(config_path: &Path, args: InitArgs) -> anyhow::Result<()> {
         None => println!("  sign in as      {}", args.admin),
     }
     println!("  certificate     {}  (let browsers trust it)", site.keys_dir().join("ca.pem").display());
-    println!("Next: `hausmeister check`, then `hausmeister up`.");
+    if Path::new(SERVICE_UNITS).exists() {
+        println!("Next: `hausmeister check`, then `systemctl start hausmeister.target`.");
+    } else {
+        println!("Next: `hausmeister check`, then `hausmeister up`.");
+    }
     Ok(())
 }
 
