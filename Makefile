@@ -5,6 +5,8 @@
 #   make windows-agent   the agent for Windows PCs, and the Wine that the tests start it with; without it everything else works
 #   make bench    our speed beside the peers', in one run; writes target/bench.json
 #   make lint     formatting and clippy
+#   make package  the Debian package, in target/package
+#   make test-package  installs that package in a small Debian of its own and runs it
 #   make deps     the Debian packages that the others need (they call it themselves)
 
 SHELL := /bin/bash
@@ -44,7 +46,11 @@ test: WITH_TESTS := --tests
 test: PROFILE := checked
 bench: PACKAGES_NEEDED += curl dnsmasq-base dnsperf fdisk kea-admin kea-dhcp4-server python3 tftp-hpa tftpd-hpa unbound
 
-.PHONY: demo test bench lint deps build boot image windows-agent windows-agent-if-possible clean
+# Which Debian packages the programs are linked against; the other end of the cable in its test.
+package: PACKAGES_NEEDED += binutils dpkg-dev
+test-package: PACKAGES_NEEDED += busybox-static curl iproute2
+
+.PHONY: demo test bench lint deps build boot image windows-agent windows-agent-if-possible package test-package clean
 
 demo: build boot image
 	$(COMMAND) demo --boot-files $(BOOT) --image $(DEMO_IMAGE) --work-dir target/demo/run $(DEMO_FLAGS)
@@ -96,6 +102,16 @@ boot: build
 	images/fetch-boot-packages.sh $(PACKAGES)
 	$(COMMAND) boot-environment --packages $(PACKAGES) --agent $(AGENT) --out $(BOOT)
 	if [ -e $(WINDOWS)/agent.exe ]; then cp $(WINDOWS)/agent.exe $(BOOT)/windows-agent.exe; else rm -f $(BOOT)/windows-agent.exe; fi
+
+# `apt install ./target/package/hausmeister_*.deb` on a Debian 12.
+package: build boot
+	packaging/build-deb $(BIN) $(AGENT) $(BOOT) target/package
+
+test-package: package
+	test -d target/package/debian || { mmdebstrap --variant=minbase --include=adduser,init-system-helpers,nftables,tzdata,iproute2,busybox-static,curl,procps,util-linux bookworm target/package/debian.new && mv target/package/debian.new target/package/debian; }
+	rm -rf target/package/root
+	cp -a target/package/debian target/package/root
+	packaging/test-deb target/package/hausmeister_*.deb target/package/root
 
 # The small Debian that the demo's PCs get.
 image: deps

@@ -95,6 +95,7 @@ pub async fn findings(config_path: &Path) -> Vec<Finding> {
     keys(&mut report, &config.site);
     boot_files(&mut report, &config.site);
     space(&mut report, &config.site);
+    time_zones(&mut report);
     capabilities(&mut report);
     let interfaces = interfaces(&mut report, &config.netd);
     ports(&mut report, &config);
@@ -206,6 +207,22 @@ fn backups(report: &mut Report, path: &Path) {
             (format!("es wird nicht gesichert: {error:#}"), format!("no backups are made: {error:#}")),
             ("die genannte Stelle berichtigen", "correct the place that is named"),
         ),
+    }
+}
+
+/// Lessons and nights are in the school's time; without Debian's `tzdata` the pages would reckon in UTC.
+fn time_zones(report: &mut Report) {
+    if Path::new(TIME_ZONES).is_dir() {
+        report.ok("Zeitzonen sind bekannt".to_owned(), "time zones are known".to_owned());
+    } else {
+        report.bad(
+            Level::Warning,
+            (
+                format!("in {TIME_ZONES} stehen keine Zeitzonen: Stunden und Nächte gelten in UTC"),
+                format!("there are no time zones in {TIME_ZONES}: lessons and nights are taken as UTC"),
+            ),
+            ("apt install tzdata", "apt install tzdata"),
+        );
     }
 }
 
@@ -493,6 +510,9 @@ const BOOT_FILES: [&str; 5] = ["vmlinuz", "initrd.img", "shimx64.efi", "grubx64.
 const OWN: [&str; 4] = ["hausmeister", "netd", "deployd", "webui"];
 const PROBE: Duration = Duration::from_secs(3);
 const SPACE_WANTED: u64 = 20 << 30;
+
+/// Where the `tzdata` package puts the zones of this continent.
+const TIME_ZONES: &str = "/usr/share/zoneinfo/Europe";
 
 #[cfg(test)]
 mod tests {

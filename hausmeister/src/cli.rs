@@ -129,6 +129,10 @@ pub enum BackupCommand {
     Now,
     /// List them, the newest first.
     List,
+    /// Make them every night and when the page asks for one, until it is told to stop: beside daemons that run each by itself.
+    Serve,
+    /// Put in place what a restore has prepared; the daemons must not run. Does nothing when there is nothing.
+    Finish,
     /// Bring the newest one back on trial, beside what is in use, and look whether it is whole.
     Drill,
 }

@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{OpenOptionsExt as _, fchown, lchown};
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use inventory::Cidr;
 
 /// A network interface with its first IPv4 address.
@@ -64,6 +67,55 @@ fn default_gateway(routes: &str, interface: &str) -> Option<Ipv4Addr> {
         (name == interface && destination == "00000000" && gateway != 0)
             .then(|| Ipv4Addr::from(gateway.swap_bytes()))
     })
+}
+
+/// The account that the packaged daemons run as; `packaging/deb/postinst` creates it.
+pub const SERVICE_USER: &str = "hausmeister";
+
+/// What starts all daemons, where the program was installed as a package.
+pub const SERVICE_UNITS: &str = "/lib/systemd/system/hausmeister.target";
+
+/// Gives the data folder, and others, to the packaged daemons' account, and lets it read the configuration, which stays root's. Does
+/// nothing when this process is not root or there is no such account, as where the program was not installed as a package.
+///
+/// # Errors
+/// The list of accounts cannot be read, or a file cannot be given away.
+pub fn give_to_daemons(folders: &[&Path], config: &Path) -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let Some(user) =
+        nix::unistd::User::from_name(SERVICE_USER).context("cannot read the list of accounts")?
+    else {
+        return Ok(());
+    };
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+    lchown(config, None, Some(gid))
+        .with_context(|| format!("cannot let {SERVICE_USER} read {}", config.display()))?;
+    for folder in folders {
+        give_folder(folder, uid, gid)
+            .with_context(|| format!("cannot give {} to {SERVICE_USER}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// A folder and all in it. The account that owns it may be exchanging its entries meanwhile, so each folder is opened without
+/// following a link, and its entries are named through what was opened: root never gives away anything outside.
+fn give_folder(folder: &Path, uid: u32, gid: u32) -> std::io::Result<()> {
+    let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
+    let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(folder)?;
+    fchown(&opened, Some(uid), Some(gid))?;
+    let through = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+    for entry in fs::read_dir(&through)? {
+        let entry = entry?;
+        let path = through.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            give_folder(&path, uid, gid)?;
+        } else {
+            lchown(&path, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
 }
 
 /// Transport protocol of a port.
@@ -159,7 +211,29 @@ fn process_with(wanted: impl Fn(&Path) -> bool) -> Option<(String, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
+
+    #[test]
+    fn what_a_link_leads_to_is_not_given_away() {
+        assert!(nix::unistd::geteuid().is_root(), "the tests run as root");
+        let place = tempfile::tempdir().unwrap();
+        let (outside, data) = (place.path().join("outside"), place.path().join("data"));
+        fs::create_dir_all(data.join("keys")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("shadow"), "").unwrap();
+        fs::write(data.join("keys/ca.key"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, data.join("folder")).unwrap();
+        std::os::unix::fs::symlink(outside.join("shadow"), data.join("keys/file")).unwrap();
+        give_folder(&data, 4242, 4243).unwrap();
+        let owner = |path: PathBuf| fs::symlink_metadata(path).map(|m| (m.uid(), m.gid())).unwrap();
+        for given in [data.clone(), data.join("keys"), data.join("keys/ca.key"), data.join("folder")] {
+            assert_eq!(owner(given.clone()), (4242, 4243), "{}", given.display());
+        }
+        assert_eq!((owner(outside.clone()), owner(outside.join("shadow"))), ((0, 0), (0, 0)));
+        assert!(give_folder(&data.join("folder"), 1, 1).is_err(), "a link in place of the folder is refused");
+    }
 
     #[test]
     fn the_default_gateway_is_read_from_the_kernels_table() {

@@ -15,7 +15,7 @@ use rand::Rng as _;
 
 use crate::backup::phrase::random_sign;
 use crate::cli::InitArgs;
-use crate::host::{Interface, interfaces_with_addresses};
+use crate::host::{Interface, SERVICE_UNITS, give_to_daemons, interfaces_with_addresses};
 
 /// Sets up this server.
 ///
@@ -42,6 +42,8 @@ pub async fn run(config_path: &Path, args: InitArgs) -> anyhow::Result<()> {
     let password = first_admin(&inventory, by, &args).await?;
     let networks = add_networks(&inventory, by, &interfaces).await?;
     inventory.close().await;
+    // After the database is closed: what its last connection leaves behind is given away too.
+    give_to_daemons(&[&site.data_dir], config_path)?;
 
     println!("{} is set up.", site.name);
     println!("  configuration   {}", config_path.display());
@@ -54,7 +56,11 @@ pub async fn run(config_path: &Path, args: InitArgs) -> anyhow::Result<()> {
         None => println!("  sign in as      {}", args.admin),
     }
     println!("  certificate     {}  (let browsers trust it)", site.keys_dir().join("ca.pem").display());
-    println!("Next: `hausmeister check`, then `hausmeister up`.");
+    if Path::new(SERVICE_UNITS).exists() {
+        println!("Next: `hausmeister check`, then `systemctl start hausmeister.target`.");
+    } else {
+        println!("Next: `hausmeister check`, then `hausmeister up`.");
+    }
     Ok(())
 }
 

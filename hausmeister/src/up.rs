@@ -16,14 +16,7 @@ use crate::backup::{Keeper, restore};
 /// # Errors
 /// A daemon cannot start; the others are stopped again.
 pub async fn run(path: &Path) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(netd::LOG_FILTER)),
-        )
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false)
-        .init();
+    log_to_stderr();
     let config = ConfigFile::read(path)?;
     let site = config.site()?;
     loop {
@@ -33,6 +26,18 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
         }
         tracing::info!("a backup is being brought back");
     }
+}
+
+/// Has what happens written to standard error.
+pub(crate) fn log_to_stderr() {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(netd::LOG_FILTER)),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
+        .init();
 }
 
 /// What follows after the daemons stopped.
@@ -74,7 +79,7 @@ async fn daemons(path: &Path, config: &ConfigFile, site: &Site) -> anyhow::Resul
     Ok(after)
 }
 
-async fn stop_requested() -> std::io::Result<()> {
+pub(crate) async fn stop_requested() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -14,10 +14,10 @@ use super::config::Config;
 use super::phrase::Phrase;
 use super::place::Place;
 use super::restic::{ResticError, Snapshot};
-use super::restore;
+use super::{Keeper, restore};
 use crate::cli::{BackupCommand, RestoreArgs};
-use crate::host::process_with_file;
-use crate::up::redacted;
+use crate::host::{give_to_daemons, process_with_file};
+use crate::up::{log_to_stderr, redacted, stop_requested};
 
 /// Carries out a backup command.
 ///
@@ -28,6 +28,15 @@ pub async fn run(config_path: &Path, command: BackupCommand) -> anyhow::Result<(
         return set_up(config_path, to, phrase_file.as_deref()).await;
     }
     let file = ConfigFile::read(config_path)?;
+    let site = file.site()?;
+    match command {
+        BackupCommand::Serve => return serve(config_path, &file, &site).await,
+        BackupCommand::Finish => {
+            restore::finish(&site).await?;
+            return give_to_daemons(&[&site.data_dir], config_path);
+        }
+        _ => {}
+    }
     let place = Place::of(&file, config_path)?
         .context("no backups are set up; `hausmeister backup setup --to PLACE` does it")?;
     match command {
@@ -53,9 +62,27 @@ pub async fn run(config_path: &Path, command: BackupCommand) -> anyhow::Result<(
             place.drill(&snapshot, &shown).await?;
             println!("Backup {} can be brought back.", snapshot.shown.id);
         }
-        BackupCommand::Setup { .. } => {}
+        BackupCommand::Setup { .. } | BackupCommand::Serve | BackupCommand::Finish => {}
     }
+    // What root wrote on the way belongs to those who go on with it.
+    give_to_daemons(&folders(&place), config_path)
+}
+
+/// The keeper in a process of its own. A restore that lies ready is put in place by whoever can stop the daemons.
+async fn serve(config_path: &Path, file: &ConfigFile, site: &Site) -> anyhow::Result<()> {
+    log_to_stderr();
+    let inventory = Inventory::open(&site.database_url()).await?;
+    let keeper = Keeper::start(Place::of(file, config_path)?, inventory.clone());
+    stop_requested().await?;
+    drop(keeper);
+    inventory.close().await;
     Ok(())
+}
+
+/// What the daemons must be able to write.
+fn folders(place: &Place) -> Vec<&Path> {
+    let local = Some(place.restic.repository.as_str()).filter(|repository| repository.starts_with('/'));
+    [Some(place.site.data_dir.as_path()), local.map(Path::new)].into_iter().flatten().collect()
 }
 
 async fn set_up(config_path: &Path, to: Option<String>, phrase_file: Option<&Path>) -> anyhow::Result<()> {
@@ -99,6 +126,7 @@ async fn set_up(config_path: &Path, to: Option<String>, phrase_file: Option<&Pat
     if kept.is_none() {
         phrase.keep(&site.keys_dir())?;
     }
+    give_to_daemons(&folders(&place), config_path)?;
     if same_disk(&site, &place.restic.repository) {
         println!(
             "WARNING  {} is on the same disk as the data: when it breaks, both are gone.",
@@ -200,6 +228,7 @@ pub async fn restore(config_path: &Path, args: RestoreArgs) -> anyhow::Result<()
         .with_context(|| format!("cannot create {}", place.site.data_dir.display()))?;
     restore::prepare(&place, &snapshot, "hausmeister restore", &shown).await?;
     restore::finish(&place.site).await?;
+    give_to_daemons(&[&place.site.data_dir], config_path)?;
     println!("This server is back at {}. Next: `hausmeister check`, then start it.", local(&snapshot));
     Ok(())
 }
