@@ -2,7 +2,7 @@
 
 use images::protocol::{DriverAsk, DriverFetch, DriverReply, Finish, Shortcoming};
 
-use crate::support::{School, finished, some_chunks};
+use crate::support::{Pc, School, finished, some_chunks};
 
 #[test]
 fn a_pc_gets_the_drivers_of_its_devices_and_no_other_file_of_the_server() {
@@ -36,6 +36,24 @@ fn a_pc_gets_the_drivers_of_its_devices_and_no_other_file_of_the_server() {
     assert_eq!(other.job(&job.id, "drivers", &body(&ask("x"))).status, 404, "it is another PC's job");
     let many = DriverAsk { processor: "amd64".into(), ids: vec![String::new(); 3000] };
     assert_eq!(pc.job(&job.id, "drivers", &body(&many)).status, 400);
+}
+
+#[test]
+fn a_pc_that_is_written_gets_the_agent_for_windows_if_the_server_has_one() {
+    let school = School::open();
+    let (image, _) = school.image("Windows", &some_chunks(1, 2));
+    let (pc, device) = school.approved("pc01");
+    let id = school.deploy_job(device, image);
+    let get = |pc: &Pc| pc.send("GET", &format!("/v1/jobs/{id}/windows-agent"), &[]).unwrap();
+    assert_eq!(get(&pc).status, 409, "the job does not run yet");
+    pc.take_job();
+    assert_eq!(get(&pc).status, 404, "nobody built one");
+    std::fs::create_dir_all(school.site.boot_dir()).unwrap();
+    let agent = some_chunks(5, 40).concat();
+    std::fs::write(school.site.boot_dir().join("windows-agent.exe"), &agent).unwrap();
+    assert!(get(&pc).ok() == agent);
+    let (other, _) = school.approved("pc02");
+    assert_eq!(get(&other).status, 404, "it is another PC's job");
 }
 
 #[test]
