@@ -45,7 +45,7 @@ fn a_pc_that_is_written_gets_the_agent_for_windows_if_the_server_has_one() {
     let (pc, device) = school.approved("pc01");
     let id = school.deploy_job(device, image);
     let get = |pc: &Pc| pc.send("GET", &format!("/v1/jobs/{id}/windows-agent"), &[]).unwrap();
-    assert_eq!(get(&pc).status, 409, "the job does not run yet");
+    assert_eq!(get(&pc).status, 410, "the job does not run yet");
     pc.take_job();
     assert_eq!(get(&pc).status, 404, "nobody built one");
     std::fs::create_dir_all(school.site.boot_dir()).unwrap();
