@@ -23,7 +23,9 @@ pub(super) fn pattern(path: &str) -> String {
     let is_uuid = |part: &str| part.len() == 36 && part.bytes().filter(|b| *b == b'-').count() == 4;
     // Apps have the numbers of the App Store.
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let is_id = |part: &str| is_uuid(part) || is_number(part);
+    // Backups have the ids of their repository: eight hexadecimal digits. No word of ours looks like that.
+    let is_short = |part: &str| part.len() == 8 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_id = |part: &str| is_uuid(part) || is_number(part) || is_short(part);
     let parts = path.split('/').map(|part| if is_id(part) { "{id}" } else { part });
     parts.collect::<Vec<_>>().join("/")
 }
