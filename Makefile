@@ -62,6 +62,7 @@ test: build windows-agent-if-possible boot image $(AXE_FILE)
 	tests='all()'
 	[ -e $(WINDOWS)/agent.exe ] || tests='not test(/^windows::/) or not binary(it)'
 	HAUSMEISTER_BIN=$(CURDIR)/$(BIN) $(CARGO) nextest run --cargo-profile $(PROFILE) --locked --workspace -E "$$tests"
+	$(MAKE) --no-print-directory test-package PROFILE=$(PROFILE) WITH_TESTS=$(WITH_TESTS)
 	[ -e $(WINDOWS)/agent.exe ] || $(NO_WINDOWS_AGENT)
 
 # The agent for Windows. Debian 12 has neither a standard library for Windows that fits our compiler nor a Wine that can start the
@@ -108,7 +109,7 @@ package: build boot
 	packaging/build-deb $(BIN) $(AGENT) $(BOOT) target/package
 
 test-package: package
-	test -d target/package/debian || { mmdebstrap --variant=minbase --include=adduser,init-system-helpers,nftables,tzdata,iproute2,busybox-static,curl,procps,util-linux bookworm target/package/debian.new && mv target/package/debian.new target/package/debian; }
+	test -d target/package/debian || { mmdebstrap --variant=minbase --include=adduser,init-system-helpers,nftables,tzdata,iproute2,busybox-static,curl,procps,restic,util-linux bookworm target/package/debian.new && mv target/package/debian.new target/package/debian; }
 	rm -rf target/package/root
 	cp -a target/package/debian target/package/root
 	packaging/test-deb target/package/hausmeister_*.deb target/package/root
