@@ -109,7 +109,7 @@ package: build boot
 	packaging/build-deb $(BIN) $(AGENT) $(BOOT) target/package
 
 test-package: package
-	test -d target/package/debian || { mmdebstrap --variant=minbase --include=adduser,init-system-helpers,nftables,tzdata,iproute2,busybox-static,curl,procps,restic,util-linux bookworm target/package/debian.new && mv target/package/debian.new target/package/debian; }
+	test -d target/package/debian || { rm -rf target/package/debian.new && mmdebstrap --variant=minbase --include=adduser,init-system-helpers,nftables,tzdata,iproute2,busybox-static,curl,procps,restic,util-linux bookworm target/package/debian.new && mv target/package/debian.new target/package/debian; }
 	rm -rf target/package/root
 	cp -a target/package/debian target/package/root
 	packaging/test-deb target/package/hausmeister_*.deb target/package/root
