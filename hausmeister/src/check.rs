@@ -101,11 +101,12 @@ pub async fn findings(config_path: &Path) -> Vec<Finding> {
     ports(&mut report, &config);
     let networks = database(&mut report, &config.site, &interfaces).await;
     other_dhcp_servers(&mut report, &interfaces, &networks).await;
-    backups(&mut report, config_path);
+    backups(&mut report, &config.file, config_path);
     report.findings
 }
 
 struct Config {
+    file: ConfigFile,
     site: Site,
     netd: netd::Config,
     deployd: deployd::Config,
@@ -120,6 +121,7 @@ fn configuration(report: &mut Report, path: &Path) -> Option<Config> {
             netd: file.section("netd")?,
             deployd: file.section("deployd")?,
             webui: file.section("webui")?,
+            file,
         })
     };
     match read() {
@@ -188,8 +190,8 @@ fn boot_files(report: &mut Report, site: &Site) {
     }
 }
 
-fn backups(report: &mut Report, path: &Path) {
-    match ConfigFile::read(path).map_err(anyhow::Error::from).and_then(|file| Place::of(&file, path)) {
+fn backups(report: &mut Report, file: &ConfigFile, path: &Path) {
+    match Place::of(file, path) {
         Ok(Some(place)) => {
             let place = redacted(&place.restic.repository);
             report.ok(format!("Sicherungen gehen nach {place}"), format!("backups go to {place}"));

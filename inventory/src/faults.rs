@@ -134,8 +134,7 @@ impl Inventory {
         Box::pin(async move {
             let words = checked(words)?;
             let place = self.place_of(room, device).await?;
-            let open: Vec<Fault> =
-                self.faults().await?.into_iter().filter(|fault| fault.state != FaultState::Done).collect();
+            let open = self.open_faults().await?;
             let same = |fault: &&Fault| (fault.room, fault.device, fault.kind) == (Some(room), device, kind);
             if let Some(same) = open.iter().find(same) {
                 self.say_of_fault(by, same.id, same.state, &words).await?;
@@ -196,44 +195,50 @@ impl Inventory {
     /// # Errors
     /// The database failed, or a row makes no sense.
     pub fn faults(&self) -> Answer<'_, Vec<Fault>> {
-        Box::pin(async move {
-            type EventRow = (String, i64, String, String, String);
-            let (rows, events): (Vec<Row>, Vec<EventRow>) = on_pool!(self, pool => {
-                let rows = sqlx::query_as(
-                    "SELECT id, room_id, device_id, place, kind, state, changed_at FROM faults
-                     ORDER BY CASE state WHEN 'done' THEN 1 ELSE 0 END, changed_at DESC, id LIMIT 2000")
-                    .fetch_all(pool).await.map_err(Error::db("list faults"))?;
-                let events = sqlx::query_as(
-                    "SELECT fault_id, at, actor, state, words FROM fault_events ORDER BY fault_id, n")
-                    .fetch_all(pool).await.map_err(Error::db("list what happened to faults"))?;
-                (rows, events)
-            });
-            let mut by_fault: std::collections::HashMap<String, Vec<FaultEvent>> = Default::default();
-            for (fault, at, actor, state, words) in events {
-                let state = meant(&state).map_err(Error::row("fault_events", &fault))?;
-                by_fault.entry(fault).or_default().push(FaultEvent {
-                    at: UnixMillis(at),
-                    actor,
-                    state,
-                    words,
-                });
-            }
-            rows.into_iter()
-                .map(|(id, room, device, place, kind, state, changed_at)| {
-                    let bad = Error::row("faults", &id);
-                    Ok(Fault {
-                        id: id.parse().map_err(|e: ParseError| bad(e.to_string()))?,
-                        room: room.map(RoomId),
-                        device: device.map(DeviceId),
-                        place,
-                        kind: meant(&kind).map_err(&bad)?,
-                        state: meant(&state).map_err(&bad)?,
-                        changed_at: UnixMillis(changed_at),
-                        events: by_fault.remove(&id).unwrap_or_default(),
-                    })
+        Box::pin(self.read_faults(true))
+    }
+
+    /// Those that are not mended, the newest first.
+    ///
+    /// # Errors
+    /// The database failed, or a row makes no sense.
+    pub fn open_faults(&self) -> Answer<'_, Vec<Fault>> {
+        Box::pin(self.read_faults(false))
+    }
+
+    async fn read_faults(&self, mended_too: bool) -> Result<Vec<Fault>> {
+        type EventRow = (String, i64, String, String, String);
+        let (rows, events): (Vec<Row>, Vec<EventRow>) = on_pool!(self, pool => {
+            let rows = sqlx::query_as(
+                "SELECT id, room_id, device_id, place, kind, state, changed_at FROM faults
+                 WHERE $1 = 1 OR state <> 'done' ORDER BY CASE state WHEN 'done' THEN 1 ELSE 0 END, changed_at DESC, id LIMIT 2000")
+                .bind(i64::from(mended_too)).fetch_all(pool).await.map_err(Error::db("list faults"))?;
+            let events = sqlx::query_as(
+                "SELECT fault_id, at, actor, state, words FROM fault_events
+                 WHERE $1 = 1 OR fault_id IN (SELECT id FROM faults WHERE state <> 'done') ORDER BY fault_id, n")
+                .bind(i64::from(mended_too)).fetch_all(pool).await.map_err(Error::db("list what happened to faults"))?;
+            (rows, events)
+        });
+        let mut by_fault: std::collections::HashMap<String, Vec<FaultEvent>> = Default::default();
+        for (fault, at, actor, state, words) in events {
+            let state = meant(&state).map_err(Error::row("fault_events", &fault))?;
+            by_fault.entry(fault).or_default().push(FaultEvent { at: UnixMillis(at), actor, state, words });
+        }
+        rows.into_iter()
+            .map(|(id, room, device, place, kind, state, changed_at)| {
+                let bad = Error::row("faults", &id);
+                Ok(Fault {
+                    id: id.parse().map_err(|e: ParseError| bad(e.to_string()))?,
+                    room: room.map(RoomId),
+                    device: device.map(DeviceId),
+                    place,
+                    kind: meant(&kind).map_err(&bad)?,
+                    state: meant(&state).map_err(&bad)?,
+                    changed_at: UnixMillis(changed_at),
+                    events: by_fault.remove(&id).unwrap_or_default(),
                 })
-                .collect()
-        })
+            })
+            .collect()
     }
 
     async fn place_of(&self, room: RoomId, device: Option<DeviceId>) -> Result<String> {

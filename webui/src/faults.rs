@@ -12,7 +12,7 @@ use crate::texts::faults::FaultTexts;
 /// Faults that nobody has taken, in the school's language, as e-mail tells what is not in order.
 pub(crate) async fn notices(app: &App) -> Answer<Vec<Notice>> {
     let t = FaultTexts::of(app.school.lang);
-    let open = app.inventory.faults().await?.into_iter().filter(|fault| fault.state == FaultState::Open);
+    let open = app.inventory.open_faults().await?.into_iter().filter(|fault| fault.state == FaultState::Open);
     Ok(open
         .filter_map(|fault| {
             let first = fault.events.first()?;

@@ -24,23 +24,23 @@ use crate::up::{log_to_stderr, redacted, stop_requested};
 /// # Errors
 /// What stopped it, with the way out.
 pub async fn run(config_path: &Path, command: BackupCommand) -> anyhow::Result<()> {
-    if let BackupCommand::Setup { to, phrase_file } = command {
-        return set_up(config_path, to, phrase_file.as_deref()).await;
-    }
     let file = ConfigFile::read(config_path)?;
     let site = file.site()?;
+    let place = || {
+        Place::of(&file, config_path)?
+            .context("no backups are set up; `hausmeister backup setup --to PLACE` does it")
+    };
     match command {
-        BackupCommand::Serve => return serve(config_path, &file, &site).await,
+        BackupCommand::Setup { to, phrase_file } => {
+            set_up(config_path, &file, to, phrase_file.as_deref()).await
+        }
+        BackupCommand::Serve => serve(config_path, &file, &site).await,
         BackupCommand::Finish => {
             restore::finish(&site).await?;
-            return give_to_daemons(&[&site.data_dir], config_path);
+            give_to_daemons(&[&site.data_dir], config_path)
         }
-        _ => {}
-    }
-    let place = Place::of(&file, config_path)?
-        .context("no backups are set up; `hausmeister backup setup --to PLACE` does it")?;
-    match command {
         BackupCommand::Now => {
+            let place = place()?;
             let inventory = Inventory::open(&place.site.database_url()).await?;
             let made = place.back_up(&inventory, &shown).await;
             inventory.close().await;
@@ -51,21 +51,23 @@ pub async fn run(config_path: &Path, command: BackupCommand) -> anyhow::Result<(
                 made.total_bytes_processed >> 20,
                 made.data_added >> 20
             );
+            hand_over(&place)
         }
         BackupCommand::List => {
+            let place = place()?;
             for snapshot in place.restic.snapshots().await? {
                 println!("{}", line(&snapshot));
             }
+            hand_over(&place)
         }
         BackupCommand::Drill => {
+            let place = place()?;
             let snapshot = chosen(&place, None, None).await?;
             place.drill(&snapshot, &shown).await?;
             println!("Backup {} can be brought back.", snapshot.shown.id);
+            hand_over(&place)
         }
-        BackupCommand::Setup { .. } | BackupCommand::Serve | BackupCommand::Finish => {}
     }
-    // What root wrote on the way belongs to those who go on with it.
-    give_to_daemons(&folders(&place), config_path)
 }
 
 /// The keeper in a process of its own. A restore that lies ready is put in place by whoever can stop the daemons.
@@ -79,14 +81,20 @@ async fn serve(config_path: &Path, file: &ConfigFile, site: &Site) -> anyhow::Re
     Ok(())
 }
 
-/// What the daemons must be able to write.
-fn folders(place: &Place) -> Vec<&Path> {
+/// What root wrote on the way belongs to those who go on with it.
+fn hand_over(place: &Place) -> anyhow::Result<()> {
     let local = Some(place.restic.repository.as_str()).filter(|repository| repository.starts_with('/'));
-    [Some(place.site.data_dir.as_path()), local.map(Path::new)].into_iter().flatten().collect()
+    let folders: Vec<&Path> =
+        [Some(place.site.data_dir.as_path()), local.map(Path::new)].into_iter().flatten().collect();
+    give_to_daemons(&folders, &place.config_path)
 }
 
-async fn set_up(config_path: &Path, to: Option<String>, phrase_file: Option<&Path>) -> anyhow::Result<()> {
-    let file = ConfigFile::read(config_path)?;
+async fn set_up(
+    config_path: &Path,
+    file: &ConfigFile,
+    to: Option<String>,
+    phrase_file: Option<&Path>,
+) -> anyhow::Result<()> {
     let site = file.site()?;
     let mut config: Config = file.section("backup")?;
     match (&config.repository, to) {
@@ -126,7 +134,7 @@ async fn set_up(config_path: &Path, to: Option<String>, phrase_file: Option<&Pat
     if kept.is_none() {
         phrase.keep(&site.keys_dir())?;
     }
-    give_to_daemons(&folders(&place), config_path)?;
+    hand_over(&place)?;
     if same_disk(&site, &place.restic.repository) {
         println!(
             "WARNING  {} is on the same disk as the data: when it breaks, both are gone.",

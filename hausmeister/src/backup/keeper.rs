@@ -126,14 +126,11 @@ impl Work {
         }
         let zone = TimeZone::system();
         if let Some(kind) = schedule::due(&runs, self.place.config.at, &zone, clock::now()) {
+            // That is a change: the next round follows at once.
             let by = By { actor: ACTOR, at: clock::now() };
             self.inventory.ask_backup(by, kind, None).await?;
-            let runs = self.inventory.backup_runs().await?;
-            if let Some(run) = runs.into_iter().rev().find(|run| run.state == BackupState::Asked) {
-                return self.carry_out(run).await;
-            }
         }
-        self.say_where(None).await
+        Ok(())
     }
 
     async fn carry_out(&self, mut run: BackupRun) -> anyhow::Result<()> {

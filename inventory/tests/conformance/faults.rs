@@ -31,6 +31,12 @@ pub(super) async fn a_fault_is_reported_once_taken_and_mended(open: Open) {
     inventory.say_of_fault(BY, id, FaultState::Done, "Netzteil getauscht").await.unwrap();
     let faults = inventory.faults().await.unwrap();
     assert_eq!(faults.iter().map(|fault| fault.id).collect::<Vec<_>>(), [whole, id], "mended ones come last");
+    let open = inventory.open_faults().await.unwrap();
+    assert_eq!(
+        open.iter().collect::<Vec<_>>(),
+        faults.iter().take(1).collect::<Vec<_>>(),
+        "with what happened to it, and without the mended one"
+    );
     // The next one is a new fault.
     assert_ne!(inventory.report_fault(lea, room, Some(device), FaultKind::Pc, "").await.unwrap(), id);
 

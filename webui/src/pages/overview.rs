@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use inventory::{FaultState, WaitingState};
+use inventory::WaitingState;
 
 use crate::app::App;
 use crate::failure::Answer;
@@ -93,7 +93,7 @@ pub(crate) async fn show(State(app): State<App>, Extension(me): Me, visit: Visit
     });
 
     let night = night::latest(&app, &devices, &night::notes(&app, night::DAYS).await?).await?;
-    let faults = inventory.faults().await?.iter().filter(|fault| fault.state != FaultState::Done).count();
+    let faults = inventory.open_faults().await?.len();
     let wait = waiting.iter().filter(|w| w.state == WaitingState::Waiting).count();
     let on = devices.iter().filter(|d| context.is_on(d)).count();
     let tile = |path, count, name| Tile { path, count, name, urgent: false };
