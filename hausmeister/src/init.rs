@@ -179,7 +179,7 @@ async fn first_admin(inventory: &Inventory, by: By<'_>, args: &InitArgs) -> anyh
         bail!("the first admin's password must have at least 10 characters");
     }
     let password = given.clone().unwrap_or_else(made_up_password);
-    inventory.create_user(by, &args.admin, &webui::password::hash(&password)?, Role::SchoolAdmin).await?;
+    inventory.create_user(by, &args.admin, &inventory::password::hash(&password)?, Role::SchoolAdmin).await?;
     Ok(given.is_none().then_some(password))
 }
 

@@ -29,6 +29,7 @@ pub mod mdm;
 mod networks;
 pub mod night;
 mod notices;
+pub mod password;
 mod portal;
 mod power;
 mod rooms;
@@ -42,6 +43,7 @@ mod types;
 mod users;
 pub mod vault;
 mod waiting;
+pub mod wlan;
 mod words;
 
 pub use audience::Audience;
@@ -68,9 +70,10 @@ pub use sessions::Session;
 pub use strays::{STRAYS_MAX, Stray, StraySeen};
 pub use tokens::{NewToken, TOKENS_MAX, Token};
 pub use types::{
-    AppAssignmentId, BackupRunId, Cidr, CommandId, DeviceId, EnrolmentId, EntryId, ExamId, FaultId, FilterId,
-    GroupId, Hostname, ImageId, ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint, ListId, MacAddr,
-    NetworkId, ParseError, RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId, WaitingId, WishId,
+    AccessPointId, AppAssignmentId, BackupRunId, Cidr, CommandId, DeviceId, EnrolmentId, EntryId, ExamId,
+    FaultId, FilterId, GroupId, Hostname, ImageId, ImportId, InvitationId, IpadRuleId, JobId, KeyFingerprint,
+    ListId, MacAddr, NetworkId, ParseError, RoomId, RuleId, SlotId, TokenId, UnixMillis, UserId, VersionId,
+    VoucherId, WaitingId, WishId,
 };
 pub use users::{Find, Found, NewPassword, Person, Role, User};
 pub use waiting::{SILENT_SECS, Sighting, WAITING_MAX, Waiting, WaitingState};

@@ -102,14 +102,14 @@ impl FromStr for MacAddr {
 
 macro_rules! text_serde {
     ($($name:ident),*) => {$(
-        impl Serialize for $name {
+        impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
                 s.collect_str(self)
             }
         }
-        impl<'de> Deserialize<'de> for $name {
+        impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+                <String as serde::Deserialize>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
             }
         }
         impl schemars::JsonSchema for $name {
@@ -122,6 +122,7 @@ macro_rules! text_serde {
         }
     )*};
 }
+pub(crate) use text_serde;
 text_serde!(MacAddr, Hostname, KeyFingerprint, Cidr);
 
 /// One DNS label that names a host: letters, digits and inner hyphens, at most 63, lower case (RFC 1123 section 2.1).
@@ -371,6 +372,10 @@ ids!(
     UserId,
     /// The key of a program.
     TokenId,
+    /// An access point, or several that share a secret.
+    AccessPointId,
+    /// That a guest may use the WLAN.
+    VoucherId,
 );
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ mod ipads;
 mod rules;
 #[path = "conformance/software.rs"]
 mod software;
+#[path = "conformance/wlan.rs"]
+mod wlan;
 
 use accounts::{
     a_code_is_good_once_and_so_is_a_recovery_code, a_new_password_ends_all_sessions_but_the_own,
@@ -65,6 +67,12 @@ use gate::{
     rules_about_nothing_and_rules_that_end_before_they_begin_are_refused,
     the_gate_is_told_of_rooms_groups_owners_and_visits, the_timetable_makes_rules_of_the_days_ahead,
     what_is_seen_of_an_exam_adds_up, what_the_kernel_enforces_is_written_down,
+};
+use wlan::{
+    a_voucher_is_found_by_its_code_and_what_is_sealed_belongs_to_one,
+    an_access_point_has_a_sealed_secret_of_its_own, rules_are_saved_whole_and_never_over_somebody_elses,
+    somebody_who_joins_is_known_with_classes_and_certificate,
+    who_joined_is_known_counted_and_followed_through_the_rooms,
 };
 
 use imports::{
@@ -127,6 +135,11 @@ const PROMISES: &[(&str, Promise)] = promises![
     a_backup_is_asked_for_once_and_nothing_beside_a_restore,
     the_database_is_a_file_and_comes_back_from_it,
     a_fault_is_reported_once_taken_and_mended,
+    a_voucher_is_found_by_its_code_and_what_is_sealed_belongs_to_one,
+    an_access_point_has_a_sealed_secret_of_its_own,
+    rules_are_saved_whole_and_never_over_somebody_elses,
+    somebody_who_joins_is_known_with_classes_and_certificate,
+    who_joined_is_known_counted_and_followed_through_the_rooms,
     a_room_has_a_night_shift_and_what_came_of_it_is_kept,
     image_versions_count_up_and_repeat_nothing,
     an_address_has_one_holder_whoever_gives_it,

@@ -22,8 +22,12 @@ async fn main() -> anyhow::Result<()> {
     let inventory = Inventory::open(&site.database_url()).await?;
     let school = sample::fill(&inventory, &Vault::open(&site.keys_dir())?).await?;
     let by = By { actor: "init", at: clock::now() };
-    inventory.create_user(by, "admin", &webui::password::hash("Hausmeister 1")?, Role::SchoolAdmin).await?;
-    inventory.create_user(by, "lehrerin", &webui::password::hash("Hausmeister 1")?, Role::Teacher).await?;
+    inventory
+        .create_user(by, "admin", &inventory::password::hash("Hausmeister 1")?, Role::SchoolAdmin)
+        .await?;
+    inventory
+        .create_user(by, "lehrerin", &inventory::password::hash("Hausmeister 1")?, Role::Teacher)
+        .await?;
     let config =
         webui::Config { listen: listen.parse().context("expected ADDRESS:PORT")?, ..Default::default() };
     let handle = webui::run(&site, config, inventory.clone()).await?;

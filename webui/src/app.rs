@@ -12,11 +12,11 @@ use crate::fresh;
 use crate::imports::Uploads;
 use crate::lang::Lang;
 use crate::live::Live;
-use crate::password::Checker;
 use crate::rights;
 use crate::throttle::Throttle;
 use inventory::files::Files;
 use inventory::mdm::ServerUrl;
+use inventory::password::Checker;
 use inventory::vault::Vault;
 
 /// Shared by all handlers; clones are cheap.

@@ -7,8 +7,8 @@
 
 use argon2::Block;
 
-use crate::password::{Cost, MEMORY_KIB, PasswordError, hash_in};
 use crate::spoken;
+use inventory::password::{Cost, MEMORY_KIB, PasswordError, hash_in};
 
 /// A first password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::password::{Checker, is_cheap};
+    use inventory::password::{Checker, is_cheap};
 
     #[tokio::test]
     async fn both_kinds_are_accepted_and_only_the_random_ones_are_cheap() {

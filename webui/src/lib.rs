@@ -35,7 +35,6 @@ mod notices;
 mod openapi;
 mod page;
 mod pages;
-pub mod password;
 mod people;
 mod portal;
 mod problem;

@@ -12,8 +12,8 @@ use ipados::values::ValueError;
 
 use crate::lang::Lang;
 use crate::line_problem::say_file;
-use crate::password::{PASSWORD_CHARS_MIN, PasswordError};
 use crate::software::say_package;
+use inventory::password::{PASSWORD_CHARS_MIN, PasswordError};
 
 /// Why a wish is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderValue;
-use inventory::{By, UnixMillis, User, clock};
+use inventory::{By, UnixMillis, User, clock, password};
 
 use crate::app::App;
 use crate::failure::{Answer, Failure};
 use crate::problem::Problem;
-use crate::{password, second_factor, session};
+use crate::{second_factor, session};
 
 /// What the right password began.
 pub(crate) enum Begun {

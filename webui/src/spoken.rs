@@ -41,7 +41,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::password::PASSWORD_CHARS_MIN;
+    use inventory::password::PASSWORD_CHARS_MIN;
 
     #[test]
     fn made_up_passwords_can_be_read_aloud_and_differ() {

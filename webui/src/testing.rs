@@ -10,13 +10,13 @@ use axum::http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use inventory::ca::Authority;
 use inventory::config::Site;
-use inventory::{By, Inventory, Role, UnixMillis, UserId, clock};
+use inventory::{By, Inventory, Role, UnixMillis, UserId, clock, password};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::live::{Following, Live};
-use crate::{Config, password, routes, session};
+use crate::{Config, routes, session};
 use inventory::vault::Vault;
 
 /// An app with an admin who is signed in.

@@ -167,6 +167,21 @@ impl Inventory {
         })
     }
 
+    /// Who sits an exam at that time, and until when. A row that makes no sense is passed over.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn running_exams(&self, at: UnixMillis) -> Answer<'_, Vec<(Target, UnixMillis)>> {
+        Box::pin(async move {
+            let rows: Vec<RuleRow> = on_pool!(self, pool => sqlx::query_as(concat!(select_rules!(),
+                " WHERE layer = 'exam' AND starts_at <= $1 AND ends_at > $1"))
+                .bind(at.0).fetch_all(pool).await)
+            .map_err(Error::db("list exams that run"))?;
+            let running = rows.into_iter().filter_map(|row| rule(row).ok());
+            Ok(running.filter_map(|rule| Some((rule.target, rule.ends_at?))).collect())
+        })
+    }
+
     /// The exam with that id.
     ///
     /// # Errors

@@ -360,7 +360,7 @@ impl Inventory {
                 match visit {
                     Some((room, ends)) => sqlx::query(
                         "INSERT INTO visits (device_id, room_id, ends_at) VALUES ($1, $2, $3)
-                         ON CONFLICT (device_id) DO UPDATE SET room_id = excluded.room_id, ends_at = excluded.ends_at")
+                         ON CONFLICT (device_id) DO UPDATE SET room_id = excluded.room_id, ends_at = excluded.ends_at, wlan = 0")
                         .bind(id.0).bind(room.0).bind(ends.0).execute(&mut *tx).await
                         .map_err(Error::reference("let a device belong to another room"))?,
                     None => sqlx::query("DELETE FROM visits WHERE device_id = $1").bind(id.0)

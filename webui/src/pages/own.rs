@@ -10,12 +10,12 @@ use crate::failure::{Answer, Failure};
 use crate::fields::Fields;
 use crate::page::{Here, Page, Shown, Visit};
 use crate::pages::Me;
-use crate::password::PASSWORD_CHARS_MIN;
 use crate::problem::Problem;
 use crate::qr::{Qr, qr};
 use crate::second_factor::Enrolment;
 use crate::texts::Texts;
 use crate::{people, rights, second_factor, signin};
+use inventory::password::PASSWORD_CHARS_MIN;
 
 #[derive(Template)]
 #[template(path = "own.html")]

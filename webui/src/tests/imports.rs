@@ -5,9 +5,9 @@ use axum::http::{Method, StatusCode, header};
 use inventory::{By, Role, clock};
 use serde_json::{Value, json};
 
-use crate::password::is_cheap;
 use crate::session;
 use crate::testing::{Desk, Got, form, multipart, stranger};
+use inventory::password::is_cheap;
 
 const PUPILS: &str = "ID;Vorname;Nachname;Klasse\n10;Jürgen;Groß;7c\n11;Anna;Klein;7d\n12;=cmd();Böse;7d\n";
 

@@ -100,7 +100,7 @@ impl Drop for Pages {
 /// Somebody of every role, named after it, a teacher who has a class and a phone. Returns the phone.
 async fn people(inventory: &Inventory, school: &sample::School) -> DeviceId {
     let by = By { actor: "init", at: clock::now() };
-    let hash = webui::password::hash(PASSWORD).unwrap();
+    let hash = inventory::password::hash(PASSWORD).unwrap();
     let mut teacher = None;
     for role in Role::ALL {
         let id = inventory.create_user(by, name_of(role), &hash, role).await.unwrap();

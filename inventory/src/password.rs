@@ -38,7 +38,7 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
 
 /// How dear a hash is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cost {
+pub enum Cost {
     /// For what a person thought of.
     Chosen,
     /// For random passwords of 60 bits and more, which nobody guesses whatever a guess costs.
@@ -55,12 +55,12 @@ impl Cost {
 }
 
 /// Whether a stored hash was made at a smaller cost than a chosen password's.
-pub(crate) fn is_cheap(stored: &str) -> bool {
+pub fn is_cheap(stored: &str) -> bool {
     Stored::parse(stored).is_some_and(|stored| stored.params.m_cost() < MEMORY_KIB)
 }
 
 /// The hash of a password, made in the caller's memory: at least [`MEMORY_KIB`] blocks.
-pub(crate) fn hash_in(password: &str, cost: Cost, memory: &mut [Block]) -> Result<String, PasswordError> {
+pub fn hash_in(password: &str, cost: Cost, memory: &mut [Block]) -> Result<String, PasswordError> {
     if password.chars().count() < PASSWORD_CHARS_MIN {
         return Err(PasswordError::TooShort);
     }
@@ -86,11 +86,11 @@ pub(crate) fn hash_in(password: &str, cost: Cost, memory: &mut [Block]) -> Resul
 
 /// The pool has too much to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Busy;
+pub struct Busy;
 
 /// Checks and hashes passwords. Clones share the threads, which end with the last clone.
 #[derive(Clone)]
-pub(crate) struct Checker {
+pub struct Checker {
     queue: SyncSender<Work>,
 }
 
@@ -104,7 +104,7 @@ impl Checker {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub fn start() -> std::io::Result<Self> {
         let (queue, checks) = sync_channel(QUEUE_MAX);
         let checks = Arc::new(Mutex::new(checks));
         for _ in 0..THREADS {
@@ -115,7 +115,7 @@ impl Checker {
     }
 
     /// Whether the password belongs to the hash. Without a hash (there is no such person) it takes as long and is `false`.
-    pub(crate) async fn check(&self, password: &str, hash: Option<&str>) -> Result<bool, Busy> {
+    pub async fn check(&self, password: &str, hash: Option<&str>) -> Result<bool, Busy> {
         if password.len() > PASSWORD_BYTES_MAX {
             return Ok(false);
         }
@@ -128,7 +128,7 @@ impl Checker {
     }
 
     /// The hash of a new password, or what is wrong with it.
-    pub(crate) async fn hash(&self, password: &str) -> Result<Result<String, PasswordError>, Busy> {
+    pub async fn hash(&self, password: &str) -> Result<Result<String, PasswordError>, Busy> {
         let (answer, answered) = oneshot::channel();
         let password = password.chars().take(PASSWORD_BYTES_MAX + 1).collect();
         self.wait(Work::Hash { password, answer }, answered).await
@@ -228,8 +228,8 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 pub const PASSWORD_CHARS_MIN: usize = 10;
 /// Longest password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
-// The first choice of OWASP's password storage cheat sheet for argon2id: 19 MiB, two passes, one lane.
-pub(crate) const MEMORY_KIB: u32 = 19 * 1024;
+/// Memory of one hash: the first choice of OWASP's password storage cheat sheet for argon2id, with two passes and one lane.
+pub const MEMORY_KIB: u32 = 19 * 1024;
 const RANDOM_MEMORY_KIB: u32 = 256;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
