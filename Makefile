@@ -40,7 +40,7 @@ windows-agent: PACKAGES_NEEDED := mmdebstrap debian-archive-keyring util-linux w
 demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc restic
 # Real clients and oracles for the tests; peers for the benchmarks.
 test: PACKAGES_NEEDED += atftp bind9 bind9-dnsutils bind9-utils busybox-static curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
-  mount postgresql python3 swtpm tftp-hpa openssl strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins certmonger attr msitools wixl libhivex-bin libwin-hivex-perl $(if $(shell command -v npm),,npm)
+  eapoltest freeradius freeradius-rest freeradius-utils hostapd wpasupplicant mount postgresql python3 swtpm tftp-hpa openssl strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins certmonger attr msitools wixl libhivex-bin libwin-hivex-perl $(if $(shell command -v npm),,npm)
 test: WITH_TESTS := --tests
 # Built in less time than a release, and with debug assertions.
 test: PROFILE := checked

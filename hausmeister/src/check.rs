@@ -102,6 +102,7 @@ pub async fn findings(config_path: &Path) -> Vec<Finding> {
     let networks = database(&mut report, &config.site, &interfaces).await;
     other_dhcp_servers(&mut report, &interfaces, &networks).await;
     backups(&mut report, &config.file, config_path);
+    wlan(&mut report, config.radius.as_ref());
     report.findings
 }
 
@@ -110,6 +111,7 @@ struct Config {
     site: Site,
     netd: netd::Config,
     deployd: deployd::Config,
+    radius: Option<radius::Config>,
     webui: webui::Config,
 }
 
@@ -120,6 +122,7 @@ fn configuration(report: &mut Report, path: &Path) -> Option<Config> {
             site: file.site()?,
             netd: file.section("netd")?,
             deployd: file.section("deployd")?,
+            radius: file.optional_section("radius")?,
             webui: file.section("webui")?,
             file,
         })
@@ -185,6 +188,26 @@ fn boot_files(report: &mut Report, site: &Site) {
             (
                 "`hausmeister boot-environment` und `hausmeister init --boot-files ORDNER` ausführen",
                 "run `hausmeister boot-environment` and `hausmeister init --boot-files FOLDER`",
+            ),
+        );
+    }
+}
+
+fn wlan(report: &mut Report, config: Option<&radius::Config>) {
+    let Some(config) = config else { return };
+    let module = Path::new("/usr/lib/freeradius/rlm_rest.so");
+    if config.freeradius.exists() && module.exists() {
+        report.ok("FreeRADIUS ist installiert".into(), "FreeRADIUS is installed".into());
+    } else {
+        report.bad(
+            Level::Error,
+            (
+                "FreeRADIUS fehlt: niemand kommt ins WLAN".into(),
+                "FreeRADIUS is missing: nobody can join the WLAN".into(),
+            ),
+            (
+                "apt install freeradius freeradius-rest; systemctl disable --now freeradius",
+                "apt install freeradius freeradius-rest; systemctl disable --now freeradius",
             ),
         );
     }
@@ -347,8 +370,11 @@ fn ports(report: &mut Report, config: &Config) {
         (Transport::Tcp, config.deployd.agent_listen.port(), "Agent"),
         (Transport::Tcp, config.webui.listen.port(), "Web"),
     ];
+    let radius = config.radius.iter().flat_map(|config| {
+        [(Transport::Udp, config.auth_port, "RADIUS"), (Transport::Udp, config.accounting_port, "RADIUS")]
+    });
     let mut free = Vec::new();
-    for (transport, port, what) in wanted {
+    for (transport, port, what) in wanted.into_iter().chain(radius) {
         let proto = if transport == Transport::Udp { "udp" } else { "tcp" };
         match holder_of(transport, port) {
             Holder::Nobody => free.push(format!("{port}/{proto}")),
@@ -509,7 +535,7 @@ fn language_of_terminal() -> Language {
 }
 
 const BOOT_FILES: [&str; 5] = ["vmlinuz", "initrd.img", "shimx64.efi", "grubx64.efi", "undionly.kpxe"];
-const OWN: [&str; 4] = ["hausmeister", "netd", "deployd", "webui"];
+const OWN: [&str; 5] = ["hausmeister", "netd", "deployd", "freeradius", "webui"];
 const PROBE: Duration = Duration::from_secs(3);
 const SPACE_WANTED: u64 = 20 << 30;
 

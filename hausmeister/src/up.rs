@@ -64,6 +64,13 @@ async fn daemons(path: &Path, config: &ConfigFile, site: &Site) -> anyhow::Resul
     let mdm = mdm::run(site, config.section("mdm")?, inventory.clone())
         .await
         .context("mdm cannot start; without mdm_url in [site] nothing manages iPads, and the rest runs")?;
+    let radius = match config.optional_section("radius")? {
+        Some(section) => {
+            let started = radius::run(site, section, inventory.clone()).await;
+            Some(started.context("radius cannot start; without the section [radius] nobody decides about the WLAN, and the rest runs")?)
+        }
+        None => None,
+    };
     let mut keeper = Keeper::start(Place::of(config, path)?, inventory.clone());
     tracing::info!(school = site.name, "all daemons run; stop with Ctrl-C or SIGTERM");
 
@@ -74,7 +81,7 @@ async fn daemons(path: &Path, config: &ConfigFile, site: &Site) -> anyhow::Resul
         () = netd.ended() => anyhow::bail!("a part of netd ended by itself; its reason stands above"),
     };
     tracing::info!("stopping");
-    drop((keeper, mdm, webui, deployd, netd));
+    drop((keeper, radius, mdm, webui, deployd, netd));
     inventory.close().await;
     Ok(after)
 }

@@ -170,6 +170,14 @@ impl ConfigFile {
         self.section("site")
     }
 
+    /// A section that means something by being there, or `None`.
+    ///
+    /// # Errors
+    /// An unknown key or an unusable value, named with its section.
+    pub fn optional_section<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ConfigError> {
+        if self.table.contains_key(name) { self.section(name).map(Some) } else { Ok(None) }
+    }
+
     /// A section as the type of the crate that owns it; an absent section is an empty one.
     ///
     /// # Errors
@@ -195,7 +203,7 @@ fn default_data_dir() -> PathBuf {
     "/var/lib/hausmeister".into()
 }
 
-const SECTIONS: [&str; 6] = ["site", "netd", "deployd", "mdm", "webui", "backup"];
+const SECTIONS: [&str; 7] = ["site", "netd", "deployd", "mdm", "radius", "webui", "backup"];
 
 #[cfg(test)]
 mod tests {

@@ -23,8 +23,9 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("credentials", &["ipados"]),
     ("software", &[]),
     ("mdm", &["inventory", "ipados", "credentials", "httpd"]),
+    ("radius", &["inventory", "httpd"]),
     ("webui", &["inventory", "ipados", "credentials", "software", "httpd"]),
-    ("hausmeister", &["inventory", "images", "netd", "deployd", "mdm", "webui"]),
+    ("hausmeister", &["inventory", "images", "netd", "deployd", "mdm", "radius", "webui"]),
 ];
 
 /// Folders and files whose code is told the time and hands out effects: no socket, no clock, no database, no runtime.
@@ -40,6 +41,8 @@ const PURE: &[&str] = &[
     "inventory/src/import/text.rs",
     "inventory/src/mdm/apps/wish.rs",
     "inventory/src/suggest.rs",
+    "inventory/src/throttle.rs",
+    "inventory/src/wlan/decide.rs",
     "netd/src/gate/plan.rs",
     "netd/src/gate/script.rs",
     "netd/src/gate/state.rs",
@@ -83,6 +86,9 @@ const PURE: &[&str] = &[
     "mdm/src/response",
     "mdm/src/scep/server.rs",
     "mdm/src/wanted.rs",
+    "radius/src/attributes.rs",
+    "radius/src/nt.rs",
+    "radius/src/subject.rs",
     "software/src",
     "webui/src/totp.rs",
 ];
@@ -173,7 +179,7 @@ fn nothing_is_left_half_done() {
 #[test]
 fn every_daemon_has_its_page_and_the_readme_leads_there() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for daemon in ["netd", "deployd", "mdm", "webui", "agent"] {
+    for daemon in ["netd", "deployd", "mdm", "radius", "webui", "agent"] {
         let page = fs::read_to_string(root().join(daemon).join("README.md")).unwrap();
         for part in ["name", "synopsis", "description"] {
             let heading = page.lines().any(|l| l.starts_with('#') && l.to_lowercase().contains(part));

@@ -13,10 +13,10 @@ use crate::imports::Uploads;
 use crate::lang::Lang;
 use crate::live::Live;
 use crate::rights;
-use crate::throttle::Throttle;
 use inventory::files::Files;
 use inventory::mdm::ServerUrl;
 use inventory::password::Checker;
+use inventory::throttle::Throttle;
 use inventory::vault::Vault;
 
 /// Shared by all handlers; clones are cheap.
@@ -30,7 +30,7 @@ pub(crate) struct App {
     pub(crate) vault: Vault,
     /// Files of programs.
     pub(crate) software_files: Files,
-    throttle: Arc<Mutex<Throttle>>,
+    throttle: Arc<Mutex<Throttle<IpAddr>>>,
 }
 
 /// What never changes while we run.

@@ -49,7 +49,6 @@ mod software;
 mod spoken;
 mod start;
 mod texts;
-mod throttle;
 mod totp;
 mod views;
 mod why;

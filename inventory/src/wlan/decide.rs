@@ -260,6 +260,8 @@ pub enum Refusal {
     },
     /// No rule is about them.
     NoRule,
+    /// Device and server came to no agreement: the device does not trust this server, or showed a certificate that is not the school's.
+    NotAgreed,
 }
 
 /// Decides about somebody who proved who they are.

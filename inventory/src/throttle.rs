@@ -6,20 +6,17 @@
 //!
 //! An attempt counts as failed from its start until it is known to have succeeded, so that many at once gain nothing.
 
+use crate::UnixMillis;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 
-use inventory::UnixMillis;
-
-/// Failed sign-ins of the last minutes.
-#[derive(Default)]
-pub(crate) struct Throttle {
-    pairs: HashMap<(String, IpAddr), Window>,
+/// Failed sign-ins of the last minutes, by account and by the place that they come from: an IP address, or the card of a device.
+pub struct Throttle<P> {
+    pairs: HashMap<(String, P), Window>,
     accounts: HashMap<String, Window>,
-    addresses: HashMap<IpAddr, Window>,
-    trusted: HashMap<(String, IpAddr), UnixMillis>,
-    tokens: HashMap<IpAddr, Window>,
+    addresses: HashMap<P, Window>,
+    trusted: HashMap<(String, P), UnixMillis>,
+    tokens: HashMap<P, Window>,
 }
 
 /// Failures since a moment.
@@ -29,9 +26,21 @@ struct Window {
     failures: u32,
 }
 
-impl Throttle {
+impl<P> Default for Throttle<P> {
+    fn default() -> Self {
+        Self {
+            pairs: HashMap::new(),
+            accounts: HashMap::new(),
+            addresses: HashMap::new(),
+            trusted: HashMap::new(),
+            tokens: HashMap::new(),
+        }
+    }
+}
+
+impl<P: Copy + Eq + Hash> Throttle<P> {
     /// Counts an attempt, or says how many seconds to wait.
-    pub(crate) fn attempt(&mut self, now: UnixMillis, account: &str, address: IpAddr) -> Result<(), u64> {
+    pub fn attempt(&mut self, now: UnixMillis, account: &str, address: P) -> Result<(), u64> {
         self.forget(now);
         let account = key(account);
         let pair = (account.clone(), address);
@@ -52,7 +61,7 @@ impl Throttle {
     }
 
     /// Takes the attempt back: it was the right password.
-    pub(crate) fn succeeded(&mut self, now: UnixMillis, account: &str, address: IpAddr) {
+    pub fn succeeded(&mut self, now: UnixMillis, account: &str, address: P) {
         let pair = (key(account), address);
         self.pairs.remove(&pair);
         take_back(&mut self.addresses, &address);
@@ -64,7 +73,7 @@ impl Throttle {
 
     /// Counts a token that was refused, or says how many seconds to wait. Good tokens are never asked about here: what others behind
     /// the same address try does not touch them, and 238 random bits cannot be guessed however often somebody tries.
-    pub(crate) fn bad_token(&mut self, now: UnixMillis, address: IpAddr) -> Option<u64> {
+    pub fn bad_token(&mut self, now: UnixMillis, address: P) -> Option<u64> {
         trim(&mut self.tokens, now);
         let wait = wait(now, self.tokens.get(&address), ADDRESS_MAX);
         if wait == 0 {
@@ -126,6 +135,8 @@ const ENTRIES_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn at(secs: i64) -> UnixMillis {
