@@ -19,7 +19,7 @@ use inventory::password::Checker;
 use inventory::throttle::Throttle;
 use inventory::vault::Vault;
 use inventory::wlan::{
-    AccessPoint, GUEST_NAMES, Joined, Joiner, Kind, Method, Outcome, Refusal, Refused, StationOwner, Verdict,
+    GUEST_NAMES, Joined, Joiner, Kind, Method, Outcome, Refusal, Refused, StationOwner, Verdict, WithSecret,
     access_point_of, decide,
 };
 use inventory::{AccessPointId, By, Inventory, MacAddr, UnixMillis, User, UserId, VoucherId, clock};
@@ -59,7 +59,7 @@ pub(crate) struct Desk {
     notes: Mutex<Notes>,
 }
 
-type AccessPoints = Arc<Vec<(AccessPoint, String)>>;
+type AccessPoints = Arc<Vec<WithSecret>>;
 
 /// What happened lately and is not yet written down.
 #[derive(Default)]
@@ -371,10 +371,10 @@ impl Desk {
     async fn access_points(&self) -> Result<AccessPoints, No> {
         let mut kept = self.access_points.lock().await;
         let now = clock::instant();
-        if let Some((at, all)) = kept.as_ref() {
-            if now.saturating_duration_since(*at) < ACCESS_POINTS_FOR {
-                return Ok(all.clone());
-            }
+        if let Some((at, all)) = kept.as_ref()
+            && now.saturating_duration_since(*at) < ACCESS_POINTS_FOR
+        {
+            return Ok(all.clone());
         }
         let (all, unreadable) = self.inventory.access_point_secrets(&self.vault).await?;
         for problem in unreadable {

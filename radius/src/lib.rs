@@ -279,10 +279,10 @@ async fn report(inventory: Inventory, mut state: watch::Receiver<State>) {
             }
         };
         let by = By { actor: NAME, at: clock::now() };
-        if let Some(found) = found {
-            if let Err(error) = inventory.set_notices(by, NAME, &found).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot note what is not in order");
-            }
+        if let Some(found) = found
+            && let Err(error) = inventory.set_notices(by, NAME, &found).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot note what is not in order");
         }
         if state.changed().await.is_err() {
             return;

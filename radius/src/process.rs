@@ -101,10 +101,8 @@ async fn listen(from: impl AsyncRead + Unpin, state: Option<watch::Sender<State>
     let mut last = String::new();
     while let Ok(Some(line)) = lines.next_line().await {
         let line: String = line.chars().filter(|sign| !sign.is_control()).take(LINE_CHARS_MAX).collect();
-        if line.contains("Ready to process requests") {
-            if let Some(state) = &state {
-                state.send_replace(State::Running);
-            }
+        if let Some(state) = state.as_ref().filter(|_| line.contains("Ready to process requests")) {
+            state.send_replace(State::Running);
         }
         let bad = ["Error: ", "error: "].iter().find_map(|word| Some(line.split_once(word)?.1.to_owned()));
         match bad {

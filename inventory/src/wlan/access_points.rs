@@ -30,6 +30,9 @@ pub struct AccessPoint {
     pub last_seen: Option<UnixMillis>,
 }
 
+/// An access point with its secret.
+pub type WithSecret = (AccessPoint, String);
+
 /// An access point to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAccessPoint<'a> {
@@ -88,10 +91,7 @@ impl Inventory {
     ///
     /// # Errors
     /// The database failed, or a row makes no sense.
-    pub fn access_point_secrets<'a>(
-        &'a self,
-        vault: &'a Vault,
-    ) -> Answer<'a, (Vec<(AccessPoint, String)>, Vec<Error>)> {
+    pub fn access_point_secrets<'a>(&'a self, vault: &'a Vault) -> Answer<'a, (Vec<WithSecret>, Vec<Error>)> {
         Box::pin(async move {
             let (mut good, mut bad) = (Vec::new(), Vec::new());
             for (one, sealed) in self.access_point_rows().await? {

@@ -16,7 +16,7 @@ mod secrets;
 mod settings;
 mod stations;
 
-pub use access_points::{AccessPoint, Addresses, NewAccessPoint, access_point_of};
+pub use access_points::{AccessPoint, Addresses, NewAccessPoint, WithSecret, access_point_of};
 pub use decide::{
     Hours, Joiner, Kind, Moment, Outcome, Refusal, Rule, Settings, Then, Verdict, Vlan, Who, decide,
 };
