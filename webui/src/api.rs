@@ -20,6 +20,7 @@ pub(crate) mod rules;
 pub(crate) mod session;
 pub(crate) mod software;
 pub(crate) mod tokens;
+pub(crate) mod wlan;
 pub(crate) mod write;
 
 use axum::http::StatusCode;

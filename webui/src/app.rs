@@ -37,6 +37,8 @@ pub(crate) struct App {
 pub(crate) struct School {
     /// What the school is called.
     pub(crate) name: String,
+    /// DNS zone of the school's devices.
+    pub(crate) zone: String,
     /// Language when a request asks for none of ours.
     pub(crate) lang: Lang,
     /// Certificate of the school's authority, PEM, for browsers to trust.
@@ -60,6 +62,7 @@ impl App {
     ) -> std::io::Result<Self> {
         let school = School {
             name: site.name.clone(),
+            zone: site.zone.clone(),
             lang: site.language.into(),
             authority,
             require_second_factor: config.require_second_factor,

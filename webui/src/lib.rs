@@ -52,6 +52,7 @@ mod texts;
 mod totp;
 mod views;
 mod why;
+mod wlan;
 
 #[cfg(test)]
 mod testing;

@@ -16,6 +16,22 @@ pub(crate) fn said(lang: Lang, text: &str, remedy: &str) -> (String, String) {
 
 /// Notices of daemons and their remedies. Values keep their order.
 const NOTICES: &[(&str, &str)] = &[
+    (
+        "nobody can join the WLAN, because FreeRADIUS does not run: {}",
+        "Niemand kommt ins WLAN, denn FreeRADIUS läuft nicht: {}",
+    ),
+    (
+        "install it: `apt install freeradius freeradius-rest`; it is tried again by itself",
+        "Installieren: `apt install freeradius freeradius-rest`; es wird von selbst wieder versucht",
+    ),
+    (
+        "another program has its port, probably Debian's own service: `systemctl disable --now freeradius`; it is tried again by itself",
+        "Ein anderes Programm belegt seinen Port, wahrscheinlich Debians eigener Dienst: `systemctl disable --now freeradius`; es wird von selbst wieder versucht",
+    ),
+    (
+        "it is tried again by itself; the log of the server says more",
+        "Es wird von selbst wieder versucht; mehr steht im Protokoll des Servers",
+    ),
     ("the last backup was not made", "Die letzte Sicherung ist nicht gelungen"),
     (
         "the backups could not be brought back on trial",

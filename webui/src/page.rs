@@ -52,6 +52,9 @@ pub(crate) enum Here {
     Backups,
     Faults,
     Report,
+    Wlan,
+    Guests,
+    OwnWlan,
     /// No entry: sign-in and error pages.
     Nowhere,
 }
@@ -123,17 +126,20 @@ impl Page {
             ("/import/people", t.import, Here::Import, may(Right::People)),
             ("/import/devices", t.import, Here::Import, may(Right::Devices) && !may(Right::People)),
             ("/networks", t.networks, Here::Networks, may(Right::School)),
+            ("/wlan", t.wlan().title, Here::Wlan, may(Right::School)),
             ("/rules", t.rules, Here::Rules, may(Right::School)),
             ("/lesson-times", t.grid, Here::Grid, may(Right::School)),
             ("/room", t.lessons, Here::Room, may(Right::Lessons) && may(Right::Devices)),
             ("/classes", t.classes, Here::Classes, may(Right::Lessons) && may(Right::Devices)),
             ("/exams", t.exams, Here::Exams, may(Right::Lessons) && may(Right::Devices)),
+            ("/wlan/vouchers", t.wlan().vouchers, Here::Guests, may(Right::Lessons)),
             ("/people", t.people, Here::People, may(Right::People)),
             ("/mail", t.mail, Here::Mail, may(Right::School)),
             ("/backups", t.backups, Here::Backups, may(Right::School)),
             ("/tokens", t.tokens, Here::Tokens, may(Right::School)),
             ("/changes", t.changes, Here::Changes, may(Right::History)),
             ("/status", t.status, Here::Status, !may(Right::Devices)),
+            ("/my/wlan", t.wlan().own, Here::OwnWlan, may(Right::Own)),
         ];
         all.into_iter()
             .filter(|(_, _, _, may)| *may)

@@ -36,6 +36,7 @@ pub(crate) mod software;
 pub(crate) mod strays;
 pub(crate) mod tokens;
 pub(crate) mod waiting;
+pub(crate) mod wlan;
 
 use askama::Template;
 use axum::Extension;

@@ -482,6 +482,37 @@ const VALUES: &[(&str, &str)] = &[
 /// Refusals of the inventory. Values keep their order.
 const CONFLICTS: &[(&str, &str)] = &[
     (
+        "somebody else changed the WLAN meanwhile; look at it again",
+        "Jemand anderes hat das WLAN inzwischen geändert; noch einmal ansehen",
+    ),
+    (
+        "the name of a WLAN has 1 to 32 bytes and no blanks at its ends",
+        "Der Name eines WLANs hat 1 bis 32 Bytes und keine Leerzeichen am Rand",
+    ),
+    ("the WLAN can have at most {} rules", "Das WLAN kann höchstens {} Regeln haben"),
+    (
+        "rule {} of the WLAN has impossible hours, or no number of devices from 1 to 99",
+        "Regel {} des WLANs hat unmögliche Uhrzeiten oder keine Gerätezahl von 1 bis 99",
+    ),
+    (
+        "there are {} access points; let some share a secret",
+        "Es gibt schon {} Access Points; mehrere unter einem Netz zusammenfassen",
+    ),
+    (
+        "there is an access point with this name or this address already",
+        "Es gibt schon einen Access Point mit diesem Namen oder dieser Adresse",
+    ),
+    (
+        "the note of a voucher has at most 60 printable characters",
+        "„Für wen“ hat höchstens 60 druckbare Zeichen",
+    ),
+    ("a voucher is for 1 to 99 devices", "Ein Gutschein gilt für 1 bis 99 Geräte"),
+    (
+        "a voucher ends in the future, and within a year",
+        "Ein Gutschein endet in der Zukunft und innerhalb eines Jahres",
+    ),
+    ("there are {} vouchers; end some first", "Es gibt schon {} Gutscheine; erst einige beenden"),
+    (
         "a backup is being restored; nothing else is begun",
         "Gerade wird ein Stand wiederhergestellt; anderes beginnt danach",
     ),
@@ -702,6 +733,12 @@ const CONFLICTS: &[(&str, &str)] = &[
 
 /// What can be wrong with a text.
 const PARSE_PROBLEMS: &[(&str, &str)] = &[
+    (
+        "expected an address such as 10.0.5.7, or a network such as 10.0.5.0/24",
+        "eine Adresse wie 10.0.5.7 oder ein Netz wie 10.0.5.0/24 wird erwartet",
+    ),
+    ("this is half the internet", "das ist das halbe Internet"),
+    ("expected 1 to 4094", "1 bis 4094 wird erwartet"),
     ("expected twelve hexadecimal digits", "zwölf hexadezimale Ziffern werden erwartet"),
     (
         "this is a group address, not the address of one card",

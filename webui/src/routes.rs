@@ -149,7 +149,7 @@ fn page_routes() -> Vec<Route> {
     use pages::{
         apple, apps, assets, backups, changes, described, device, devices, drift, exam, faults, grid, groups,
         images, import, ipad_rules, ipads, jobs, lesson, lists, mail, networks, night, overview, own, people,
-        person, pupils, rooms, rules, signin, software, strays, tokens, waiting,
+        person, pupils, rooms, rules, signin, software, strays, tokens, waiting, wlan,
     };
     vec![
         get(Own, "/signin", signin::show).public(),
@@ -326,6 +326,25 @@ fn page_routes() -> Vec<Route> {
         get(School, "/tokens", tokens::show),
         post(School, "/tokens", tokens::create).fresh(),
         post(School, "/tokens/{id}/delete", tokens::delete),
+        get(School, "/wlan", wlan::show),
+        post(School, "/wlan", wlan::save),
+        post(School, "/wlan/rules", wlan::add_rule),
+        post(School, "/wlan/rules/change", wlan::change_rule),
+        post(School, "/wlan/stations/forget", wlan::forget),
+        get(School, "/wlan/access-points", wlan::access_points),
+        post(School, "/wlan/access-points", wlan::add_access_point),
+        post(School, "/wlan/access-points/{id}", wlan::change_access_point),
+        post(School, "/wlan/access-points/{id}/delete", wlan::delete_access_point),
+        post(School, "/wlan/access-points/{id}/secret", wlan::secret).fresh(),
+        get(Lessons, "/wlan/vouchers", wlan::vouchers),
+        post(Lessons, "/wlan/vouchers", wlan::make_voucher),
+        post(Lessons, "/wlan/vouchers/{id}/end", wlan::end_voucher),
+        post(Devices, "/devices/{id}/wlan-key", wlan::device_key).fresh(),
+        get(Own, "/my/wlan", wlan::own),
+        get(Own, "/my/wlan/apple", wlan::apple),
+        get(Own, "/my/wlan/windows", wlan::windows),
+        post(Own, "/my/wlan/password", wlan::own_password).fresh(),
+        post(Own, "/my/wlan/forget", wlan::own_forget),
         get(Own, "/api", described::show),
     ]
 }

@@ -20,3 +20,4 @@ mod serving;
 mod signin;
 mod software;
 mod tokens;
+mod wlan;

@@ -35,6 +35,7 @@ macro_rules! texts {
 pub(crate) mod faults;
 mod history;
 mod sentences;
+pub(crate) mod wlan;
 
 texts! {
     /// The texts of one language.

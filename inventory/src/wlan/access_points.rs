@@ -140,7 +140,7 @@ impl Inventory {
                 }
                 sqlx::query("INSERT INTO access_points (id, name, range, room_id, secret) VALUES ($1, $2, $3, $4, $5)")
                     .bind(id.0).bind(name).bind(new.range.to_string()).bind(new.room.map(|room| room.0)).bind(sealed)
-                    .execute(&mut *tx).await.map_err(Error::unique("add an access point", taken))?;
+                    .execute(&mut *tx).await.map_err(Error::unique("add an access point", || "there is an access point with this name or this address already".into()))?;
                 record!(tx, by, "access_point", id, "created")?;
                 Ok(())
             })?;
@@ -163,7 +163,7 @@ impl Inventory {
             in_transaction!(self, "change an access point", tx => {
                 let done = sqlx::query("UPDATE access_points SET name = $1, range = $2, room_id = $3 WHERE id = $4")
                     .bind(name).bind(new.range.to_string()).bind(new.room.map(|room| room.0)).bind(id.0)
-                    .execute(&mut *tx).await.map_err(Error::unique("change an access point", taken))?;
+                    .execute(&mut *tx).await.map_err(Error::unique("change an access point", || "there is an access point with this name or this address already".into()))?;
                 Error::unless_found(done.rows_affected(), "access point", id)?;
                 record!(tx, by, "access_point", id, "changed")?;
                 Ok(())
@@ -243,10 +243,6 @@ impl Inventory {
 
 fn checked(name: &str) -> Result<String> {
     title(name, || Error::Conflict("a name must have 1 to 60 printable characters".into()))
-}
-
-fn taken() -> String {
-    "there is an access point with this name or this address already".into()
 }
 
 /// A new secret: 24 characters of 31, as RFC 2865 section 3 asks for at least 16 bytes that cannot be guessed.

@@ -131,7 +131,7 @@ fn field(right: Right) -> String {
 }
 
 /// The end of a day, as browsers send it (`2027-07-31`), in the school's zone.
-fn end_of_day(text: &str) -> Option<UnixMillis> {
+pub(crate) fn end_of_day(text: &str) -> Option<UnixMillis> {
     let date: Date = text.parse().ok()?;
     let next = date.checked_add(1.day()).ok()?.to_zoned(TimeZone::system()).ok()?;
     Some(UnixMillis(next.timestamp().as_millisecond()))

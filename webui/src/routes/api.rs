@@ -14,7 +14,7 @@ use super::{Route, delete, get, post, put};
 use crate::api::read::List;
 use crate::api::{
     apple, apps, backups, exam, faults, gate, groups, imports, ipad_rules, ipads, mail, night, own, people,
-    read, rules, session, software, tokens, write,
+    read, rules, session, software, tokens, wlan, write,
 };
 use crate::ipad_rules::RuleShown;
 use crate::openapi;
@@ -31,7 +31,80 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(ipad_api());
     routes.extend(app_api());
     routes.extend(software_api());
+    routes.extend(wlan_api());
     routes
+}
+
+fn wlan_api() -> Vec<Route> {
+    vec![
+        get(School, "/api/v1/wlan", wlan::settings)
+            .says("Name und Regeln des WLANs", "Name and rules of the WLAN")
+            .gives::<wlan::SettingsJson>(),
+        put(School, "/api/v1/wlan", wlan::save)
+            .says("Name und Regeln des WLANs ändern", "Change name and rules of the WLAN"),
+        get(School, "/api/v1/wlan/preview", wlan::preview)
+            .says(
+                "Was geschähe, wenn diese Person oder dieses Gerät jetzt ins WLAN wollte",
+                "What would happen if this person or device wanted to join now",
+            )
+            .asks(&["name"])
+            .gives::<crate::wlan::Foreseen>(),
+        get(School, "/api/v1/wlan/stations", wlan::stations)
+            .says("Wer im WLAN ist oder zuletzt war", "Who is on the WLAN, or was lately")
+            .gives::<Vec<inventory::wlan::Station>>(),
+        delete(School, "/api/v1/wlan/stations", wlan::forget)
+            .says("Ein Gerät im WLAN vergessen", "Forget a device on the WLAN"),
+        get(School, "/api/v1/wlan/refusals", wlan::refusals)
+            .says("Wer zuletzt abgewiesen wurde, und warum", "Who was turned away lately, and why")
+            .gives::<Vec<inventory::wlan::RefusalSeen>>(),
+        get(School, "/api/v1/wlan/access-points", wlan::access_points)
+            .says("Alle Access Points", "All access points")
+            .gives::<Vec<inventory::wlan::AccessPoint>>(),
+        post(School, "/api/v1/wlan/access-points", wlan::add_access_point)
+            .says("Einen Access Point eintragen", "Enter an access point")
+            .creates::<wlan::AccessPointAdded>(),
+        put(School, "/api/v1/wlan/access-points/{id}", wlan::change_access_point).says(
+            "Einen Access Point ändern; sein Geheimnis bleibt",
+            "Change an access point; its secret stays",
+        ),
+        delete(School, "/api/v1/wlan/access-points/{id}", wlan::delete_access_point)
+            .says("Einen Access Point entfernen", "Remove an access point"),
+        post(School, "/api/v1/wlan/access-points/{id}/secret", wlan::secret)
+            .says(
+                "Das Geheimnis eines Access Points, auf Wunsch ein neues",
+                "An access point's secret, or another one",
+            )
+            .gives::<wlan::SecretJson>()
+            .fresh(),
+        get(Lessons, "/api/v1/wlan/vouchers", wlan::vouchers)
+            .says("Alle Gutscheine für Gäste", "All vouchers for guests")
+            .gives::<Vec<inventory::wlan::Voucher>>(),
+        post(Lessons, "/api/v1/wlan/vouchers", wlan::make_voucher)
+            .says("Einen Gutschein ausstellen", "Make a voucher")
+            .creates::<wlan::VoucherMade>(),
+        delete(Lessons, "/api/v1/wlan/vouchers/{id}", wlan::end_voucher)
+            .says("Einen Gutschein beenden", "End a voucher"),
+        post(Devices, "/api/v1/devices/{id}/wlan-key", wlan::device_key)
+            .says(
+                "Der WLAN-Schlüssel eines Geräts, auf Wunsch ein neuer",
+                "A device's key for the WLAN, or another one",
+            )
+            .gives::<wlan::SecretJson>()
+            .fresh(),
+        delete(Devices, "/api/v1/devices/{id}/wlan-key", wlan::delete_device_key)
+            .says("Einem Gerät den WLAN-Schlüssel nehmen", "Take a device's key for the WLAN away"),
+        get(Own, "/api/v1/own/wlan", wlan::own)
+            .says("Die eigenen Geräte im WLAN", "One's own devices on the WLAN")
+            .gives::<Vec<inventory::wlan::Station>>(),
+        delete(Own, "/api/v1/own/wlan", wlan::own_forget)
+            .says("Ein eigenes Gerät vergessen", "Forget a device of one's own"),
+        post(Own, "/api/v1/own/wifi-password", wlan::make_own_password)
+            .says("Ein Kennwort nur für das WLAN erzeugen", "Make a password for the WLAN alone")
+            .gives::<wlan::SecretJson>()
+            .fresh(),
+        delete(Own, "/api/v1/own/wifi-password", wlan::delete_own_password)
+            .says("Das Kennwort für das WLAN entfernen", "Remove the password for the WLAN"),
+    ]
 }
 
 fn device_api() -> Vec<Route> {

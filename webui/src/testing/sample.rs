@@ -2,6 +2,8 @@
 
 #[path = "programs.rs"]
 pub(crate) mod programs;
+#[path = "wlan.rs"]
+mod wlan;
 
 use std::collections::BTreeSet;
 
@@ -20,11 +22,11 @@ use inventory::mdm::{
 use inventory::night::{NightNote, NightPlan, NightState, PcTonight};
 use inventory::vault::Vault;
 use inventory::{
-    AppAssignmentId, Audience, BackupRunId, By, DeviceId, DhcpMode, EnrolmentId, EntryId, ExamId, FaultId,
-    FaultKind, FaultState, Filter, FilterId, GroupId, ImageId, ImportId, Interface, InterfaceKind, Inventory,
-    InvitationId, IpadRuleId, JobId, JobProgress, JobResult, JobTask, Level, ListAction, ListId, Network,
-    NetworkId, NewDevice, NewList, NewToken, Observed, Result, Role, RoomId, RuleId, Sighting, SlotId,
-    TokenId, UnixMillis, UserId, WaitingId, WishId, YouTube, clock,
+    AccessPointId, AppAssignmentId, Audience, BackupRunId, By, DeviceId, DhcpMode, EnrolmentId, EntryId,
+    ExamId, FaultId, FaultKind, FaultState, Filter, FilterId, GroupId, ImageId, ImportId, Interface,
+    InterfaceKind, Inventory, InvitationId, IpadRuleId, JobId, JobProgress, JobResult, JobTask, Level,
+    ListAction, ListId, Network, NetworkId, NewDevice, NewList, NewToken, Observed, Result, Role, RoomId,
+    RuleId, Sighting, SlotId, TokenId, UnixMillis, UserId, VoucherId, WaitingId, WishId, YouTube, clock,
 };
 use ipados::catalogue::Setting;
 use ipados::rules::{Content, Preset};
@@ -92,6 +94,10 @@ pub(crate) struct School {
     pub(crate) invitation: InvitationId,
     /// A fault of a PC that nobody has taken.
     pub(crate) fault: FaultId,
+    /// An access point.
+    pub(crate) access_point: AccessPointId,
+    /// A voucher for a guest.
+    pub(crate) voucher: VoucherId,
 }
 
 /// Puts a school into an empty inventory.
@@ -269,6 +275,7 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
     let (program, software_wish) = programs::programs(inventory, by, room, device, busy).await?;
     backups(inventory, by).await?;
     let fault = faults(inventory, by, room, devices.first().copied()).await?;
+    let (access_point, voucher) = wlan::wlan(inventory, vault, by, room, class, pupil, device).await?;
     Ok(School {
         device_import,
         filter,
@@ -288,6 +295,8 @@ pub(crate) async fn fill(inventory: &Inventory, vault: &Vault) -> Result<School>
         software_wish,
         invitation,
         fault,
+        access_point,
+        voucher,
         class,
         room,
         empty_room,

@@ -8,7 +8,7 @@ use inventory::{By, DeviceId, DhcpMode, JobState, Power, UnixMillis, WaitingId, 
 
 use crate::lang::Lang;
 use crate::testing::{Desk, Got, form, stranger};
-use crate::texts::{PAIRS, faults};
+use crate::texts::{PAIRS, faults, wlan};
 
 /// The attribute's values, in order.
 fn attributes<'h>(html: &'h str, name: &str) -> Vec<&'h str> {
@@ -34,7 +34,7 @@ fn check(what: &str, lang: Lang, html: &str) {
         }
     }
     let text = html.to_lowercase();
-    for (de, en) in PAIRS.iter().chain(faults::PAIRS) {
+    for (de, en) in PAIRS.iter().chain(faults::PAIRS).chain(wlan::PAIRS) {
         let (wrong, right) = match lang {
             Lang::De => (en, de),
             Lang::En => (de, en),
@@ -69,6 +69,11 @@ async fn every_page_exists_in_german_and_english() {
         "/mail",
         "/backups",
         "/faults",
+        "/wlan",
+        "/wlan?name=admin",
+        "/wlan/access-points",
+        "/wlan/vouchers",
+        "/my/wlan",
         "/report",
         "/backups/bf9cd062",
         "/rooms",

@@ -37,6 +37,8 @@ pub(super) fn path(desk: &Desk, route: &Route) -> String {
         Some("class" | "groups") => school.class.to_string(),
         Some("people") => school.pupil.to_string(),
         Some("faults") => school.fault.to_string(),
+        Some("wlan") if route.path.contains("vouchers") => school.voucher.to_string(),
+        Some("wlan") => school.access_point.to_string(),
         Some("backups") => crate::testing::sample::SNAPSHOT.to_owned(),
         Some("tokens") => school.token.to_string(),
         Some("invitations") => school.invitation.to_string(),
@@ -66,7 +68,7 @@ pub(super) fn fitting(route: &Route, request: axum::http::request::Builder) -> R
     if route.path.starts_with("/api/") {
         let body = r#"{"name": "neuer-name", "room": "Raum 204", "image": "Debian Schule"}"#;
         let body = match route.path.rsplit('/').next() {
-            Some("deploy") => "{}",
+            Some("deploy" | "secret" | "wlan-key") => "{}",
             Some("power") => r#"{"power": "on"}"#,
             Some("backups" | "restore") => "{}",
             Some("rest") => r#"{"rest": true}"#,
@@ -182,7 +184,7 @@ async fn the_admin_may_call_every_route() {
             || (status == StatusCode::CONFLICT && ["/images/", "/software/", "/backups"].iter().any(|it| path.contains(it)))
             // Apple was asked for nothing yet, and gave nothing; nothing says how e-mail is sent;
             // the room's plan went with the sample form.
-            || (status == StatusCode::NOT_FOUND && (path.contains("/apple/") || ["/mail/test", "/night/rest"].iter().any(|it| path.ends_with(it))));
+            || (status == StatusCode::NOT_FOUND && (path.contains("/apple/") || ["/mail/test", "/night/rest", "/wlan-key", "/wifi-password"].iter().any(|it| path.ends_with(it))));
         assert!(allowed, "{} {path}: {status}", route.method);
         let to = response.headers().get(header::LOCATION).map_or("", |l| l.to_str().unwrap());
         let signs = path == "/signout" || path.starts_with("/signin");
@@ -280,6 +282,9 @@ async fn what_hurts_needs_a_password_that_was_just_given() {
         "POST /backups/{id}",
         "POST /mail",
         "POST /tokens",
+        "POST /wlan/access-points/{id}/secret",
+        "POST /devices/{id}/wlan-key",
+        "POST /my/wlan/password",
         "PUT /api/v1/second-factor",
         "DELETE /api/v1/second-factor",
         "PUT /api/v1/people/{id}/role",
@@ -295,6 +300,9 @@ async fn what_hurts_needs_a_password_that_was_just_given() {
         "POST /api/v1/apps/token",
         "POST /api/v1/apps/take-over",
         "POST /api/v1/software",
+        "POST /api/v1/wlan/access-points/{id}/secret",
+        "POST /api/v1/devices/{id}/wlan-key",
+        "POST /api/v1/own/wifi-password",
     ];
     assert_eq!(fresh, expected);
 }

@@ -50,11 +50,19 @@ const ENTITIES: &[(&str, &str, &str)] = &[
     ("software", "Programme eines PCs", "Programs of a PC"),
     ("backup", "Sicherung", "Backup"),
     ("fault", "Störung", "Fault"),
+    ("wlan", "WLAN", "WLAN"),
+    ("access_point", "Access Point", "Access point"),
+    ("voucher", "WLAN-Gutschein", "WLAN voucher"),
+    ("wlan_station", "Gerät im WLAN", "Device on the WLAN"),
     ("drill", "Probe einer Sicherung", "Trial of a backup"),
     ("restore", "Wiederherstellung", "Restore"),
 ];
 
 const ACTIONS: &[(&str, &str, &str)] = &[
+    ("secret changed", "mit neuem Geheimnis", "given another secret"),
+    ("wlan secret made", "hat ein neues WLAN-Kennwort", "got a new WLAN password"),
+    ("wlan secret removed", "verlor das WLAN-Kennwort", "lost the WLAN password"),
+    ("stays", "bleibt in einem anderen Raum", "stays in another room"),
     ("created", "angelegt", "added"),
     ("changed", "geändert", "changed"),
     ("deleted", "gelöscht", "deleted"),

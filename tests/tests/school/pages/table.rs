@@ -31,6 +31,12 @@ pub(super) fn pattern(path: &str) -> String {
 }
 
 /// A stream, and files that can be fetched once there are some.
-const NO_PAGES: [&str; 4] =
-    ["/events", "/import/people/{id}/passwords", "/apple/push/request", "/apple/ade/request"];
+const NO_PAGES: [&str; 6] = [
+    "/events",
+    "/import/people/{id}/passwords",
+    "/apple/push/request",
+    "/apple/ade/request",
+    "/my/wlan/apple",
+    "/my/wlan/windows",
+];
 const TABLE: &str = include_str!("../../../../webui/src/routes.rs");
