@@ -37,10 +37,10 @@ PACKAGES_NEEDED := gcc libc6-dev pkg-config \
 # What the chroot is made with, and what the tests make MSI files with.
 windows-agent: PACKAGES_NEEDED := mmdebstrap debian-archive-keyring util-linux wixl
 # The demo's lesson: a phone's browser, its DHCP client, the gate; and its backups.
-demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc restic
+demo test bench: PACKAGES_NEEDED += chromium nftables udhcpc restic freeradius freeradius-rest hostapd wpasupplicant
 # Real clients and oracles for the tests; peers for the benchmarks.
 test: PACKAGES_NEEDED += atftp bind9 bind9-dnsutils bind9-utils busybox-static curl dnsmasq-base fdisk isc-dhcp-client kea-admin ntfs-3g \
-  eapoltest freeradius freeradius-rest freeradius-utils hostapd wpasupplicant mount postgresql python3 swtpm tftp-hpa openssl strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins certmonger attr msitools wixl libhivex-bin libwin-hivex-perl $(if $(shell command -v npm),,npm)
+  eapoltest freeradius-utils mount postgresql python3 swtpm tftp-hpa openssl strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins certmonger attr msitools wixl libhivex-bin libwin-hivex-perl $(if $(shell command -v npm),,npm)
 test: WITH_TESTS := --tests
 # Built in less time than a release, and with debug assertions.
 test: PROFILE := checked

@@ -17,8 +17,8 @@ pub struct Config {
     pub accounting_port: u16,
     /// FreeRADIUS' program.
     pub freeradius: PathBuf,
-    /// Where its configuration is written anew at every start; `radius` in the data folder when absent.
-    pub run_dir: Option<PathBuf>,
+    /// Where its configuration is written anew at every start: a folder that the account of FreeRADIUS can reach.
+    pub run_dir: PathBuf,
 }
 
 impl Default for Config {
@@ -28,7 +28,7 @@ impl Default for Config {
             auth_port: 1812,
             accounting_port: 1813,
             freeradius: "/usr/sbin/freeradius".into(),
-            run_dir: None,
+            run_dir: "/run/hausmeister-radius".into(),
         }
     }
 }

@@ -128,13 +128,13 @@ async fn start(site: &Site, config: Config, inventory: Inventory) -> Result<Hand
     let served = httpd::serve_plain(listener, http::router(desk.clone(), token.clone()), LIMITS)?;
 
     let server = Server {
-        run_dir: config.run_dir.clone().unwrap_or_else(|| site.data_dir.join("radius")),
+        run_dir: config.run_dir.clone(),
         authority: Authority::open(&site.keys_dir())?,
         keys_dir: site.keys_dir(),
         name: inventory::wlan::server_name(&site.zone),
         program: Program {
             path: config.freeradius.clone(),
-            dir: config.run_dir.clone().unwrap_or_else(|| site.data_dir.join("radius")),
+            dir: config.run_dir.clone(),
             account: process::account(),
         },
         config,

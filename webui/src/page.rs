@@ -132,14 +132,14 @@ impl Page {
             ("/room", t.lessons, Here::Room, may(Right::Lessons) && may(Right::Devices)),
             ("/classes", t.classes, Here::Classes, may(Right::Lessons) && may(Right::Devices)),
             ("/exams", t.exams, Here::Exams, may(Right::Lessons) && may(Right::Devices)),
-            ("/wlan/vouchers", t.wlan().vouchers, Here::Guests, may(Right::Lessons)),
+            ("/wlan/vouchers", t.wlan().vouchers, Here::Guests, may(Right::Lessons) && !may(Right::School)),
             ("/people", t.people, Here::People, may(Right::People)),
             ("/mail", t.mail, Here::Mail, may(Right::School)),
             ("/backups", t.backups, Here::Backups, may(Right::School)),
             ("/tokens", t.tokens, Here::Tokens, may(Right::School)),
             ("/changes", t.changes, Here::Changes, may(Right::History)),
             ("/status", t.status, Here::Status, !may(Right::Devices)),
-            ("/my/wlan", t.wlan().own, Here::OwnWlan, may(Right::Own)),
+            ("/my/wlan", t.wlan().own, Here::OwnWlan, !may(Right::School)),
         ];
         all.into_iter()
             .filter(|(_, _, _, may)| *may)

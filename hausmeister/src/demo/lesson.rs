@@ -197,7 +197,14 @@ impl Story {
 
 /// Whether everything that the lesson needs is installed.
 pub(super) fn is_possible() -> anyhow::Result<()> {
-    for (program, package) in [("chromium", "chromium"), ("udhcpc", "udhcpc"), ("nft", "nftables")] {
+    for (program, package) in [
+        ("chromium", "chromium"),
+        ("udhcpc", "udhcpc"),
+        ("nft", "nftables"),
+        ("freeradius", "freeradius freeradius-rest"),
+        ("hostapd", "hostapd"),
+        ("wpa_supplicant", "wpasupplicant"),
+    ] {
         let found = Command::new(program)
             .arg("--version")
             .stdin(Stdio::null())

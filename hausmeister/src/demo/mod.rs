@@ -9,8 +9,9 @@
 //! 4. meanwhile ten iPads enrol by link, and a teacher unlocks the room from a phone, the first PC gets out, the bell rings, and it is
 //!    out again;
 //! 5. a program is put into the catalogue and is on the PCs of the room;
-//! 6. the room is switched off from the page, and in the night its PCs are woken, get what is new, and are switched off again;
-//! 7. the server loses its disk and comes back from its backup.
+//! 6. a teacher's own laptop joins by IEEE 802.1X with the account, and lands in the network that the rule names;
+//! 7. the room is switched off from the page, and in the night its PCs are woken, get what is new, and are switched off again;
+//! 8. the server loses its disk and comes back from its backup.
 //!
 //! Every promise is checked; the exit code tells whether all were kept.
 
@@ -27,6 +28,7 @@ mod programs;
 mod progress;
 mod school;
 mod story;
+mod wlan;
 
 use std::net::TcpListener;
 use std::process::ExitCode;

@@ -82,6 +82,7 @@ impl Plan<'_> {
         let mut config = File::options().append(true).open(self.config())?;
         let apple = apple.configuration(self.work_dir);
         writeln!(config, "\n[mdm]\ntopic = \"com.apple.mgmt.External.demo\"\n{apple}")?;
+        writeln!(config, "\n[radius]\nrun_dir = \"/run/hausmeister-demo-{}\"", std::process::id())?;
         run(self
             .command()?
             .args(["image", "import", "--name", image_name])

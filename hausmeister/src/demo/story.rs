@@ -101,6 +101,7 @@ impl Story {
         self.wait_own_system(&[bios.0, secure.0])?;
         self.give_to_room(&program, &[bios.0, secure.0])?;
         self.check_result()?;
+        self.tell_of_a_laptop()?;
         self.switch_off_the_room(&[model.0, bios.0, secure.0])?;
         self.let_a_night_pass(&[model.0, bios.0, secure.0])?;
         self.lose_the_server(model.0)
@@ -356,6 +357,7 @@ impl Story {
     pub(super) fn end(self) {
         let work_dir = self.work_dir.clone();
         drop(self);
+        let _ = fs::remove_dir_all(format!("/run/hausmeister-demo-{}", std::process::id()));
         let _ = fs::remove_dir_all(work_dir.join("data"));
         let _ = fs::remove_dir_all(work_dir.join("other-disk"));
         for (name, _) in PCS {

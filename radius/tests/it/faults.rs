@@ -15,10 +15,11 @@ use super::support::{PASSWORD, School, rule};
 fn start(school: &School) -> Child {
     let config = school.dir.path().join("hausmeister.toml");
     let text = format!(
-        "[site]\ndata_dir = \"{}\"\n[radius]\nlisten = \"127.0.0.1\"\nauth_port = {}\naccounting_port = {}\n",
+        "[site]\ndata_dir = \"{}\"\n[radius]\nlisten = \"127.0.0.1\"\nauth_port = {}\naccounting_port = {}\nrun_dir = \"{}\"\n",
         school.site.data_dir.display(),
         school.ports.0,
-        school.ports.1
+        school.ports.1,
+        school.config().run_dir.display()
     );
     std::fs::write(&config, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_radius"));

@@ -67,6 +67,7 @@ impl School {
             listen: Ipv4Addr::LOCALHOST.into(),
             auth_port: self.ports.0,
             accounting_port: self.ports.1,
+            run_dir: self.dir.path().join("radius"),
             ..Config::default()
         }
     }

@@ -56,6 +56,7 @@ texts! {
     room: "Raum", "Room";
     no_room: "kein Raum", "no room";
     last_asked: "Zuletzt gefragt", "Asked last";
+    change: "Ändern", "Change";
     show_secret: "Werte und Geheimnis", "Values and secret";
     new_secret: "Neues Geheimnis", "New secret";
     values: "Diese Werte trägt man im Access Point ein", "Enter these values in the access point";
