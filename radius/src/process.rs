@@ -73,7 +73,8 @@ impl Program {
         // Asked for here, so that a missing program is told from a missing setpriv.
         std::fs::metadata(&self.path)?;
         let mut command = Command::new("setpriv");
-        command.arg("--pdeathsig=TERM");
+        // Not TERM, which it may have been started with blocked; it has nothing to lose.
+        command.arg("--pdeathsig=KILL");
         if let Some((user, group)) = self.account {
             command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".into()]);
         }
