@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use inventory::config::{ConfigFile, Language, Site};
-use inventory::{DhcpMode, Inventory, Network};
+use inventory::{DhcpMode, Inventory, Network, UnixMillis};
 
 use crate::backup::place::Place;
 use crate::host::{Holder, Interface, Transport, has_interface, holder_of, interfaces_with_addresses};
@@ -95,6 +95,7 @@ pub async fn findings(config_path: &Path) -> Vec<Finding> {
     keys(&mut report, &config.site);
     boot_files(&mut report, &config.site);
     space(&mut report, &config.site);
+    clock(&mut report, inventory::clock::now());
     time_zones(&mut report);
     capabilities(&mut report);
     let interfaces = interfaces(&mut report, &config.netd);
@@ -232,6 +233,25 @@ fn backups(report: &mut Report, file: &ConfigFile, path: &Path) {
             (format!("es wird nicht gesichert: {error:#}"), format!("no backups are made: {error:#}")),
             ("die genannte Stelle berichtigen", "correct the place that is named"),
         ),
+    }
+}
+
+/// A server whose battery is empty wakes in 1970: then certificates are not valid yet, and lessons and nights are wrong.
+fn clock(report: &mut Report, now: UnixMillis) {
+    if now < CLOCK_OLDEST {
+        report.bad(
+            Level::Error,
+            (
+                "die Uhr dieses Servers geht falsch: sie steht vor dem Jahr 2026".to_owned(),
+                "the clock of this server is wrong: it shows a time before 2026".to_owned(),
+            ),
+            (
+                "die Zeit stellen (timedatectl), systemd-timesyncd oder chrony einschalten, die Batterie des Servers prüfen",
+                "set the time (timedatectl), switch systemd-timesyncd or chrony on, check the server's battery",
+            ),
+        );
+    } else {
+        report.ok("die Uhr kann stimmen".to_owned(), "the clock can be right".to_owned());
     }
 }
 
@@ -539,6 +559,9 @@ const OWN: [&str; 5] = ["hausmeister", "netd", "deployd", "freeradius", "webui"]
 const PROBE: Duration = Duration::from_secs(3);
 const SPACE_WANTED: u64 = 20 << 30;
 
+/// 2026-01-01 in UTC: this program is younger.
+const CLOCK_OLDEST: UnixMillis = UnixMillis(1_767_225_600_000);
+
 /// Where the `tzdata` package puts the zones of this continent.
 const TIME_ZONES: &str = "/usr/share/zoneinfo/Europe";
 
@@ -565,6 +588,17 @@ mod tests {
         assert_eq!(level(Some(DhcpMode::Proxy), "10.0.0.2"), Some(Level::Ok));
         assert_eq!(level(Some(DhcpMode::Proxy), ""), Some(Level::Warning));
         assert_eq!(level(None, "10.0.0.2"), Some(Level::Warning));
+    }
+
+    #[test]
+    fn a_clock_at_1970_is_an_error() {
+        let level = |at| {
+            let mut report = Report { language: Language::En, findings: Vec::new() };
+            clock(&mut report, at);
+            report.findings.iter().map(|finding| finding.level).max()
+        };
+        assert_eq!(level(UnixMillis(7_000)), Some(Level::Error));
+        assert_eq!(level(CLOCK_OLDEST), Some(Level::Ok));
     }
 
     #[tokio::test]
