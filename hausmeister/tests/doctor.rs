@@ -4,16 +4,24 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use inventory::{By, Inventory, UnixMillis};
+use inventory::{By, Interface, InterfaceKind, Inventory, NewDevice, Role, UnixMillis};
 
 const BY: By<'_> = By { actor: "frau.zwirnbein", at: UnixMillis(1) };
 
+/// With a `journalctl` that says what lies beside the configuration: in the test's container no journal runs.
 fn doctor(config: &Path, out: &Path) -> Output {
+    let dir = config.parent().unwrap();
+    let journalctl = dir.join("journalctl");
+    fs::write(&journalctl, format!("#!/bin/sh\ncat '{}'\n", dir.join("journal").display())).unwrap();
+    fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
     Command::new(env!("CARGO_BIN_EXE_hausmeister"))
+        .env("PATH", path)
         .args(["--config", config.to_str().unwrap(), "doctor", "--out", out.to_str().unwrap()])
         .output()
         .unwrap()
@@ -61,6 +69,21 @@ async fn no_name_no_address_and_no_secret_leaves_the_school() {
     let url = format!("sqlite://{}", dir.path().join("data/hausmeister.db").display());
     let inventory = Inventory::open(&url).await.unwrap();
     inventory.create_room(BY, "Wappensaal").await.unwrap();
+    inventory.create_user(BY, "knut.überzwerch", "$argon2id$Geheimhash77", Role::Teacher).await.unwrap();
+    let device = NewDevice {
+        name: "laptop-hasenbein".parse().unwrap(),
+        room: inventory.room_by_name("Wappensaal").await.unwrap().unwrap().id,
+        desired_image: None,
+        interfaces: vec![Interface {
+            mac: "02:aa:bb:cc:dd:ee".parse().unwrap(),
+            kind: InterfaceKind::Lan,
+            reserved_ip: Some(Ipv4Addr::new(198, 51, 100, 9)),
+        }],
+    };
+    inventory.create_device(BY, &device).await.unwrap();
+    let journal = "2026-11-24T01:00:00+0000 netd[7]: lease.ip=198.51.100.9 mac=02:AA:BB:CC:DD:EE host=LAPTOP-HASENBEIN\n\
+                   2026-11-24T01:00:01+0000 webui[8]: Knut.Ueberzwerch signed in; password: 'Geheim wort'\n";
+    fs::write(dir.path().join("journal"), journal).unwrap();
     let notice =
         |place: &str, text: &str| (place.to_owned(), text.to_owned(), "call Frau Zwirnbein".to_owned());
     let found = [
@@ -83,11 +106,17 @@ async fn no_name_no_address_and_no_secret_leaves_the_school() {
         "configuration.toml",
         "database.json",
         "notices.json",
+        "log.txt",
     ];
     let bundle = unpacked(&out, &files);
     without(
         &bundle,
         &[
+            "hasenbein",
+            "zwerch",
+            "Geheim",
+            "02:aa:bb",
+            "198.51.100",
             "wolkenheim",
             "wappensaal",
             "zwirnbein",
@@ -102,6 +131,8 @@ async fn no_name_no_address_and_no_secret_leaves_the_school() {
     );
     // What helps is there.
     for kept in [
+        "signed in",
+        "host=device-",
         "address-",
         "mac-1",
         "person-",

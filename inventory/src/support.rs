@@ -107,7 +107,7 @@ const PERSONAL: [(Personal, &str, &str); 24] = [
     (Personal::Person, "users", "external_id"),
     // People who are gone stand in what they did.
     (Personal::Person, "changes", "actor"),
-    (Personal::Person, "faults", "place"),
+    (Personal::Named, "faults", "place"),
     (Personal::Person, "wlan_refusals", "name"),
     (Personal::Person, "wlan_vouchers", "note"),
     (Personal::Device, "devices", "name"),
