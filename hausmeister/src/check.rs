@@ -85,6 +85,15 @@ pub async fn run(config_path: &Path) -> anyhow::Result<ExitCode> {
 
 /// Everything that was looked at, in the order of dependence.
 pub async fn findings(config_path: &Path) -> Vec<Finding> {
+    look(config_path, true).await
+}
+
+/// The same without a look into the database, so that no finding can name a device or a person.
+pub async fn findings_beside_database(config_path: &Path) -> Vec<Finding> {
+    look(config_path, false).await
+}
+
+async fn look(config_path: &Path, into_database: bool) -> Vec<Finding> {
     let mut report = Report { language: language_of_terminal(), findings: Vec::new() };
     let Some(config) = configuration(&mut report, config_path) else { return report.findings };
     report.language = config.site.language;
@@ -100,8 +109,10 @@ pub async fn findings(config_path: &Path) -> Vec<Finding> {
     capabilities(&mut report);
     let interfaces = interfaces(&mut report, &config.netd);
     ports(&mut report, &config);
-    let networks = database(&mut report, &config.site, &interfaces).await;
-    other_dhcp_servers(&mut report, &interfaces, &networks).await;
+    if into_database {
+        let networks = database(&mut report, &config.site, &interfaces).await;
+        other_dhcp_servers(&mut report, &interfaces, &networks).await;
+    }
     backups(&mut report, &config.file, config_path);
     wlan(&mut report, config.radius.as_ref());
     report.findings

@@ -159,6 +159,7 @@ fn it_goes_on_without_a_database_and_says_so() {
     let told = String::from_utf8(said.stdout).unwrap();
     assert!(told.contains("not in it: the database"), "{told}");
     let bundle = unpacked(&out, &["README.txt", "findings.json", "configuration.toml"]);
+    assert!(!bundle.contains("/log.txt"), "nobody knows whose names are in it");
     without(&bundle, &["Geheimwort99", "wolkenheim"]);
     assert!(bundle.contains("Not in it: the database"), "{bundle}");
 }

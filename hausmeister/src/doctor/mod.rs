@@ -80,7 +80,7 @@ pub async fn collect(config_path: &Path, at: UnixMillis) -> anyhow::Result<Colle
     let configuration = configuration(&mut scrub, config_path, readable, &mut gaps);
     let database = tokio::time::timeout(PATIENCE, database(&mut scrub, config_path)).await;
     let database = database.unwrap_or_else(|_| Err("it does not answer".to_owned()));
-    let findings = findings(&mut scrub, config_path, readable).await;
+    let findings = findings(&mut scrub, config_path, readable, database.is_ok()).await;
     let mut files = vec![
         ("versions.json".to_owned(), pretty(&versions())),
         ("findings.json".to_owned(), pretty(&findings)),
@@ -97,6 +97,7 @@ pub async fn collect(config_path: &Path, at: UnixMillis) -> anyhow::Result<Colle
         }
         Err(why) => {
             gaps.push(format!("the database, and with it the notices: {}", scrub.text(&why)));
+            gaps.push("findings in the database, and other DHCP servers".to_owned());
             gaps.push("the log: without the database the names of people are not known".to_owned());
         }
     }
@@ -166,8 +167,12 @@ fn usable(path: &Path) -> anyhow::Result<()> {
 }
 
 /// What `check` finds. An error in the configuration quotes the file, perhaps a password in it: then only its place stays.
-async fn findings(scrub: &mut Scrub, path: &Path, readable: bool) -> serde_json::Value {
-    let found = check::findings(path).await;
+async fn findings(scrub: &mut Scrub, path: &Path, readable: bool, names_known: bool) -> serde_json::Value {
+    let found = if names_known || !readable {
+        check::findings(path).await
+    } else {
+        check::findings_beside_database(path).await
+    };
     let shown = found.into_iter().map(|finding| {
         let level = match finding.level {
             Level::Ok => "ok",
