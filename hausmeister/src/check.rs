@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use inventory::config::{ConfigFile, Language, Site};
-use inventory::{DhcpMode, Inventory, Network};
+use inventory::{DhcpMode, Inventory, Network, UnixMillis};
 
 use crate::backup::place::Place;
 use crate::host::{Holder, Interface, Transport, has_interface, holder_of, interfaces_with_addresses};
@@ -85,6 +85,15 @@ pub async fn run(config_path: &Path) -> anyhow::Result<ExitCode> {
 
 /// Everything that was looked at, in the order of dependence.
 pub async fn findings(config_path: &Path) -> Vec<Finding> {
+    look(config_path, true).await
+}
+
+/// The same without a look into the database, so that no finding can name a device or a person.
+pub async fn findings_beside_database(config_path: &Path) -> Vec<Finding> {
+    look(config_path, false).await
+}
+
+async fn look(config_path: &Path, into_database: bool) -> Vec<Finding> {
     let mut report = Report { language: language_of_terminal(), findings: Vec::new() };
     let Some(config) = configuration(&mut report, config_path) else { return report.findings };
     report.language = config.site.language;
@@ -95,12 +104,15 @@ pub async fn findings(config_path: &Path) -> Vec<Finding> {
     keys(&mut report, &config.site);
     boot_files(&mut report, &config.site);
     space(&mut report, &config.site);
+    clock(&mut report, inventory::clock::now());
     time_zones(&mut report);
     capabilities(&mut report);
     let interfaces = interfaces(&mut report, &config.netd);
     ports(&mut report, &config);
-    let networks = database(&mut report, &config.site, &interfaces).await;
-    other_dhcp_servers(&mut report, &interfaces, &networks).await;
+    if into_database {
+        let networks = database(&mut report, &config.site, &interfaces).await;
+        other_dhcp_servers(&mut report, &interfaces, &networks).await;
+    }
     backups(&mut report, &config.file, config_path);
     wlan(&mut report, config.radius.as_ref());
     report.findings
@@ -232,6 +244,25 @@ fn backups(report: &mut Report, file: &ConfigFile, path: &Path) {
             (format!("es wird nicht gesichert: {error:#}"), format!("no backups are made: {error:#}")),
             ("die genannte Stelle berichtigen", "correct the place that is named"),
         ),
+    }
+}
+
+/// A server whose battery is empty wakes in 1970: then certificates are not valid yet, and lessons and nights are wrong.
+fn clock(report: &mut Report, now: UnixMillis) {
+    if now < CLOCK_OLDEST {
+        report.bad(
+            Level::Error,
+            (
+                "die Uhr dieses Servers geht falsch: sie steht vor dem Jahr 2026".to_owned(),
+                "the clock of this server is wrong: it shows a time before 2026".to_owned(),
+            ),
+            (
+                "die Zeit stellen (timedatectl), systemd-timesyncd oder chrony einschalten, die Batterie des Servers prüfen",
+                "set the time (timedatectl), switch systemd-timesyncd or chrony on, check the server's battery",
+            ),
+        );
+    } else {
+        report.ok("die Uhr kann stimmen".to_owned(), "the clock can be right".to_owned());
     }
 }
 
@@ -539,6 +570,9 @@ const OWN: [&str; 5] = ["hausmeister", "netd", "deployd", "freeradius", "webui"]
 const PROBE: Duration = Duration::from_secs(3);
 const SPACE_WANTED: u64 = 20 << 30;
 
+/// 2026-01-01 in UTC: this program is younger.
+const CLOCK_OLDEST: UnixMillis = UnixMillis(1_767_225_600_000);
+
 /// Where the `tzdata` package puts the zones of this continent.
 const TIME_ZONES: &str = "/usr/share/zoneinfo/Europe";
 
@@ -565,6 +599,17 @@ mod tests {
         assert_eq!(level(Some(DhcpMode::Proxy), "10.0.0.2"), Some(Level::Ok));
         assert_eq!(level(Some(DhcpMode::Proxy), ""), Some(Level::Warning));
         assert_eq!(level(None, "10.0.0.2"), Some(Level::Warning));
+    }
+
+    #[test]
+    fn a_clock_at_1970_is_an_error() {
+        let level = |at| {
+            let mut report = Report { language: Language::En, findings: Vec::new() };
+            clock(&mut report, at);
+            report.findings.iter().map(|finding| finding.level).max()
+        };
+        assert_eq!(level(UnixMillis(7_000)), Some(Level::Error));
+        assert_eq!(level(CLOCK_OLDEST), Some(Level::Ok));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use inventory::config::{ConfigFile, DEFAULT_PATH};
 
-use crate::{backup, boot_environment, check, demo, image, init, up};
+use crate::{backup, boot_environment, check, demo, doctor, image, init, up};
 
 /// The caretaker of a school's network: DHCP, DNS, network boot and imaging.
 #[derive(Debug, Parser)]
@@ -30,6 +30,12 @@ pub enum Command {
     Up,
     /// Look at the configuration and this server, and say in plain words what is wrong.
     Check,
+    /// Collect what somebody who helps wants to see, without names, addresses and secrets, in one file.
+    Doctor {
+        /// The file to write (tar, compressed with zstd); one named after the time in this folder when absent.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Images of prepared machines.
     #[command(subcommand)]
     Image(ImageCommand),
@@ -212,6 +218,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Init(args) => init::run(&cli.config, args).await.map(|()| ExitCode::SUCCESS),
             Command::Up => up::run(&cli.config).await.map(|()| ExitCode::SUCCESS),
             Command::Check => check::run(&cli.config).await,
+            Command::Doctor { out } => doctor::run(&cli.config, out).await.map(|()| ExitCode::SUCCESS),
             Command::Image(command) => {
                 image::run(ConfigFile::read(&cli.config)?, command).await.map(|()| ExitCode::SUCCESS)
             }

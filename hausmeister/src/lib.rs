@@ -6,6 +6,7 @@ pub mod browser;
 pub mod check;
 pub mod cli;
 pub mod demo;
+pub mod doctor;
 pub mod host;
 pub mod image;
 pub mod init;

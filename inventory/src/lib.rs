@@ -38,6 +38,7 @@ mod sessions;
 pub mod software;
 mod strays;
 pub mod suggest;
+pub mod support;
 pub mod throttle;
 mod tokens;
 mod types;

@@ -39,8 +39,12 @@ mod ipads;
 mod rules;
 #[path = "conformance/software.rs"]
 mod software;
+#[path = "conformance/support.rs"]
+mod support;
 #[path = "conformance/wlan.rs"]
 mod wlan;
+
+use support::a_support_bundle_learns_the_shape_and_whose_words_are_in_it;
 
 use accounts::{
     a_code_is_good_once_and_so_is_a_recovery_code, a_new_password_ends_all_sessions_but_the_own,
@@ -135,6 +139,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     a_backup_is_asked_for_once_and_nothing_beside_a_restore,
     the_database_is_a_file_and_comes_back_from_it,
     a_fault_is_reported_once_taken_and_mended,
+    a_support_bundle_learns_the_shape_and_whose_words_are_in_it,
     a_voucher_is_found_by_its_code_and_what_is_sealed_belongs_to_one,
     an_access_point_has_a_sealed_secret_of_its_own,
     rules_are_saved_whole_and_never_over_somebody_elses,
