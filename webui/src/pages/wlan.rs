@@ -268,7 +268,10 @@ pub(crate) async fn secret(
     let all = app.inventory.access_points().await?;
     let name = all.into_iter().find(|one| one.id == id).ok_or(Failure::Gone)?.name;
     let (settings, _) = app.inventory.wlan().await?;
-    let server = peer.local.ip().to_canonical();
+    // Whoever looks at the page on the server itself reaches it by an address that no access point can.
+    let reached = peer.local.ip().to_canonical();
+    let other = || httpd::local_addresses().into_iter().find(|address| !address.is_loopback());
+    let server = if reached.is_loopback() { other().unwrap_or(reached) } else { reached };
     let values = Values { ssid: &settings.ssid, name: &name, server, secret: &secret };
     let f = WlanTexts::of(visit.lang);
     visit.show(&ValuesPage {

@@ -34,7 +34,8 @@ impl Values<'_> {
              wpa=2\nwpa_key_mgmt=WPA-EAP\nrsn_pairwise=CCMP\nieee80211w=1\nieee8021x=1\neap_server=0\n\
              nas_identifier={name}\nauth_server_addr={server}\nauth_server_port={AUTH_PORT}\nauth_server_shared_secret={secret}\n\
              acct_server_addr={server}\nacct_server_port={ACCOUNTING_PORT}\nacct_server_shared_secret={secret}\n\
-             radius_acct_interim_interval={INTERIM_SECS}\ndynamic_vlan=1\n"
+             radius_acct_interim_interval={INTERIM_SECS}\n\
+             dynamic_vlan=1\nvlan_tagged_interface=eth0\nvlan_naming=1\nieee80211n=1\nwmm_enabled=1\n"
         )
     }
 
@@ -60,6 +61,9 @@ impl Values<'_> {
             ("acct_secret", self.secret),
             ("acct_interval", "600"),
             ("dynamic_vlan", "1"),
+            // The cable by which VLANs leave the access point; without it whoever is in one is nowhere.
+            ("vlan_tagged_interface", "eth0"),
+            ("vlan_naming", "1"),
         ];
         let lines: String = options.iter().map(|(option, value)| set(option, value)).collect();
         format!("uci set wireless.schule=wifi-iface\n{lines}uci commit wireless\nwifi reload\n")
