@@ -90,7 +90,11 @@ fn a_mistake_in_the_configuration_is_told_with_its_place() {
     let cases = [
         ("zone = \"schule.internal\"", "zone = ", "line 4"),
         ("zone = \"schule.internal\"", "zoen = \"schule.internal\"", "section [site]: unknown field `zoen`"),
-        ("[netd]", "[netdd]", "unknown section [netdd]; known are site, netd, deployd, mdm, webui"),
+        (
+            "[netd]",
+            "[netdd]",
+            "unknown section [netdd]; known are site, netd, deployd, mdm, radius, webui, backup",
+        ),
         ("dns_forwarders = []", "dns_forwarders = [\"dns.example\"]", "\"dns.example\" is no address"),
     ];
     for (from, to, expected) in cases {
